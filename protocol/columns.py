@@ -1,0 +1,104 @@
+"""Columns of whole numbers as bytes: varints, deltas and runs, the inside of a vitals chunk.
+
+A column is a tuple of ints, one for each reading that is present; its length is known from elsewhere, so no encoding here
+carries it, and every decoder is told how many values to expect and refuses anything else.
+
+| encoding | for | bytes |
+|---|---|---|
+| deltas | rates: slow numbers | first value, then differences, each a zigzag varint |
+| runs | states, reasons, flags: long equal stretches | (value, length) pairs, each a varint |
+"""
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["ColumnError", "pack_deltas", "pack_runs", "pack_varints", "unpack_deltas", "unpack_runs", "unpack_varints"]
+
+VARINT_BYTES_MAX = 5  # 35 bits: no column holds more
+
+
+class ColumnError(ValueError):
+    """A column's bytes do not hold what was promised."""
+
+
+def pack_varints(values: Iterable[int]) -> bytes:
+    """Non-negative ints below 2**35 as little-endian groups of seven bits."""
+    out = bytearray()
+    for value in values:
+        if not 0 <= value < 1 << 7 * VARINT_BYTES_MAX:
+            raise ColumnError(f"{value} does not fit a varint")
+        while value > 0x7F:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        out.append(value)
+    return bytes(out)
+
+
+def unpack_varints(data: bytes) -> list[int]:
+    """Inverse of `pack_varints`; raises ColumnError on a cut, overlong or padded varint."""
+    values = []
+    value = shift = 0
+    for byte in data:
+        value |= (byte & 0x7F) << shift
+        if byte & 0x80:
+            shift += 7
+            if shift >= 7 * VARINT_BYTES_MAX:
+                raise ColumnError("a varint is too long")
+            continue
+        if byte == 0 and shift:
+            raise ColumnError("a varint is padded")  # two encodings of one value would break the canonical form
+        values.append(value)
+        value = shift = 0
+    if shift:
+        raise ColumnError("a varint is cut off")
+    return values
+
+
+def pack_deltas(values: Sequence[int]) -> bytes:
+    """First value and differences as zigzag varints: 1 byte a value while it moves by less than 64."""
+    previous = 0
+    steps = []
+    for value in values:
+        step = value - previous
+        steps.append(step * 2 if step >= 0 else -step * 2 - 1)
+        previous = value
+    return pack_varints(steps)
+
+
+def unpack_deltas(data: bytes, count: int) -> tuple[int, ...]:
+    """Inverse of `pack_deltas`: exactly `count` values, else ColumnError."""
+    steps = unpack_varints(data)
+    if len(steps) != count:
+        raise ColumnError(f"{len(steps)} values where {count} belong")
+    values = []
+    value = 0
+    for step in steps:
+        value += step >> 1 if step & 1 == 0 else -(step + 1 >> 1)
+        values.append(value)
+    return tuple(values)
+
+
+def pack_runs(values: Sequence[int]) -> bytes:
+    """(value, length) pairs of equal neighbours."""
+    pairs: list[int] = []
+    for value in values:
+        if pairs and pairs[-2] == value:
+            pairs[-1] += 1
+        else:
+            pairs += [value, 1]
+    return pack_varints(pairs)
+
+
+def unpack_runs(data: bytes, count: int) -> tuple[int, ...]:
+    """Inverse of `pack_runs`: exactly `count` values, else ColumnError; never makes more than `count`."""
+    pairs = unpack_varints(data)
+    if len(pairs) % 2:
+        raise ColumnError("a run has no length")
+    values: list[int] = []
+    for i in range(0, len(pairs), 2):
+        value, length = pairs[i], pairs[i + 1]
+        if length == 0 or length > count - len(values) or (values and values[-1] == value):
+            raise ColumnError(f"runs do not make {count} values")
+        values += [value] * length
+    if len(values) != count:
+        raise ColumnError(f"{len(values)} values where {count} belong")
+    return tuple(values)
