@@ -1,7 +1,7 @@
 """Compressed time as arithmetic: a virtual clock that runs at 1x up to one real instant and at `speed` after it.
 
-No clock is read here; callers pass what their clock says. The environment variable that carries a scale from the demo to
-its processes is `SLEEPBELT_CLOCK="<real_unix_s>,<virtual_unix_s>,<speed>"`.
+No clock is read here; callers pass what their clock says. The environment variable that carries a scale from the demo
+to its processes is `SLEEPBELT_CLOCK="<real_unix_s>,<virtual_unix_s>,<speed>"`.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Columns of whole numbers as bytes: varints, deltas and runs, the inside of a vitals chunk.
 
-A column is a tuple of ints, one for each reading that is present; its length is known from elsewhere, so no encoding here
-carries it, and every decoder is told how many values to expect and refuses anything else.
+A column is a tuple of ints, one for each reading that is present. Its length is known from elsewhere, so no encoding
+here carries it: every decoder is told how many values to expect and refuses anything else.
 
 | encoding | for | bytes |
 |---|---|---|

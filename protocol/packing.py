@@ -10,7 +10,16 @@ from typing import Any
 import msgpack
 import zstandard
 
-__all__ = ["DEPTH_MAX", "MESSAGE_BYTES_MAX", "UNPACKED_BYTES_MAX", "PackingError", "pack", "squeeze", "unpack", "unsqueeze"]
+__all__ = [
+    "DEPTH_MAX",
+    "MESSAGE_BYTES_MAX",
+    "UNPACKED_BYTES_MAX",
+    "PackingError",
+    "pack",
+    "squeeze",
+    "unpack",
+    "unsqueeze",
+]
 
 MESSAGE_BYTES_MAX = 256 * 1024  # on the wire, compressed or not
 UNPACKED_BYTES_MAX = 2 * 1024 * 1024  # after decompression
@@ -30,7 +39,7 @@ class PackingError(ValueError):
 
 
 def pack(value: Any) -> bytes:
-    """Canonical msgpack of None, bools, ints, floats, str, bytes, sequences and mappings; PackingError on anything else."""
+    """Canonical msgpack of None, bools, numbers, str, bytes, sequences and maps; PackingError on anything else."""
     try:
         packed = msgpack.packb(_ordered(value, DEPTH_MAX), use_bin_type=True)
     except (TypeError, OverflowError, ValueError) as error:
