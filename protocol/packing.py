@@ -7,7 +7,7 @@ the bytes stands for the value. The limits are part of the protocol: docs/cloud-
 from collections.abc import Mapping
 from typing import Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 import zstandard
 
 __all__ = [
