@@ -1,8 +1,8 @@
 """What the wall board needs from a gateway: one snapshot, the changes after it, and the actions of the staff.
 
-Instants named `_ms` lie on the gateway's elapsed clock (the axis of `elapsed_ms` in the same snapshot), so a step of the wall
-clock never moves a running time or a countdown on the board. The page counts on by itself from `elapsed_ms` at `speed`.
-Keys that are not listed here may be present and are ignored. Nothing here ever carries a resident's name: beds have labels.
+Instants named `_ms` lie on the gateway's elapsed clock (the axis of `elapsed_ms` in the same snapshot), so a step of
+the wall clock never moves a running time or a countdown. The page counts on by itself from `elapsed_ms` at `speed`.
+Keys not listed here may be present and are ignored. Nothing here ever carries a resident's name: beds have labels.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ UplinkWord = Literal["ok", "down", "off"]
 # Why a rate is absent: the belt's words (protocol/wire/frames.py REASON_*), and two of the gateway.
 RateReason = Literal["no_signal", "irregular", "moving", "weak", "sensor_fault", "silent", "empty"]
 
-# Why a bed is not watched. `no_belt`: none is bound; `silent`: its belt is not heard; `settling`: present, not armed yet;
-# `empty`: nobody was seen in it; `rule_off`: no window is configured; `outside_window`: no window is open now.
+# Why a bed is not watched. `no_belt`: none is bound; `silent`: its belt is not heard; `settling`: present, not
+# armed yet; `empty`: nobody was seen in it; `rule_off`: no window is configured; `outside_window`: none is open now.
 UnwatchedReason = Literal[
     "no_belt", "silent", "settling", "empty", "maintenance", "away", "assist", "rule_off", "outside_window"
 ]
@@ -114,7 +114,7 @@ class Snapshot(TypedDict):
 
 
 class ActionResult(TypedDict):
-    """What became of an action. Refused: `ok` False and a short `reason` code (`ack_ignored`, `assist_ignored`, ...)."""
+    """What became of an action. Refused: `ok` False and a short `reason` code (`ack_ignored`, `assist_ignored`)."""
 
     ok: bool
     reason: str | None
