@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from statistics import mean, median
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from gateway.cores.local_time import local_iso
 from gateway.cores.night_arithmetic import (
     Interval,
     Presences,
@@ -143,13 +144,6 @@ def report_json(report: NightReport | None) -> dict[str, Any]:
     return {"night": report.to_json(), "reason": None}
 
 
-def local_iso(utc_s: int, zone: ZoneInfo) -> str:
-    """Local `YYYY-MM-DDTHH:MM:SS`; an offset follows only where a clock change makes that reading ambiguous."""
-    local = datetime.fromtimestamp(utc_s, UTC).astimezone(zone)
-    ambiguous = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
-    return local.isoformat() if ambiguous else local.replace(tzinfo=None).isoformat()
-
-
 def build_report(facts: NightFacts) -> NightReport | None:
     """The report of the night before `facts.night_of`; None = no night recorded, and no numbers at all."""
     rest = find_night(facts)
@@ -217,11 +211,13 @@ def versus_usual(
 
 
 def _stored_figure(figure: Any) -> float | None:
-    return figure["mean"] if isinstance(figure, Mapping) else figure
+    value: float | None = figure["mean"] if isinstance(figure, Mapping) else figure
+    return value
 
 
 def _comparable(figure: Any) -> float | None:
-    return figure.mean if isinstance(figure, Rate) else figure
+    value: float | None = figure.mean if isinstance(figure, Rate) else figure
+    return value
 
 
 def _usual(tonight: float | None, before: Iterable[float | None]) -> Usual | None:
@@ -297,7 +293,6 @@ __all__ = [
     "NO_NIGHT",
     "NightReport",
     "build_report",
-    "local_iso",
     "past_night",
     "report_json",
     "versus_usual",

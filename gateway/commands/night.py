@@ -1,0 +1,101 @@
+"""`sleepbelt night`: the report of a night, from a file of facts; text for people, or JSON.
+
+A source of facts is a function to `NightFacts`; the gateway's store becomes a second one beside `facts_from_file`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+SUMMARY = "report of a night from stored or given facts"
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+
+_EXAMPLE = """example:
+  sleepbelt night --facts night.json
+  sleepbelt night --facts night.json --json
+  sleepbelt night --facts - --lang zh < night.json
+
+night.json:
+  {"timezone": "Asia/Shanghai", "night_of": "2026-11-24", "night_window": ["22:00", "06:00"],
+   "occupancy": [{"state": "present", "start": "2026-11-23T21:30:00", "end": "2026-11-24T06:10:00"}],
+   "silences": [], "assists": [],
+   "minutes": [{"at": "2026-11-23T21:30:00", "heart_rate_bpm": 61.5, "respiration_per_min": 14.2,
+                "movement": 12, "turn_overs": 0}]}
+"""
+
+
+class BadInputError(Exception):
+    """What was given cannot be used; the message says what, where and why."""
+
+
+def facts_from_file(name: str) -> Any:
+    """The JSON document of a facts file ("-" = standard input); BadInputError when it is none."""
+    try:
+        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise BadInputError(f"{name}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise BadInputError(f"{name!r}: is no file name ({error})") from None
+    try:
+        return json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{name}: is not UTF-8 text (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise BadInputError(f"{name}: is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise BadInputError(f"{name}: is nested too deeply to be a night's facts") from None
+    except ValueError as error:
+        raise BadInputError(f"{name}: is not JSON: {error}") from None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; 0 also when there was no night, 2 for facts that cannot be right."""
+    options = _parser().parse_args(argv)
+    try:
+        answer = _answer(options.facts)
+    except BadInputError as error:
+        print(f"sleepbelt night: {error}", file=sys.stderr)
+        return BAD_INPUT
+    if options.json:
+        print(json.dumps(answer, ensure_ascii=False, indent=2))
+        return DONE
+    from gateway.commands.night_text import text_report
+
+    print(text_report(answer, options.lang))
+    return DONE
+
+
+def _answer(facts_file: str) -> dict[str, Any]:
+    from gateway.cores.night import build_report, report_json
+    from gateway.cores.night_input import FactsError, parse_facts, unknown_keys
+
+    document = facts_from_file(facts_file)
+    try:
+        facts = parse_facts(document)
+    except FactsError as error:
+        raise BadInputError(f"{facts_file}: {error}") from None
+    if ignored := unknown_keys(document):
+        print(f"sleepbelt night: {facts_file}: not read: {', '.join(ignored)}", file=sys.stderr)
+    return report_json(build_report(facts))
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number a file of facts may hold")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sleepbelt night",
+        description="Report of one night: sleep duration, times out of bed, turn-overs, average heart rate and more.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--facts", metavar="FILE.json", required=True, help="facts of the night; - = standard input")
+    parser.add_argument("--json", action="store_true", help='print {"night": {...} or null, "reason": ...}')
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the text (default: en)")
+    return parser
