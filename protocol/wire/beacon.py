@@ -10,6 +10,10 @@ import struct
 from . import ccm
 from .frames import ABSENT_16, FrameError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ccm import EncryptBlock
+
 FORMAT = 1
 CONTENT_BYTES = 15
 TAG_BYTES = 4
@@ -25,7 +29,7 @@ FIELDS = (
 # heart_bpm: whole beats a minute, 0 absent. respiration_hpm: half breaths a minute, 0 absent. Qualities: 0-15.
 
 
-def pack(values):
+def pack(values: "tuple[int, ...]") -> bytes:
     """15 content bytes from a tuple in FIELDS order; exit_count, boot_id and record_seq are cut to their low bits."""
     (occupancy, heart_reason, respiration_reason, state_age_s, exit_count, heart_bpm, respiration_hpm, heart_quality,
      respiration_quality, battery_percent, boot_id, record_seq, movement, flags) = values
@@ -47,7 +51,7 @@ def pack(values):
     )
 
 
-def unpack(content):
+def unpack(content: bytes) -> "tuple[int, ...]":
     """Tuple in FIELDS order from 15 content bytes."""
     (state, age_low, age_high, exit_count, heart_bpm, respiration_hpm, qualities, battery, boot_low, seq_low, movement,
      flags) = struct.unpack("<BHBBBBBBHHBB", content)
@@ -57,7 +61,7 @@ def unpack(content):
     )
 
 
-def from_report(report):
+def from_report(report: "tuple[int, ...]") -> "tuple[int, ...]":
     """Beacon tuple (FIELDS order) of the same second as a REPORT tuple (frames.LAYOUTS order)."""
     heart = 0 if report[7] == ABSENT_16 else min(255, (report[7] + 5) // 10)
     breath = 0 if report[10] == ABSENT_16 else min(255, (report[10] + 2) // 5)
@@ -67,17 +71,19 @@ def from_report(report):
     )
 
 
-def _nonce(counter, serial):
+def _nonce(counter: int, serial: bytes) -> bytes:
     return b"\xbe" + counter.to_bytes(4, "little") + serial
 
 
-def seal(encrypt_block, serial, counter, content):
+def seal(encrypt_block: "EncryptBlock", serial: bytes, counter: int, content: bytes) -> bytes:
     """24 bytes of manufacturer data (after the company id) for this counter; a counter never comes twice."""
     head = bytes((FORMAT,)) + counter.to_bytes(4, "little")
     return head + ccm.seal(encrypt_block, _nonce(counter, serial), content, head, TAG_BYTES)
 
 
-def unseal(encrypt_block, serial, last_counter, data):
+def unseal(
+    encrypt_block: "EncryptBlock", serial: bytes, last_counter: int, data: bytes
+) -> "tuple[int, tuple[int, ...]] | None":
     """(counter, values in FIELDS order); None if the counter was heard before; FrameError, ccm.TagError if not ours."""
     if len(data) != BEACON_BYTES or data[0] != FORMAT:
         raise FrameError("beacon")
@@ -87,7 +93,7 @@ def unseal(encrypt_block, serial, last_counter, data):
     return counter, unpack(ccm.unseal(encrypt_block, _nonce(counter, serial), data[5:], data[:5], TAG_BYTES))
 
 
-def advertisement(company_id, data):
+def advertisement(company_id: int, data: bytes) -> bytes:
     """Advertising payload: flags (general discoverable, LE only) and manufacturer data; exactly 31 bytes."""
     body = company_id.to_bytes(2, "little") + data
     payload = b"\x02\x01\x06" + bytes((len(body) + 1, 0xFF)) + body
@@ -95,6 +101,6 @@ def advertisement(company_id, data):
     return payload
 
 
-def scan_response(name):
+def scan_response(name: bytes) -> bytes:
     """Scan response with the complete local name (`SB-` and the serial in hex)."""
     return bytes((len(name) + 1, 0x09)) + name

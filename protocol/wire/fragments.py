@@ -13,7 +13,7 @@ PACKET_BYTES_MAX = FRAME_BYTES_MAX + 16
 IDLE = (b"", -1)
 
 
-def split(packet, value_bytes, counter):
+def split(packet: bytes, value_bytes: int, counter: int) -> "tuple[list[bytes], int]":
     """(fragments, next counter): `packet` as attribute values of at most `value_bytes` (MTU - 3) bytes each."""
     room = value_bytes - 1
     assert room > 0 and 0 < len(packet) <= PACKET_BYTES_MAX
@@ -31,7 +31,7 @@ def split(packet, value_bytes, counter):
     return fragments, counter
 
 
-def join(state, fragment):
+def join(state: "tuple[bytes, int]", fragment: bytes) -> "tuple[tuple[bytes, int], bytes | None]":
     """(new state, packet or None) after one fragment; start with IDLE.
 
     FrameError for a fragment out of its place: the caller counts it and goes on from IDLE, the next FIRST starts anew.

@@ -8,6 +8,10 @@ on the wire (`ABSENT_*`) and `None` in `protocol.messages`; nothing is ever a ma
 
 import struct
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 VERSION_MAJOR = 1
 VERSION_MINOR = 0
 VERSION = VERSION_MAJOR << 4 | VERSION_MINOR
@@ -62,7 +66,7 @@ REFUSED_PROOF, REFUSED_VERSION, REFUSED_BUSY, REFUSED_DECOMMISSIONED = 1, 2, 3, 
 KEY_REPORT_PERIOD_MS, KEY_ADVERTISE_MS, KEY_EXPOSE_STANDARD, KEY_COMPANY_ID = 1, 2, 3, 4
 
 # kind -> (name, struct format of the fixed fields, field names, tail allowed)
-LAYOUTS = {
+LAYOUTS: "dict[int, tuple[str, str, tuple[str, ...], bool]]" = {
     HELLO_REQUEST: ("hello_request", "<8s16s", ("gateway_id", "gateway_nonce"), False),
     HELLO: (
         "hello",
@@ -102,7 +106,7 @@ LAYOUTS = {
 RECORD_MINUTE, RECORD_OCCUPANCY, RECORD_ABSENCE, RECORD_FAULT, RECORD_BOOT, RECORD_TURN_OVER = 1, 2, 3, 4, 5, 6
 
 # record kind -> (name, struct format, field names). A minute record describes the 60 s that end at `uptime_ms`.
-RECORDS = {
+RECORDS: "dict[int, tuple[str, str, tuple[str, ...]]]" = {
     RECORD_MINUTE: (
         "minute",
         "<BBBHHHBHHHBBBBBBBB",
@@ -127,7 +131,7 @@ class FrameError(ValueError):
     """These bytes are no frame of this version; count and drop them whole."""
 
 
-def encode(kind, values, tail=b""):
+def encode(kind: int, values: "tuple[Any, ...]", tail: bytes = b"") -> bytes:
     """Bytes of one frame from its kind, its fixed fields in table order, and a tail where the kind has one."""
     layout = LAYOUTS[kind]
     assert layout[3] or not tail
@@ -135,7 +139,7 @@ def encode(kind, values, tail=b""):
     return bytes((VERSION, kind, len(fixed))) + fixed + tail
 
 
-def decode(frame):
+def decode(frame: bytes) -> "tuple[int, tuple[Any, ...] | None, bytes]":
     """(kind, fixed fields as a tuple, tail) of one frame; FrameError if it is not one.
 
     An unknown kind gives (kind, None, whole body): the caller ignores it, a newer peer may send it.
@@ -159,12 +163,12 @@ def decode(frame):
     return kind, struct.unpack_from(layout[1], frame, HEADER_BYTES), tail
 
 
-def encode_record(record_kind, values):
+def encode_record(record_kind: int, values: "tuple[int, ...]") -> bytes:
     """Body of one ring record (the RECORD frame's tail) from its fields in table order."""
     return struct.pack(RECORDS[record_kind][1], *values)
 
 
-def decode_record(record_kind, body):
+def decode_record(record_kind: int, body: bytes) -> "tuple[int, ...] | None":
     """Fields of one ring record as a tuple; None for a kind unknown here; FrameError if the body is too short."""
     layout = RECORDS.get(record_kind)
     if layout is None:
@@ -174,15 +178,20 @@ def decode_record(record_kind, body):
     return struct.unpack_from(layout[1], body, 0)
 
 
-def encode_absences(boot_id, uptime_ms, absences):
+def encode_absences(boot_id: int, uptime_ms: int, absences: "list[tuple[int, int]]") -> bytes:
     """ABSENCES frame: the newest finished absences as (ended_ago_s, duration_s), oldest first, at most ABSENCES_MAX."""
     tail = b"".join([struct.pack(ABSENCE_FORMAT, ended, lasted) for ended, lasted in absences[-ABSENCES_MAX:]])
     return encode(ABSENCES, (boot_id, uptime_ms), tail)
 
 
-def decode_absences(tail):
+def decode_absences(tail: bytes) -> "tuple[tuple[int, int], ...]":
     """Tuple of (ended_ago_s, duration_s) from an ABSENCES tail; FrameError if its length is not whole entries."""
     size = struct.calcsize(ABSENCE_FORMAT)
     if len(tail) % size or len(tail) > size * ABSENCES_MAX:
         raise FrameError("absences")
-    return tuple([struct.unpack_from(ABSENCE_FORMAT, tail, at) for at in range(0, len(tail), size)])
+    return tuple([_pair(tail, at) for at in range(0, len(tail), size)])
+
+
+def _pair(tail: bytes, at: int) -> "tuple[int, int]":
+    ended_ago_s, duration_s = struct.unpack_from(ABSENCE_FORMAT, tail, at)
+    return ended_ago_s, duration_s

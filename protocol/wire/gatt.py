@@ -1,8 +1,15 @@
 """The belt's GATT table: UUIDs, properties and sizes, one truth for firmware, gateway and emulation.
 
-Small on purpose: the Pico W's stack has 512 bytes for all attributes. `RX` takes fragments from the gateway, `TX` notifies
-fragments, `INFO` is what a stranger may read: protocol version and serial.
+Small on purpose: the Pico W's stack has 512 bytes for all attributes. `RX` takes fragments from the gateway, `TX`
+notifies fragments, `INFO` is what a stranger may read: protocol version and serial.
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Characteristics = Iterable[tuple[int | str, int, bool]]
+    Services = Iterable[tuple[int | str, Characteristics]]
 
 SERVICE = "5b1e0001-7d3c-4e0b-9a55-6c656570b017"
 RX = "5b1e0002-7d3c-4e0b-9a55-6c656570b017"
@@ -22,37 +29,38 @@ RX_BUFFER_BYTES = 512
 NAME_PREFIX = b"SB-"
 INFO_FORMAT = "<BB8s"  # version, model, serial
 
-# (attributes, bytes of UUID and value metadata) the Pico W's stack needs for each; used to assert the table's size.
-_ATTRIBUTE_OVERHEAD_BYTES = 8
+_ATTRIBUTE_HEAD_BYTES = 6  # size, flags, handle of one entry of BTstack's attribute database
+_TYPE_BYTES = 2  # a declaration's own 16-bit type
 
 
-def table_bytes(services):
-    """Bytes the attribute table of `services` takes: ((uuid, ((uuid, value_bytes, notifies), ...)), ...).
+def table_bytes(services: "Services") -> int:
+    """Bytes the attribute table of `services` takes: ((uuid, ((uuid, static_value_bytes, notifies), ...)), ...).
 
-    The model of BTstack's database: 8 bytes an attribute, the UUID (2 or 16), the static value; a characteristic is a
-    declaration and a value, and a client configuration where it notifies.
+    BTstack's database: each entry is a head, its type and its static value; a service is one declaration, a
+    characteristic a declaration and a value, and a client configuration where it notifies.
     """
-    total = 1
+    declaration = _ATTRIBUTE_HEAD_BYTES + _TYPE_BYTES
+    total = 2
     for service, characteristics in services:
-        total += _ATTRIBUTE_OVERHEAD_BYTES + _uuid_bytes(service)
+        total += declaration + _uuid_bytes(service)
         for uuid, value_bytes, notifies in characteristics:
-            total += _ATTRIBUTE_OVERHEAD_BYTES + 3 + _uuid_bytes(uuid)
-            total += _ATTRIBUTE_OVERHEAD_BYTES + _uuid_bytes(uuid) + value_bytes
+            total += declaration + 3 + _uuid_bytes(uuid)
+            total += _ATTRIBUTE_HEAD_BYTES + _uuid_bytes(uuid) + value_bytes
             if notifies:
-                total += _ATTRIBUTE_OVERHEAD_BYTES + 2
+                total += declaration + 2
     return total
 
 
-def _uuid_bytes(uuid):
+def _uuid_bytes(uuid: "int | str") -> int:
     return 2 if isinstance(uuid, int) else 16
 
 
-def name_of(serial):
+def name_of(serial: bytes) -> bytes:
     """Local name that a belt advertises in its scan response, bytes: `SB-` and 16 hex digits."""
     return NAME_PREFIX + b"".join([b"%02X" % byte for byte in serial])
 
 
-def serial_of(name):
+def serial_of(name: str) -> "bytes | None":
     """Serial (8 bytes) from a belt's local name (str), or None if it is not a belt's name."""
     prefix = NAME_PREFIX.decode()
     if not name.startswith(prefix) or len(name) != len(prefix) + 16:
