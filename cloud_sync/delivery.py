@@ -1,0 +1,271 @@
+"""What one lane of the uplink sends next, and when: windows, resends, acks. No clock, no network, no disk.
+
+    outbox --load--> waiting --next_batch--> in flight --ack--> freed
+                                    ^           |
+                                    +--resend---+   (nothing leaves but by an application ack)
+
+The shell asks `want()` and `next_batch()`, does what they say, reports what happened, and waits until `deadline_ms()`
+or an event. All instants are milliseconds of one real monotonic axis: network timeouts do not follow compressed time.
+`jitter` is a number in [0, 1) the shell draws; with it, gateways that lost the same receiver do not come back as one.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from cloud_sync.outbox import OutboxItem
+from protocol.batch import LANE_ALARM, LANE_VITALS, Ack
+
+__all__ = ["ALARM_POLICY", "VITALS_POLICY", "Batch", "Freed", "LaneDelivery", "LanePolicy"]
+
+KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LanePolicy:
+    """Numbers of one lane; the window's are from facts/SYNC.md "Uplink"."""
+
+    lane: str
+    items_max: int
+    window_bytes_min: int = 8 * KIB
+    window_bytes_max: int = 64 * KIB
+    raw_bytes_max: int = 160 * KIB  # of one batch before compression: stays below MESSAGE_BYTES_MAX whatever it holds
+    queue_delay_ms: int = 100  # the window grows while acks come back less than this later than the fastest ever
+    resend_ms_min: int = 2_000
+    resend_ms_max: int = 15_000
+
+
+ALARM_POLICY = LanePolicy(LANE_ALARM, items_max=64)
+VITALS_POLICY = LanePolicy(LANE_VITALS, items_max=1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One message to send now. `number` names it towards `sent`; a resend keeps its number."""
+
+    number: int
+    items: tuple[OutboxItem, ...]
+    floor: int
+    resend: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What an ack means for the outbox: seqs to free, and seqs to free as rejected with the code."""
+
+    accepted: tuple[int, ...]
+    rejected: dict[int, str]
+
+
+@dataclass(slots=True)
+class _Flight:
+    items: list[OutboxItem]
+    wire_bytes: int = 0
+    digest: bytes = b""
+    first_sent_ms: int | None = None
+    attempts: int = 0
+    resend_at_ms: int = 0  # due at once until it was sent
+
+
+@dataclass(slots=True)
+class LaneDelivery:
+    """One lane of one outbox epoch. Invariant: every loaded seq is either waiting, in flight or acked."""
+
+    policy: LanePolicy
+    epoch: str
+    window_bytes: int = 0
+    is_connected: bool = False
+    _waiting: deque[OutboxItem] = field(default_factory=deque)
+    _waiting_bytes: int = 0
+    _flush_at_ms: int | None = None
+    _flights: dict[int, _Flight] = field(default_factory=dict)
+    _next_number: int = 1
+    _last_loaded_seq: int = 0
+    _rtt_ms_min: int | None = None
+    _squeeze_ratio: float = 0.4  # wire bytes per raw byte, learnt from what was sent
+
+    def __post_init__(self) -> None:
+        self.window_bytes = self.policy.window_bytes_min
+
+    def connected(self) -> None:
+        """A new connection with a clean session: what was in flight may be lost, so all of it is due again."""
+        self.is_connected = True
+        self._resend_all_now()
+
+    def disconnected(self) -> None:
+        """Nothing is sent until `connected`."""
+        self.is_connected = False
+
+    def want(self) -> tuple[int, int] | None:
+        """(after_seq, limit_bytes) to load from the outbox, or None while enough is waiting."""
+        room = 2 * self._batch_raw_bytes() - self._waiting_bytes
+        if room <= 0 or len(self._waiting) >= 2 * self.policy.items_max:
+            return None
+        return self._last_loaded_seq, room
+
+    def loaded(self, items: Iterable[OutboxItem], now_ms: int, flush_delay_ms: int) -> None:
+        """Items from the outbox; a batch may wait `flush_delay_ms` from its first item for more to join it."""
+        for item in items:
+            if item.seq <= self._last_loaded_seq:
+                continue
+            self._waiting.append(item)
+            self._waiting_bytes += len(item.body)
+            self._last_loaded_seq = item.seq
+            if self._flush_at_ms is None:
+                self._flush_at_ms = now_ms + flush_delay_ms
+
+    def flush(self, now_ms: int) -> None:
+        """What is waiting need not wait for more."""
+        if self._flush_at_ms is not None:
+            self._flush_at_ms = min(self._flush_at_ms, now_ms)
+
+    def next_batch(self, now_ms: int) -> Batch | None:
+        """What to send now: overdue batches before new ones; None while nothing is due or the window is full."""
+        if not self.is_connected:
+            return None
+        for number, flight in self._flights.items():
+            if flight.resend_at_ms <= now_ms:
+                return Batch(number, tuple(flight.items), self.floor(), resend=flight.attempts > 0)
+        if not self._is_due(now_ms) or not self._has_room():
+            return None
+        number = self._next_number
+        self._next_number += 1
+        self._flights[number] = _Flight(self._take())
+        if not self._waiting:
+            self._flush_at_ms = None
+        return Batch(number, tuple(self._flights[number].items), self.floor(), resend=False)
+
+    def sent(self, batch: Batch, wire_bytes: int, digest: bytes, now_ms: int, jitter: float) -> None:
+        """The batch left as a message of wire_bytes; it is sent again if no ack comes in time."""
+        flight = self._flights.get(batch.number)
+        if flight is None:
+            return  # acked while it was being encoded again
+        raw_bytes = sum(len(item.body) for item in batch.items)
+        self._squeeze_ratio += 0.25 * (min(1.0, wire_bytes / raw_bytes) - self._squeeze_ratio)
+        flight.wire_bytes = wire_bytes
+        flight.digest = digest
+        flight.attempts += 1
+        flight.first_sent_ms = now_ms if flight.attempts == 1 else flight.first_sent_ms
+        delay_ms = min(self._resend_delay_ms() << (flight.attempts - 1), self.policy.resend_ms_max)
+        flight.resend_at_ms = now_ms + round(delay_ms * (1 + 0.5 * jitter))
+        if flight.attempts > 1:
+            self.window_bytes = self.policy.window_bytes_min
+
+    def acked(self, ack: Ack, now_ms: int) -> Freed:
+        """What an ack frees; acks of another lane or epoch, or of nothing known, free nothing."""
+        if ack.lane != self.policy.lane or ack.epoch not in ("", self.epoch):
+            return Freed((), {})
+        rejected_codes = dict(ack.rejected) if ack.epoch else {}
+        accepted: list[int] = []
+        rejected: dict[int, str] = {}
+        for number, flight in list(self._flights.items()):
+            if flight.digest in ack.unreadable and flight.digest:
+                self._split(number, flight, rejected)
+                continue
+            keep = []
+            for item in flight.items:
+                if item.seq in rejected_codes:
+                    rejected[item.seq] = rejected_codes[item.seq]
+                elif ack.epoch and _covers(ack.accepted, item.seq):
+                    accepted.append(item.seq)
+                else:
+                    keep.append(item)
+            if len(keep) == len(flight.items):
+                continue
+            flight.items = keep
+            if not keep:
+                del self._flights[number]
+                self._learn(flight, now_ms)
+        if accepted or rejected:
+            self._receiver_is_back()
+        return Freed(tuple(sorted(accepted)), rejected)
+
+    def floor(self) -> int:
+        """The lowest unacked seq this lane knows of; the next seq after the last loaded one if there is none."""
+        lowest = [flight.items[0].seq for flight in self._flights.values()]
+        if self._waiting:
+            lowest.append(self._waiting[0].seq)
+        return min(lowest, default=self._last_loaded_seq + 1)
+
+    def deadline_ms(self) -> int | None:
+        """When `next_batch` may give something without any event, or None."""
+        if not self.is_connected:
+            return None
+        due = [flight.resend_at_ms for flight in self._flights.values()]
+        if self._flush_at_ms is not None and self._has_room():
+            due.append(self._flush_at_ms)
+        return min(due, default=None)
+
+    def is_idle(self) -> bool:
+        """True if everything loaded has been acked."""
+        return not self._flights and not self._waiting
+
+    def is_overdue(self) -> bool:
+        """True while something had to be sent again and is still not acked: nobody at the other end commits."""
+        return any(flight.attempts > 1 for flight in self._flights.values())
+
+    def _is_due(self, now_ms: int) -> bool:
+        if self._flush_at_ms is None:
+            return False
+        full = self._waiting_bytes >= self._batch_raw_bytes() or len(self._waiting) >= self.policy.items_max
+        return full or self._flush_at_ms <= now_ms
+
+    def _has_room(self) -> bool:
+        in_flight = sum(flight.wire_bytes for flight in self._flights.values())
+        return in_flight == 0 or in_flight + self.window_bytes // 2 <= self.window_bytes
+
+    def _batch_raw_bytes(self) -> int:
+        # Half a window a message keeps the link busy while the other half's ack is on its way.
+        return min(self.policy.raw_bytes_max, int(self.window_bytes / 2 / self._squeeze_ratio))
+
+    def _take(self) -> list[OutboxItem]:
+        limit = self._batch_raw_bytes()
+        taken: list[OutboxItem] = []
+        size = 0
+        while self._waiting and len(taken) < self.policy.items_max:
+            size += len(self._waiting[0].body)
+            if taken and size > limit:
+                break
+            taken.append(self._waiting.popleft())
+        self._waiting_bytes -= sum(len(item.body) for item in taken)
+        return taken
+
+    def _resend_delay_ms(self) -> int:
+        return max(self.policy.resend_ms_min, 4 * (self._rtt_ms_min or 0))
+
+    def _resend_all_now(self) -> None:
+        for flight in self._flights.values():
+            flight.resend_at_ms = 0
+            flight.attempts = 0
+            flight.first_sent_ms = None
+
+    def _receiver_is_back(self) -> None:
+        # An ack proves that somebody commits: batches that wait out a long backoff are due now.
+        for flight in self._flights.values():
+            if flight.attempts > 1:
+                flight.resend_at_ms = 0
+                flight.attempts = 1
+
+    def _learn(self, flight: _Flight, now_ms: int) -> None:
+        if flight.attempts != 1 or flight.first_sent_ms is None:
+            return  # which of the copies was acked is not known
+        rtt_ms = now_ms - flight.first_sent_ms
+        self._rtt_ms_min = rtt_ms if self._rtt_ms_min is None else min(self._rtt_ms_min, rtt_ms)
+        if rtt_ms - self._rtt_ms_min < self.policy.queue_delay_ms:
+            self.window_bytes = min(self.policy.window_bytes_max, self.window_bytes + flight.wire_bytes)
+        else:
+            self.window_bytes = max(self.policy.window_bytes_min, self.window_bytes * 3 // 4)
+
+    def _split(self, number: int, flight: _Flight, rejected: dict[int, str]) -> None:
+        """A batch the receiver cannot read: its items go alone, and one that is unreadable alone is given up."""
+        del self._flights[number]
+        if len(flight.items) == 1:
+            rejected[flight.items[0].seq] = "unreadable"
+            return
+        for item in flight.items:
+            self._flights[self._next_number] = _Flight([item])
+            self._next_number += 1
+
+
+def _covers(ranges: Sequence[tuple[int, int]], seq: int) -> bool:
+    return any(first <= seq <= last for first, last in ranges)

@@ -1,0 +1,153 @@
+"""The only module that knows aiomqtt: one MQTT 5 connection with a clean session, whose refusals are seen.
+
+aiomqtt 2.5 drops PUBACK reason codes, so a publish that the broker refuses would look delivered; `Link.send` reports
+them. Neither PUBACK nor SUBACK proves anything about the receiver (facts/SYNC.md, "Brokers and clients"): only the
+application's own ack frees data.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import aiomqtt
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+__all__ = ["BrokerAddress", "BrokerError", "BrokerUrlError", "Link", "connect", "parse_broker_url"]
+
+KEEPALIVE_S = 10
+CONNECT_TIMEOUT_S = 5.0
+INCOMING_MAX = 20_000  # beyond it messages are dropped here; their senders get no ack and send them again
+_QUIET = logging.getLogger("cloud_sync.mqtt.paho")
+_QUIET.setLevel(logging.ERROR)
+
+
+class BrokerError(OSError):
+    """The broker cannot be reached, refuses us, or is gone; the message says which. Try again later."""
+
+
+class BrokerUrlError(ValueError):
+    """A broker URL that cannot work; the message says what belongs there."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where a broker is and how to get in."""
+
+    host: str
+    port: int
+    tls: bool = False
+    username: str | None = None
+    password: str | None = None
+
+    def __str__(self) -> str:
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"  # never the password
+
+
+def parse_broker_url(url: str) -> BrokerAddress:
+    """mqtt://[user:password@]host[:1883] or mqtts://...[:8883]; BrokerUrlError otherwise."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BrokerUrlError(f"{url!r}: {error}") from None
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/") or port == 0:
+        raise BrokerUrlError(f"{url!r}: a broker is given as mqtt://host:port or mqtts://host:port")
+    tls = parts.scheme == "mqtts"
+    username = unquote(parts.username) if parts.username else None
+    password = unquote(parts.password) if parts.password else None
+    return BrokerAddress(parts.hostname, port or (8883 if tls else 1883), tls, username, password)
+
+
+class _ReasonedClient(aiomqtt.Client):
+    """aiomqtt's client with the PUBACK's reason kept (canary: tests/cloud_sync/test_mqtt.py pins what is borrowed)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.on_refused: dict[int, Callable[[str], None]] = {}
+        super().__init__(*args, **kwargs)
+
+    def _on_publish(
+        self, client: Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        refused = self.on_refused.pop(mid, None)
+        # 0x10 "no matching subscribers" is a success that says nobody listens yet.
+        if refused is not None and reason_code.is_failure:
+            refused(str(reason_code))
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    def send(self, topic: str, payload: bytes, qos: int, retain: bool, on_refused: Callable[[str], None]) -> None:
+        info = self._client.publish(topic, payload, qos, retain)
+        if info.rc != MQTT_ERR_SUCCESS:
+            raise BrokerError(f"cannot publish: {info.rc!r}")
+        if qos:
+            self.on_refused[info.mid] = on_refused
+
+
+class Link:
+    """An open connection. Raises BrokerError from any method once it is gone."""
+
+    def __init__(self, client: _ReasonedClient) -> None:
+        self._client = client
+
+    def send(
+        self, topic: str, payload: bytes, on_refused: Callable[[str], None], qos: int = 1, retain: bool = False
+    ) -> None:
+        """Hand a message to the socket; `on_refused(reason)` is called if the broker does not take it."""
+        self._client.send(topic, payload, qos, retain, on_refused)
+
+    async def subscribe(self, topic: str, qos: int = 1) -> None:
+        """Subscribe; BrokerError if the broker says no (that it says yes proves little: an ACL may still filter)."""
+        try:
+            codes = await self._client.subscribe(topic, qos)
+        except aiomqtt.MqttError as error:
+            raise BrokerError(f"cannot subscribe to {topic}: {error}") from error
+        if any(isinstance(code, ReasonCode) and code.is_failure for code in codes):
+            raise BrokerError(f"the broker refuses the subscription to {topic}: {codes[0]}")
+
+    async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
+        """(topic, payload) of every message; BrokerError when the connection ends."""
+        try:
+            async for message in self._client.messages:
+                payload = message.payload
+                yield str(message.topic), payload if isinstance(payload, bytes) else b""
+        except aiomqtt.MqttError as error:
+            raise BrokerError(f"connection lost: {error}") from error
+
+
+@asynccontextmanager
+async def connect(address: BrokerAddress, client_id: str) -> AsyncIterator[Link]:
+    """A connection for the duration of the block; BrokerError if it cannot be made or, from Link, when it breaks."""
+    client = _ReasonedClient(
+        address.host,
+        address.port,
+        identifier=client_id,
+        username=address.username,
+        password=address.password,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        # A clean session on every connect: a broker must not keep batches for a receiver that died.
+        clean_start=True,
+        keepalive=KEEPALIVE_S,
+        timeout=CONNECT_TIMEOUT_S,
+        tls_context=ssl.create_default_context() if address.tls else None,
+        max_queued_incoming_messages=INCOMING_MAX,
+        # paho would queue behind a hidden window of 20 and break the lanes' order; our own windows bound this.
+        max_inflight_messages=65_535,
+        logger=_QUIET,
+    )
+    try:
+        async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
+            await client.__aenter__()
+    except (aiomqtt.MqttError, TimeoutError, OSError, ValueError) as error:
+        raise BrokerError(f"{address} does not answer as an MQTT 5 broker: {error or 'timed out'}") from error
+    try:
+        yield Link(client)
+    finally:
+        # If it was gone already, the user of the link has been told.
+        with suppress(aiomqtt.MqttError, OSError):
+            await client.__aexit__(None, None, None)
