@@ -158,7 +158,7 @@ class TurnOverRecord(Record):
 
 @dataclass(frozen=True, slots=True)
 class UnknownRecord(Record):
-    """A record of a kind that a newer belt writes: its seq is kept, so that it is acknowledged and not asked for again."""
+    """A record of a kind that a newer belt writes: its seq is kept, so it is acknowledged and not asked for again."""
 
     record_kind: int
     body: bytes

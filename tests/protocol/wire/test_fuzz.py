@@ -196,7 +196,8 @@ def test_garbage_beacons_are_refused(data: bytes) -> None:
 
 
 @given(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 5), st.integers(0, 2**24 - 1),
-                 st.integers(0, 255), st.integers(0, 255), st.integers(0, 255), st.integers(0, 15), st.integers(0, 15), st.integers(0, 255),
+                 st.integers(0, 255), st.integers(0, 255), st.integers(0, 255), st.integers(0, 15), st.integers(0, 15),
+                 st.integers(0, 255),
                  st.integers(0, 65535), st.integers(0, 65535), st.integers(0, 255), st.integers(0, 255)),
        st.integers(0, 2**32 - 1))
 def test_a_beacon_opens_to_what_was_sealed_once(values: tuple[int, ...], counter: int) -> None:

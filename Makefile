@@ -1,0 +1,61 @@
+# Each target does its own set-up (tools/setup.sh): system packages by apt where needed and permitted, .venv from the lock.
+SHELL := /bin/bash
+BIN := .venv/bin
+
+.PHONY: help setup demo test lint wheel mpy bench soak score lock vectors clean
+
+help:
+	@echo "make demo   three emulated belts, gateway, broker, receiver and pages on this machine (Ctrl-C ends it)"
+	@echo "make test   all tests          make lint   ruff, mypy --strict, import contracts"
+	@echo "make bench  figures into build/bench.json          make soak   long seeded runs"
+	@echo "make score  the belt's signal code against recordings (SLEEPBELT_DATA) and the simulator"
+	@echo "make mpy    compile the firmware for every board   make wheel  build the wheel, try it in a clean environment"
+	@echo "make lock   renew the lock files after a change of dependencies"
+
+setup:
+	@tools/setup.sh demo
+
+demo: setup
+	$(BIN)/sleepbelt demo $(ARGS)
+
+test:
+	@tools/setup.sh test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint:
+	@tools/setup.sh test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy --config-file tools/mypy-rp2.ini
+	$(BIN)/mypy --config-file tools/mypy-esp32.ini
+	$(BIN)/lint-imports --no-cache
+
+mpy: setup
+	$(BIN)/python -m tools.mpy
+
+wheel: setup
+	tools/wheel_check.sh
+
+bench:
+	@tools/setup.sh test
+	$(BIN)/python -m tools.bench --out build/bench.json $(ARGS)
+
+soak:
+	@tools/setup.sh test
+	$(BIN)/python -m tools.soak $(ARGS)
+
+score: setup
+	$(BIN)/python -m tools.score $(ARGS)
+
+vectors: setup
+	$(BIN)/python -m tools.make_vectors
+
+lock:
+	$(BIN)/python -m pip install -q pip-tools==7.6.2
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
+	  --allow-unsafe --strip-extras --extra hil --extra dev -o requirements/dev.lock pyproject.toml
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
+	  --strip-extras -o requirements/runtime.lock pyproject.toml
+
+clean:
+	rm -rf build dist typings .venv

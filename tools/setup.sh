@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Makes everything `make demo` and `make test` need, from a bare Debian 12 or Raspberry Pi OS: system packages by apt where
+# they are missing and permitted, .venv from the lock file, MicroPython for wasm32. Usage: tools/setup.sh demo|test
+# Done steps leave a stamp with the hash of what they came from, so that a second call takes no time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+purpose=${1:-demo}
+mkdir -p build
+
+say() { printf 'setup: %s\n' "$*"; }
+
+apt_install() {
+  if [ "$(id -u)" = 0 ]; then sudo=(); elif sudo -n true 2>/dev/null; then sudo=(sudo -n); else
+    say "missing: $* - install them with: sudo apt-get install $*" >&2
+    exit 1
+  fi
+  say "installing with apt: $*"
+  if ! DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "$@" >build/apt.log 2>&1; then
+    "${sudo[@]}" apt-get update -qq >>build/apt.log 2>&1
+    DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "$@" >>build/apt.log 2>&1 || {
+      tail -20 build/apt.log >&2
+      say "apt failed; see build/apt.log" >&2
+      exit 1
+    }
+  fi
+}
+
+python=${PYTHON:-python3}
+missing=()
+command -v "$python" >/dev/null || missing+=(python3)
+"$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+if [ "$purpose" = test ]; then
+  command -v node >/dev/null || missing+=(nodejs)
+  command -v npm >/dev/null || missing+=(npm)
+  [ -x /usr/bin/chromium ] || missing+=(chromium)
+  [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing+=(fonts-noto-cjk)
+fi
+[ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  say "needs Python 3.11 or newer, found $("$python" --version); set PYTHON=/path/to/python3.11" >&2
+  exit 1
+}
+
+stamp() { cat "$@" | sha256sum | cut -d' ' -f1; }
+
+want=$(stamp requirements/dev.lock pyproject.toml)
+if [ "$(cat .venv/.sleepbelt-stamp 2>/dev/null)" != "$want" ]; then
+  [ -x .venv/bin/python ] || { say "making .venv"; "$python" -m venv .venv; }
+  say "installing the locked packages into .venv (a few minutes the first time)"
+  .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.lock
+  .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+  echo "$want" >.venv/.sleepbelt-stamp
+fi
+
+if [ "$purpose" = test ]; then
+  want=$(stamp tools/wasm/package-lock.json)
+  if [ "$(cat build/wasm/stamp 2>/dev/null)" != "$want" ]; then
+    say "installing MicroPython for wasm32"
+    mkdir -p build/wasm
+    cp tools/wasm/package.json tools/wasm/package-lock.json tools/wasm/.npmrc build/wasm/
+    npm ci --silent --prefix build/wasm
+    echo "$want" >build/wasm/stamp
+  fi
+  for port in rp2 esp32; do
+    want=$(stamp "requirements/stubs-$port.lock")
+    if [ "$(cat "typings/$port/.stamp" 2>/dev/null)" != "$want" ]; then
+      say "installing the board stubs of $port"
+      rm -rf "typings/$port"
+      .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes --target "typings/$port" \
+        -r "requirements/stubs-$port.lock"
+      echo "$want" >"typings/$port/.stamp"
+    fi
+  done
+fi
+say "ready ($purpose)"
