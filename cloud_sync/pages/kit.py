@@ -137,7 +137,6 @@ class Kit:
             here=quote(request.url.path),
             can_sign_in=bool(self.settings.accounts),
             open_access=self.settings.open_access,
-            texts=partial(_texts_for_script, visitor.t),
             **values,
         )
         response = HTMLResponse(body, status, headers={"Cache-Control": "no-store"})
@@ -263,10 +262,9 @@ def _own_path(back: str | None) -> str:
     return back if back.isprintable() and "\\" not in back else "/"
 
 
-def _texts_for_script(t: Strings, prefix: str) -> Markup:
-    """The texts below `prefix` as JSON for a <script type="application/json"> block."""
-    chosen = {key.removeprefix(prefix + "."): text for key, text in t.texts.items() if key.startswith(prefix + ".")}
-    encoded = json.dumps(chosen, ensure_ascii=False)
+def script_texts(t: Strings, *keys: str) -> Markup:
+    """The texts of `keys` as JSON for a <script type="application/json"> block, by the last part of each key."""
+    encoded = json.dumps({key.rpartition(".")[2]: t(key) for key in keys}, ensure_ascii=False)
     for character in "<>&":
         encoded = encoded.replace(character, f"\\u{ord(character):04x}")
     return Markup(encoded)

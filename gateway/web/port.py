@@ -8,7 +8,7 @@ Keys not listed here may be present and are ignored. Nothing here ever carries a
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal, NotRequired, Protocol, TypedDict
+from typing import Literal, Protocol, TypedDict
 
 StateWord = Literal["unknown", "present", "absent", "held"]
 AlarmWord = Literal["none", "unacknowledged", "acknowledged", "latched"]
@@ -70,8 +70,6 @@ class Alarm(TypedDict):
     level: int  # 1..3
     priority: PriorityWord
     raised_ms: int | None
-    acknowledged_ms: NotRequired[int | None]
-    belt_silent: NotRequired[bool]  # raised or running while the belt is not heard (rule 16)
 
 
 class Bed(TypedDict):
@@ -88,7 +86,7 @@ class Bed(TypedDict):
     mode: ModeWord
     until_ms: int | None  # end of assist or maintenance; None: no limit
     armed: bool
-    silent: bool
+    silent: bool  # the belt is not heard; a running absence goes on, marked as such (rule 16)
     watched: bool
     unwatched_reason: UnwatchedReason | None
     notices: list[Notice]
