@@ -181,7 +181,7 @@ def _quantity(name: str, value: float, text: Mapping[str, str]) -> str:
         return _duration(value, text)
     if name.endswith("_percent"):
         return f"{value} %"
-    return text["per_hour"].format(value) if name == "restlessness" else str(value)
+    return text["per_hour"].format(value) if name == "restlessness" else f"{value:g}"
 
 
 def _duration(seconds: float, text: Mapping[str, str]) -> str:

@@ -8,7 +8,6 @@ Beside what NIGHT_REPORT.md lists, three things the platform's own exports may h
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
@@ -292,7 +291,7 @@ def _number(value: Any, limits: tuple[int, int], path: str, whole: bool = False)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise FactsError(path, f"a number or null is expected, not {_kind(value)}")
     low, high = limits
-    if not math.isfinite(value) or not low <= value <= high:
+    if not low <= value <= high:  # also what is not a number at all
         raise FactsError(path, f"{value} is out of range ({low} to {high})")
     if whole and value != int(value):
         raise FactsError(path, f"{value} is no whole number")

@@ -81,7 +81,7 @@ def find_night(facts: NightFacts) -> Rest | None:
     """The rest that is the night, or None: no rest has 60 min of presence inside the night window."""
     window = window_span(facts)
     rests = _rests(_bouts(facts), window)
-    # Of two rests with the same presence in the window the earlier is taken: max() keeps the first.
+    # No tie is possible: a gap between two presences that both reach into the window lies inside it, and joins them.
     best = max(rests, key=lambda rest: _presence_in(window, rest), default=None)
     if best is None or _presence_in(window, best) < PRESENCE_IN_WINDOW_S_MIN:
         return None

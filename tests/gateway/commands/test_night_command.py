@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.commands.night import main
+from tests.gateway.cores.night_cases import minutes, night_facts, night_json, spans, stages
+
+
+@pytest.fixture
+def facts_file(tmp_path: Path) -> Any:
+    def write(facts: Any) -> str:
+        path = tmp_path / "night.json"
+        path.write_text(facts if isinstance(facts, str) else json.dumps(facts), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+FULL = night_facts(
+    ("22:00", "01:00"),
+    ("01:10", "06:00"),
+    silences=spans(("03:00", "03:10")),
+    minutes=minutes("22:00", 60, heart_rate_bpm=60, respiration_per_min=14, movement=3, turn_overs=1),
+    epochs=stages("22:00", "w20 s940"),
+)
+
+
+def test_json_is_the_report_and_no_reason(facts_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--facts", facts_file(FULL), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"night": night_json(FULL), "reason": None}
+
+
+def test_no_night_is_an_answer_and_no_failure(facts_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--facts", facts_file(night_facts()), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"night": None, "reason": "no_night_recorded"}
+
+
+def test_text_shows_counts_of_an_incomplete_night_as_at_least(
+    facts_file: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--facts", facts_file(FULL)]) == 0
+    text = capsys.readouterr().out
+    assert "Times out of bed: at least 1" in text
+    assert "Sleep is an estimate from movement, heart and breath, without EEG." in text
+
+
+def test_text_comes_in_chinese(facts_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--facts", facts_file(FULL), "--lang", "zh"]) == 0
+    assert "离床次数：至少 1" in capsys.readouterr().out
+
+
+def test_text_says_when_there_was_no_night(facts_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--facts", facts_file(night_facts()), "--lang", "en"]) == 0
+    assert capsys.readouterr().out.startswith("No night recorded")
+
+
+def test_unknown_figures_are_words_and_no_zeros(facts_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--facts", facts_file(night_facts(("22:00", "06:00")))])
+    assert "Turn-overs: not known" in capsys.readouterr().out
+
+
+def test_text_compares_with_the_resident_s_own_nights(facts_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    history = [{**night_json(FULL), "night_of": f"2026-11-{d}", "complete": True} for d in range(10, 16)]
+    main(["--facts", facts_file({**FULL, "history": history})])
+    assert "Times out of bed: +0 against 1 (spread 0, 6 nights)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (night_facts(("22:00", "06:00"), ("05:00", "07:00")), "occupancy[1].start: overlaps occupancy[0]"),
+        ("{", "is not JSON: "),
+        ('{"night_of": NaN}', "NaN is no number"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_bad_facts_are_refused_in_one_line(
+    content: Any, said: str, facts_file: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--facts", facts_file(content), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("name", ["", "absent.json", "."])
+def test_a_file_that_cannot_be_read_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--facts", str(tmp_path / name)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "night.json").write_bytes(b"\xff\xfe\x00")
+    assert main(["--facts", str(tmp_path / "night.json")]) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+def test_keys_nobody_reads_are_told_and_change_nothing(facts_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--facts", facts_file({**FULL, "silence": []}), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "not read: silence" in captured.err
+    assert json.loads(captured.out)["night"] == night_json(FULL)
+
+
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    assert "sleepbelt night --facts night.json" in capsys.readouterr().out
