@@ -88,7 +88,7 @@ class Uplink:
         self._lanes[1].live(snapshot)
 
     async def flush(self, timeout_s: float) -> bool:
-        """Send what waits without delay; True once the cloud has committed everything, False after timeout_s real seconds."""
+        """Send what waits without delay; True once the cloud has committed all of it within timeout_s real seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 for lane in self._lanes:
