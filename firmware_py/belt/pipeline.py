@@ -14,7 +14,7 @@ MOVING = 3
 WEAK = 4
 SENSOR_FAULT = 5
 
-HEART_QUALITY_MIN = 30
+HEART_QUALITY_MIN = 20
 BREATH_QUALITY_MIN = 40
 
 
@@ -64,7 +64,7 @@ class Pipeline:
         level = isqrt(filters.power // RATE_HZ * 16)
         self.movement.second(filters.peak, filters.clipped, self.occupancy.state == OCCUPIED)
         self.occupancy.second(level, self.movement.burst)
-        self.heart.push(filters.wave)
+        self.heart.push(filters, self.movement.burst)
         self.breath.push(filters.breath)
         filters.begin_second()
         self._moving_s = 3 if self.movement.burst else max(0, self._moving_s - 1)

@@ -11,6 +11,9 @@ BEAT_LAG_MIN = 23  # .46 s, 130 bpm
 BEAT_LAG_MAX = 79  # 1.58 s, 38 bpm
 BEAT_LAGS = BEAT_LAG_MAX - BEAT_LAG_MIN + 1
 WINDOW_S = 10
+STILL_S = 7  # seconds without movement that a window needs
+SETTLED_S = 3  # seconds the track must agree with itself before its value counts
+STEP_COST = 13  # of 256: what one lag of change in a second costs the track
 
 
 def isqrt(value: int) -> int:
@@ -30,11 +33,21 @@ def isqrt(value: int) -> int:
         guess = better
 
 
+def ones(bits: int) -> int:
+    """Number of set bits of a small non-negative int."""
+    count = 0
+    while bits:
+        count += bits & 1
+        bits >>= 1
+    return count
+
+
 class Filters:
     """One second of 14-bit samples in; beat-band waveform, occupancy-band power, peak and 5 Hz breath samples out."""
 
     def __init__(self) -> None:
         self.wave = array("i", bytes(4 * RATE_HZ))
+        self.envelope = array("i", bytes(4 * RATE_HZ // 2))
         self.breath = array("i", bytes(4 * 5))
         self.count = 0
         self.breath_count = 0
@@ -49,7 +62,11 @@ class Filters:
         self._x1 = 0
         self._x2 = 0
         self._last = 0
-        self._band1 = 0
+        self._y1 = 0
+        self._y2 = 0
+        self._rough1 = 0
+        self._rough2 = 0
+        self._rough_mean = 0
         self._sum = 0
         self._sum_count = 0
 
@@ -72,11 +89,16 @@ class Filters:
         slow2 = self._slow2
         x1 = self._x1
         x2 = self._x2
-        band1 = self._band1
+        y1 = self._y1
+        y2 = self._y2
+        rough1 = self._rough1
+        rough2 = self._rough2
+        rough_mean = self._rough_mean
         count = self.count
         power = self.power
         peak = self.peak
         wave = self.wave
+        envelope = self.envelope
         for i in range(n):
             x = buf[i] * scale
             self._sum += x
@@ -95,32 +117,47 @@ class Filters:
             y = (high + 2 * x1 + x2) >> 2
             x2 = x1
             x1 = high
+            # difference over two samples: 3-9 Hz; rectified and smoothed it is the envelope
+            band = (y - y2) >> 1
+            y2 = y1
+            y1 = y
+            if band < 0:
+                band = -band
+            rough1 += ((band << 6) - rough1) >> 2
+            rough2 += (rough1 - rough2) >> 2
+            rough_mean += (rough2 - rough_mean) >> 6
             if count < RATE_HZ:
                 wave[count] = y
+                if count & 1:
+                    envelope[count >> 1] = (rough2 - rough_mean) >> 5
                 count += 1
             if y > peak:
                 peak = y
             elif -y > peak:
                 peak = -y
-            band = (y - band1) >> 2
-            band1 = y
             if band > 2000:
                 band = 2000
-            elif band < -2000:
-                band = -2000
             power += band * band
         self._slow1 = slow1
         self._slow2 = slow2
         self._x1 = x1
         self._x2 = x2
-        self._band1 = band1
+        self._y1 = y1
+        self._y2 = y2
+        self._rough1 = rough1
+        self._rough2 = rough2
+        self._rough_mean = rough_mean
         self.count = count
         self.power = power
         self.peak = peak
 
 
 class Correlator:
-    """Running autocorrelation over the last WINDOW_S blocks of one second, from per-block lag products."""
+    """Autocorrelation over the last `window` blocks, summed from the lag products of each block.
+
+    Only the newest block is multiplied out; the products of the others are kept. `curve[k]` is the correlation at lag
+    lag_min + k in 1/256, normalised by the energy of the window.
+    """
 
     def __init__(self, block: int, lag_min: int, lag_max: int, window: int) -> None:
         self.block = block
@@ -128,100 +165,184 @@ class Correlator:
         self.lag_max = lag_max
         self.lags = lag_max - lag_min + 1
         self.window = window
-        self.signal = array("i", bytes(4 * (lag_max + block)))
-        self.products = array("i", bytes(4 * self.lags * window))
-        self.energies = array("i", bytes(4 * window))
-        self.sums = array("i", bytes(4 * self.lags))
+        self.values = array("i", bytes(4 * block))
+        self.curve = array("i", bytes(4 * self.lags))
         self.energy = 0
         self.filled = 0
+        self._signal = array("i", bytes(4 * (lag_max + block)))
+        self._products = array("i", bytes(4 * self.lags * window))
+        self._energies = array("i", bytes(4 * window))
+        self._sums = array("i", bytes(4 * self.lags))
         self._at = 0
 
-    def clear(self) -> None:
-        """Start the window again."""
-        for i in range(len(self.products)):
-            self.products[i] = 0
-        for i in range(self.lags):
-            self.sums[i] = 0
-        for i in range(self.window):
-            self.energies[i] = 0
-        self.energy = 0
-        self.filled = 0
-
-    def push(self, values: "array[int]") -> None:
-        """Add a block of `block` values (|value| <= 511) and drop the oldest of the window."""
-        signal = self.signal
+    def push(self) -> None:
+        """Take the block in `values` (each |value| <= 255) and drop the oldest of the window."""
+        signal = self._signal
         block = self.block
         lag_max = self.lag_max
         for i in range(lag_max):
             signal[i] = signal[i + block]
         energy = 0
+        values = self.values
         for i in range(block):
             value = values[i]
             signal[lag_max + i] = value
             energy += value * value
         at = self._at
-        self.energy += energy - self.energies[at]
-        self.energies[at] = energy
-        base = at * self.lags
-        products = self.products
-        sums = self.sums
-        end = lag_max + block
+        self.energy += energy - self._energies[at]
+        self._energies[at] = energy
+        self._multiply(at * self.lags)
+        at += 1
+        self._at = 0 if at == self.window else at
+        if self.filled < self.window:
+            self.filled += 1
+        unit = (self.energy >> 8) + 1
+        curve = self.curve
+        sums = self._sums
         for k in range(self.lags):
-            j = lag_max - self.lag_min - k
+            curve[k] = sums[k] // unit
+
+    def _multiply(self, base: int) -> None:
+        signal = self._signal
+        products = self._products
+        sums = self._sums
+        lag_max = self.lag_max
+        first = lag_max - self.lag_min
+        end = lag_max + self.block
+        for k in range(self.lags):
+            j = first - k
             acc = 0
             for i in range(lag_max, end):
                 acc += signal[i] * signal[j]
                 j += 1
             sums[k] += acc - products[base + k]
             products[base + k] = acc
-        at += 1
-        self._at = 0 if at == self.window else at
-        if self.filled < self.window:
-            self.filled += 1
 
 
 class Heart:
-    """Heart rate from the beat-band waveform, one block of 50 samples a second."""
+    """Heart rate: how well each beat interval explains the last ten seconds, tracked from second to second.
+
+    Evidence for an interval is the autocorrelation of the waveform and of its envelope at the interval and at twice
+    the interval, less what speaks for half of it. A forward (Viterbi) track over the intervals forgets with 1/16 a
+    second and moves by one lag a second, so a lone bad window cannot make the rate jump by an octave.
+    """
 
     def __init__(self) -> None:
-        self.correlator = Correlator(RATE_HZ, BEAT_LAG_MIN, BEAT_LAG_MAX, WINDOW_S)
-        self.scaled = array("i", bytes(4 * RATE_HZ))
+        self.wave = Correlator(RATE_HZ, BEAT_LAG_MIN, BEAT_LAG_MAX, WINDOW_S)
+        self.wave_double = Correlator(RATE_HZ // 2, BEAT_LAG_MIN, BEAT_LAG_MAX, WINDOW_S)
+        self.envelope = Correlator(RATE_HZ // 2, BEAT_LAG_MIN // 2, BEAT_LAG_MAX, WINDOW_S)
         self.level = 0
         self.dbpm = -1
         self.quality = 0
+        self._still_s = 0  # bit k set: the second k seconds ago was without movement
+        self._lag = 0
+        self._settled_s = 0
+        self._single = array("i", bytes(4 * BEAT_LAGS))
+        self._score = array("i", bytes(4 * BEAT_LAGS))
+        self._track = array("i", bytes(4 * BEAT_LAGS))
+        self._moved = array("i", bytes(4 * BEAT_LAGS))
 
-    def push(self, wave: "array[int]") -> None:
-        """Add one second of waveform in 14-bit units; sets dbpm (tenths, -1 unknown) and quality 0..100."""
+    def push(self, filters: Filters, moving: bool) -> None:
+        """Add one second; sets dbpm (tenths, -1 unknown) and quality 0..100. A moving second counts as silence."""
+        self._scale(filters, moving)
+        self._still_s = (self._still_s << 1 | (0 if moving else 1)) & ((1 << WINDOW_S) - 1)
+        self.wave.push()
+        self.wave_double.push()
+        self.envelope.push()
+        self.dbpm = -1
+        self.quality = 0
+        self._judge()
+        self._follow()
+        if self.wave.energy:
+            self._read_out()
+        if self._settled_s < SETTLED_S or ones(self._still_s) < STILL_S:
+            self.quality = 0
+
+    def _scale(self, filters: Filters, moving: bool) -> None:
+        wave = filters.wave
+        values = self.wave.values
+        halves = self.wave_double.values
+        rough = self.envelope.values
+        envelope = filters.envelope
+        if moving:
+            for i in range(RATE_HZ):
+                values[i] = 0
+            for i in range(RATE_HZ // 2):
+                halves[i] = rough[i] = 0
+            return
         total = 0
         for i in range(RATE_HZ):
             value = wave[i]
             total += value if value >= 0 else -value
         mean = total // RATE_HZ + 1
         self.level = mean if not self.level else self.level + (mean - self.level) // 4
-        gain = (24 << 12) // (self.level + 1)
-        scaled = self.scaled
+        gain = (26 << 12) // (self.level + 1)
         for i in range(RATE_HZ):
             value = (wave[i] * gain) >> 12
-            scaled[i] = 127 if value > 127 else -127 if value < -127 else value
-        correlator = self.correlator
-        correlator.push(scaled)
-        self.dbpm = -1
-        self.quality = 0
-        if correlator.filled < 8:
-            return
-        sums = correlator.sums
+            values[i] = 127 if value > 127 else -127 if value < -127 else value
+        for i in range(RATE_HZ // 2):
+            halves[i] = (values[2 * i] + values[2 * i + 1]) >> 1
+            value = (envelope[i] * gain) >> 12
+            rough[i] = 127 if value > 127 else -127 if value < -127 else value
+
+    def _judge(self) -> None:
+        single = self._single
+        score = self._score
+        wave = self.wave.curve
+        envelope = self.envelope.curve
+        double = self.wave_double.curve
+        for k in range(BEAT_LAGS):
+            lag = BEAT_LAG_MIN + k
+            m = lag // 2 - BEAT_LAG_MIN // 2
+            slow = envelope[m] if not lag & 1 else (envelope[m] + envelope[m + 1]) >> 1
+            single[k] = (wave[k] + slow) >> 1
+        for k in range(BEAT_LAGS):
+            lag = BEAT_LAG_MIN + k
+            twice = double[k] + envelope[lag - BEAT_LAG_MIN // 2]
+            value = single[k] + (twice * 13 >> 5)
+            half = lag // 2 - BEAT_LAG_MIN
+            if half >= 0:
+                rival = max(single[half], single[half + 1])
+                if rival > 0:
+                    value -= rival * 13 >> 5
+            score[k] = value
+
+    def _follow(self) -> None:
+        track = self._track
+        moved = self._moved
+        score = self._score
+        for k in range(BEAT_LAGS):
+            best = track[k]
+            if k and track[k - 1] - STEP_COST > best:
+                best = track[k - 1] - STEP_COST
+            if k + 1 < BEAT_LAGS and track[k + 1] - STEP_COST > best:
+                best = track[k + 1] - STEP_COST
+            moved[k] = best
+        for k in range(BEAT_LAGS):
+            track[k] = (moved[k] * 15 >> 4) + score[k]
+
+    def _read_out(self) -> None:
+        track = self._track
+        score = self._score
         best = 0
-        for k in range(1, BEAT_LAGS - 1):
-            if sums[k] > sums[best]:
+        for k in range(1, BEAT_LAGS):
+            if track[k] > track[best]:
                 best = k
-        if best == 0 or correlator.energy == 0:
+        near = best
+        for k in range(max(1, best - 3), min(BEAT_LAGS - 1, best + 4)):
+            if score[k] > score[near]:
+                near = k
+        if near == 0 or near == BEAT_LAGS - 1:
             return
-        self.quality = max(0, min(100, sums[best] // (correlator.energy // 100 + 1)))
-        left = sums[best - 1]
-        right = sums[best + 1]
-        bend = 2 * sums[best] - left - right
-        shift = ((right - left) << 3) // (2 * bend) * 8 if bend > 0 and abs(right - left) < 1 << 26 else 0
-        self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + best) * 64 + shift)
+        self._settled_s = self._settled_s + 1 if abs(near - self._lag) <= 2 + near // 16 else 0
+        self._lag = near
+        self.quality = max(0, min(100, score[near] * 100 // 400))
+        left = score[near - 1]
+        right = score[near + 1]
+        bend = 2 * score[near] - left - right
+        shift = 32 * (right - left) // bend if bend > 0 else 0
+        shift = 32 if shift > 32 else -32 if shift < -32 else shift
+        self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + near) * 64 + shift)
 
 
 class Breath:
@@ -232,7 +353,7 @@ class Breath:
 
     def __init__(self) -> None:
         self.correlator = Correlator(5, self.LAG_MIN, self.LAG_MAX, 30)
-        self.scaled = array("i", bytes(4 * 5))
+        self.scaled = self.correlator.values
         self._slow = 0
         self._started = False
         self._smooth = 0
@@ -254,22 +375,22 @@ class Breath:
             total += abs(self._smooth)
         mean = total // 5 + 1
         self.level = mean if not self.level else self.level + (mean - self.level) // 8
-        gain = (64 << 10) // (self.level + 1)
+        gain = (32 << 10) // (self.level + 1)
         for i in range(5):
             value = (self.scaled[i] * gain) >> 10
-            self.scaled[i] = 400 if value > 400 else -400 if value < -400 else value
+            self.scaled[i] = 127 if value > 127 else -127 if value < -127 else value
         correlator = self.correlator
-        correlator.push(self.scaled)
+        correlator.push()
         self.dpm = -1
         self.quality = 0
         if correlator.filled < 25:
             return
-        sums = correlator.sums
+        sums = correlator.curve
         best = 0
         for k in range(1, correlator.lags - 1):
             if sums[k] > sums[best] and sums[k] >= sums[k - 1] and sums[k] >= sums[k + 1]:
                 best = k
         if best == 0 or correlator.energy == 0:
             return
-        self.quality = max(0, min(100, sums[best] // (correlator.energy // 100 + 1)))
+        self.quality = max(0, min(100, sums[best] * 100 >> 8))
         self.dpm = 3000 // (self.LAG_MIN + best)
