@@ -22,7 +22,7 @@ FIELDS = {
 
 
 def test_every_field_of_the_norm_is_there() -> None:
-    assert FIELDS <= set(night_json(night_facts(("22:00", "06:00"))))
+    assert set(night_json(night_facts(("22:00", "06:00")))) >= FIELDS
 
 
 def test_no_night_has_a_reason_and_no_numbers_at_all() -> None:
