@@ -1,0 +1,18 @@
+"""Event loops for tests: the real one by default, `virtual` on request (tests/sim/loop.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from tests.sim.loop import VirtualTimeLoop
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loops a test may run on; one that names none gets the real one only (all listed ones would be tried)."""
+    marker = item.get_closest_marker("asyncio")
+    if marker is not None and "loop_factories" in marker.kwargs:
+        return {"real": asyncio.new_event_loop, "virtual": VirtualTimeLoop}
+    return {"real": asyncio.new_event_loop}
