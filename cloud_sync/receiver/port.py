@@ -51,7 +51,8 @@ class AlarmRow:
     """One leave-bed alarm from raise to end."""
 
     alarm_id: str
-    resident_id: str | None  # None: nobody is assigned to the bed
+    resident_id: str | None  # None: nobody was assigned to the bed
+    gateway: str
     bed: str
     room: str
     state: AlarmWord

@@ -1,0 +1,77 @@
+"""Residents' names: sealed with AES-GCM in one table, under a key that lies in a file of its own.
+
+A copy of the database alone names nobody. No log, no wire and no other table carries a name.
+"""
+
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from cloud_sync.receiver.stores.base import SealedName
+
+__all__ = ["KeyFileError", "NameBook", "initials"]
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+UNREADABLE = "?"
+
+
+class KeyFileError(OSError):
+    """The key file cannot be used; the message says where, why and what to do."""
+
+
+class NameBook:
+    """Seals and opens names with the key in a file; the file is made (mode 600) if it is not there."""
+
+    def __init__(self, key_file: Path) -> None:
+        try:
+            key = key_file.read_bytes() if key_file.exists() else _make_key(key_file)
+        except OSError as error:
+            raise KeyFileError(f"cannot use the name key {key_file}: {error.strerror or error}") from error
+        if len(key) != KEY_BYTES:
+            raise KeyFileError(
+                f"{key_file} holds {len(key)} bytes where a key has {KEY_BYTES}: restore it from a backup, "
+                "or remove it and admit the residents again"
+            )
+        self._cipher = AESGCM(key)
+
+    def seal(self, resident_id: str, name: str) -> SealedName:
+        """The name bound to its resident: moved to another row it does not open."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return SealedName(resident_id, nonce, self._cipher.encrypt(nonce, name.encode(), resident_id.encode()))
+
+    def open(self, sealed: SealedName) -> str:
+        """The name, or "?" where the key is not the one it was sealed with."""
+        try:
+            return self._cipher.decrypt(sealed.nonce, sealed.sealed, sealed.resident_id.encode()).decode()
+        except InvalidTag:
+            return UNREADABLE
+
+    def open_all(self, rows: Iterable[SealedName]) -> dict[str, str]:
+        """resident id -> name."""
+        return {row.resident_id: self.open(row) for row in rows}
+
+
+def initials(name: str) -> str:
+    """What an avatar shows: the first letters of the first and last word, or the first character of a Chinese name."""
+    words = name.split()
+    if not words:
+        return UNREADABLE
+    if len(words) == 1:
+        return words[0][0].upper()
+    return (words[0][0] + words[-1][0]).upper()
+
+
+def _make_key(key_file: Path) -> bytes:
+    key_file.parent.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_bytes(KEY_BYTES)
+    handle = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(file.fileno())
+    return key

@@ -1,0 +1,1 @@
+"""Where the receiver keeps what gateways send: one protocol, SQLite by default."""

@@ -1,0 +1,115 @@
+"""What the receiver needs of a database. Methods block; the receiver calls them in the store's own threads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cloud_sync.ingest import Arrival, Outcome
+from cloud_sync.receiver.port import AlarmRow, EventRow, GapRow, MinuteRow, NightCard
+
+__all__ = ["Admission", "Committed", "Counts", "Place", "SealedName", "StoreError", "StoreReads", "StoreWrites"]
+
+
+class StoreError(OSError):
+    """The database cannot be used or cannot commit; the message says where, why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one commit did: one tuple of outcomes an arrival (in its items' order), and the beds it changed."""
+
+    outcomes: tuple[tuple[Outcome, ...], ...]
+    beds: frozenset[tuple[str, str]]  # (gateway, bed)
+    new_gaps: tuple[GapRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a resident is now."""
+
+    resident_id: str
+    gateway: str
+    bed: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class SealedName:
+    """A resident's name as it is kept (names.py)."""
+
+    resident_id: str
+    nonce: bytes
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A resident to admit or move: the bed is theirs from now on, and nobody else's."""
+
+    name: SealedName
+    gateway: str
+    bed: str
+    room: str
+
+
+Counts = Mapping[str, int]
+
+
+class StoreWrites(Protocol):
+    """The writing side: one thread, one connection."""
+
+    def commit(self, arrivals: Sequence[Arrival], now_utc_ms: int) -> Committed:
+        """All arrivals durable in one transaction, or StoreError and nothing."""
+        ...
+
+    def admit(self, admissions: Sequence[Admission], now_utc_ms: int) -> None:
+        """Admit, rename or move residents, in one transaction."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class StoreReads(Protocol):
+    """The reading side: another thread, its own connection, sees only what is committed."""
+
+    def places(self) -> Sequence[Place]:
+        """Current assignments, ordered by room, bed."""
+        ...
+
+    def names(self) -> Sequence[SealedName]: ...
+
+    def open_alarms(self) -> Sequence[AlarmRow]: ...
+
+    def alarms(self, limit: int) -> Sequence[AlarmRow]:
+        """Newest first."""
+        ...
+
+    def latest_nights(self) -> Mapping[tuple[str, str], NightCard]:
+        """The newest version of the latest night, by (gateway, bed)."""
+        ...
+
+    def nights(self, gateway: str, bed: str, limit: int) -> Sequence[NightCard]:
+        """Newest version of each night, newest night first."""
+        ...
+
+    def report(self, gateway: str, bed: str, night_of: str) -> Mapping[str, Any] | None:
+        """The newest version of that night's report as the gateway wrote it."""
+        ...
+
+    def events(self, gateway: str, bed: str, from_utc_ms: int, to_utc_ms: int, limit: int) -> Sequence[EventRow]:
+        """Newest first."""
+        ...
+
+    def minutes(self, gateway: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> Sequence[MinuteRow]:
+        """Ascending."""
+        ...
+
+    def gaps(self, limit: int) -> Sequence[GapRow]:
+        """Newest first."""
+        ...
+
+    def counts(self) -> Counts:
+        """By the names of PlatformStats' fields; one that never counted may be absent."""
+        ...
+
+    def close(self) -> None: ...
