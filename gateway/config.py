@@ -1,0 +1,438 @@
+"""`gateway.toml`: one file, validated wholly before anything starts; every error names its key.
+
+The tables below are the one truth of names, defaults and limits; docs/configuration.md explains them for people.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cloud_sync.pages.settings import SettingsError, WebSettings, parse_web_settings
+from gateway.cores.profile import SHIPPED, Profile, ProfileError
+
+__all__ = [
+    "AlerterConfig",
+    "BedConfig",
+    "Config",
+    "ConfigError",
+    "GatewayConfig",
+    "Problem",
+    "RadioConfig",
+    "UplinkConfig",
+    "gateway_identity",
+    "load_config",
+]
+
+BEDS_MAX = 64
+LABEL_CHARS_MAX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the file: the key's path, what was found there, what is allowed."""
+
+    path: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        found = f": found {self.found}" if self.found else ""
+        return f"{self.path}{found}; {self.allowed}"
+
+
+class ConfigError(Exception):
+    """The file is not usable; `problems` lists everything wrong with it, not only the first."""
+
+    def __init__(self, file: Path, problems: list[Problem]) -> None:
+        self.file = file
+        self.problems = problems
+        super().__init__("\n".join(f"{file}: {problem}" for problem in problems))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    id: str
+    timezone: str
+    data_dir: Path
+    time_trust: str  # auto | always
+    retention_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class RadioConfig:
+    backend: str
+    adapter: str
+    connections_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class BedConfig:
+    """A bed and its belt; `serial` and `key` are None where no belt is bound yet."""
+
+    label: str
+    room: str
+    profile_name: str
+    profile: Profile
+    serial: bytes | None  # 8 bytes
+    key: bytes | None  # 16 bytes: the claim secret of the belt's label, or the bound key
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkConfig:
+    url: str  # may hold a password: never shown
+    flush_s: float  # how long vitals wait for company
+
+
+@dataclass(frozen=True, slots=True)
+class AlerterConfig:
+    buzzer_pin: int | None
+    light_pin: int | None
+    mock_pins: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole file; `warnings` are things that work but should be mended."""
+
+    file: Path
+    gateway: GatewayConfig
+    radio: RadioConfig
+    beds: tuple[BedConfig, ...]
+    web: WebSettings
+    uplink: UplinkConfig | None
+    alerter: AlerterConfig
+    warnings: tuple[str, ...]
+
+
+def gateway_identity(gateway_id: str) -> bytes:
+    """The 8 bytes by which belts know this gateway (protocol/wire/session.py), derived from its configured id."""
+    return hashlib.sha256(gateway_id.encode()).digest()[:8]
+
+
+def load_config(file: Path) -> Config:
+    """The validated configuration in `file`; ConfigError with every problem found in it."""
+    try:
+        raw = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(file, [Problem("file", "none", "write one (docs/configuration.md has a sample)")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(file, [Problem("file", str(error), "a readable UTF-8 text file belongs there")]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(file, [Problem("file", str(error), "TOML syntax: https://toml.io")]) from None
+    return _Reader(file, raw).config()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks: take a raw TOML value, return the value to use, raise _NotAllowed(what is allowed).
+
+
+class _NotAllowed(Exception):
+    pass
+
+
+_Check = Callable[[object], Any]
+_REQUIRED: Any = object()
+
+
+def _text(chars_max: int, pattern: str = r".+", allowed: str = "a text that is not empty") -> _Check:
+    def check(value: object) -> str:
+        if not isinstance(value, str) or len(value) > chars_max or not re.fullmatch(pattern, value):
+            raise _NotAllowed(f"{allowed}, at most {chars_max} characters")
+        return value
+
+    return check
+
+
+def _whole(low: int, high: int) -> _Check:
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise _NotAllowed(f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _NotAllowed("true or false")
+    return value
+
+
+def _choice(*choices: str) -> _Check:
+    def check(value: object) -> str:
+        if value not in choices:
+            raise _NotAllowed(f"one of {', '.join(choices)}{_meant(str(value), choices)}")
+        return str(value)
+
+    return check
+
+
+def _hex(size: int, what: str) -> _Check:
+    def check(value: object) -> bytes:
+        if not isinstance(value, str) or not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * size}}}", value):
+            raise _NotAllowed(f"{what}: {2 * size} hexadecimal digits")
+        return bytes.fromhex(value)
+
+    return check
+
+
+def _zone(value: object) -> str:
+    try:
+        if isinstance(value, str) and value:
+            return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    raise _NotAllowed('a zone of the IANA database, such as "Asia/Shanghai" (unknown_timezone)')
+
+
+def _mqtt_url(value: object) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    try:
+        port_valid = parts is not None and (parts.port is None or parts.port > 0)
+    except ValueError:
+        port_valid = False
+    if parts is None or not port_valid or parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise _NotAllowed('a broker\'s address such as "mqtt://192.168.1.10:1883" or "mqtts://care.example:8883"')
+    return str(value)
+
+
+def _meant(word: str, choices: tuple[str, ...] | list[str]) -> str:
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+# key -> (check, default)
+_GATEWAY: dict[str, tuple[_Check, Any]] = {
+    "id": (_text(32, r"[A-Za-z0-9._-]+", "letters, digits, '.', '_' and '-'"), _REQUIRED),
+    "timezone": (_zone, "Asia/Shanghai"),
+    "data_dir": (_text(4096), _REQUIRED),
+    "time_trust": (_choice("auto", "always"), "auto"),
+    "retention_days": (_whole(1, 3650), 90),
+}
+_RADIO: dict[str, tuple[_Check, Any]] = {
+    "backend": (_text(32, r"[a-z0-9_-]+", "the name of an installed radio, such as bluez"), "bluez"),
+    "adapter": (_text(256, r".*", "an adapter"), ""),
+    "connections_max": (_whole(1, 64), 5),
+}
+_LABEL = r"[^\s/?#&<>\"'.][^/?#&<>\"']*"
+_BED: dict[str, tuple[_Check, Any]] = {
+    "label": (_text(LABEL_CHARS_MAX, _LABEL, "a bed's label (no / ? # & < > or quotes)"), _REQUIRED),
+    "room": (_text(LABEL_CHARS_MAX), ""),
+    "profile": (_text(64), "standard"),
+    "serial": (_hex(8, "the belt's serial"), None),
+    "key": (_hex(16, "the belt's key"), None),
+    "key_file": (_text(4096), None),
+    "overrides": (lambda value: value, None),
+}
+_UPLINK: dict[str, tuple[_Check, Any]] = {
+    "url": (_mqtt_url, _REQUIRED),
+    "flush_s": (_whole(1, 3600), 300),
+}
+_ALERTER: dict[str, tuple[_Check, Any]] = {
+    "buzzer_pin": (_whole(0, 27), None),
+    "light_pin": (_whole(0, 27), None),
+    "mock_pins": (_flag, False),
+}
+_SECTIONS = ("gateway", "radio", "beds", "web", "uplink", "alerter")
+
+
+class _Reader:
+    """One pass over the raw file that collects problems instead of stopping at the first."""
+
+    def __init__(self, file: Path, raw: Mapping[str, Any]) -> None:
+        self._file = file
+        self._raw = raw
+        self._problems: list[Problem] = []
+        self._warnings: list[str] = []
+
+    def config(self) -> Config:
+        for name in self._raw:
+            if name not in _SECTIONS:
+                self._bad(name, "an unknown section", f"sections are {', '.join(_SECTIONS)}{_meant(name, _SECTIONS)}")
+        gateway = self._section("gateway", _GATEWAY)
+        radio = self._section("radio", _RADIO)
+        alerter = self._section("alerter", _ALERTER)
+        uplink = self._section("uplink", _UPLINK) if "uplink" in self._raw else None
+        beds = self._beds()
+        web = self._web(str(gateway.get("timezone", "UTC")))
+        if alerter.get("buzzer_pin") is not None and alerter.get("buzzer_pin") == alerter.get("light_pin"):
+            self._bad("alerter.light_pin", str(alerter["light_pin"]), "another pin than alerter.buzzer_pin")
+        if self._problems:
+            raise ConfigError(self._file, self._problems)
+        return Config(
+            file=self._file,
+            gateway=GatewayConfig(**{**gateway, "data_dir": self._path(gateway["data_dir"])}),
+            radio=RadioConfig(**radio),
+            beds=tuple(beds),
+            web=web,
+            uplink=None if uplink is None else UplinkConfig(uplink["url"], float(uplink["flush_s"])),
+            alerter=AlerterConfig(**alerter),
+            warnings=tuple(self._warnings),
+        )
+
+    def _bad(self, path: str, found: str, allowed: str) -> None:
+        self._problems.append(Problem(path, found, allowed))
+
+    def _path(self, text: Any) -> Any:
+        """A path of the file, relative to the file's folder; None stays None."""
+        return None if text is None else (self._file.parent / text).absolute()
+
+    def _section(self, name: str, keys: Mapping[str, tuple[_Check, Any]]) -> dict[str, Any]:
+        raw = self._raw.get(name, {})
+        if not isinstance(raw, dict):
+            self._bad(name, _shown(raw), f"a section: [{name}]")
+            return {}
+        return self._table(name, raw, keys)
+
+    def _table(self, path: str, raw: Mapping[str, Any], keys: Mapping[str, tuple[_Check, Any]]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key in raw:
+            if key not in keys:
+                allowed = f"keys here are {', '.join(keys)}{_meant(key, list(keys))}"
+                self._bad(f"{path}.{key}", "an unknown key", allowed)
+        for key, (check, default) in keys.items():
+            if key in raw:
+                try:
+                    values[key] = check(raw[key])
+                except _NotAllowed as error:
+                    self._bad(f"{path}.{key}", "a text that is not shown" if _secret(key) else _shown(raw[key]),
+                              f"allowed: {error}")
+            elif default is _REQUIRED:
+                self._bad(f"{path}.{key}", "nothing", "this key is required")
+            else:
+                values[key] = default
+        return values
+
+    def _beds(self) -> list[BedConfig]:
+        raw_beds = self._raw.get("beds")
+        if not isinstance(raw_beds, list) or not raw_beds or len(raw_beds) > BEDS_MAX:
+            found = "nothing" if raw_beds is None else _shown(raw_beds) if not isinstance(raw_beds, list) else \
+                f"{len(raw_beds)} beds"
+            self._bad("beds", found, f"1 to {BEDS_MAX} tables [[beds]]")
+            return []
+        beds: list[BedConfig] = []
+        labels: dict[str, str] = {}
+        serials: dict[bytes, str] = {}
+        for index, raw in enumerate(raw_beds):
+            path = f"beds[{index}]"
+            if not isinstance(raw, dict):
+                self._bad(path, _shown(raw), "a table [[beds]]")
+                continue
+            values = self._table(path, raw, _BED)
+            label, serial = values.get("label"), values.get("serial")
+            self._unique(labels, label, f"{path}.label")
+            self._unique(serials, serial, f"{path}.serial")
+            profile = self._profile(path, values)
+            key = self._key(path, values)
+            if serial is not None and values.get("key") is None and values.get("key_file") is None:
+                self._bad(f"{path}.key", "nothing", "with a serial goes key or key_file (the belt's label has it)")
+            if label is not None and profile is not None:
+                beds.append(BedConfig(label, values.get("room", ""), values["profile"], profile, serial, key))
+        return beds
+
+    def _unique(self, seen: dict[Any, str], value: Any, path: str) -> None:
+        if value is None:
+            return
+        if value in seen:
+            shown = value.hex() if isinstance(value, bytes) else repr(value)
+            self._bad(path, shown, f"each only once; {seen[value]} has it already")
+        seen[value] = path
+
+    def _profile(self, path: str, values: Mapping[str, Any]) -> Profile | None:
+        if "profile" not in values:
+            return None
+        overrides = values.get("overrides") or {}
+        if not isinstance(overrides, dict):
+            self._bad(f"{path}.overrides", _shown(overrides), "a table of settings, such as { allowed_s = 600 }")
+            return None
+        base = SHIPPED.get(values["profile"])
+        if base is None:
+            allowed = f"one of {', '.join(SHIPPED)}{_meant(values['profile'], list(SHIPPED))}"
+            self._bad(f"{path}.profile", _shown(values["profile"]), allowed)
+            return None
+        zone = self._raw["gateway"].get("timezone", _GATEWAY["timezone"][1]) if self._sound("gateway") else None
+        with suppress(ProfileError):  # a wrong zone is reported where it stands
+            base = base.merged({"timezone": zone}) if zone is not None else base
+        try:
+            return base.merged(overrides, f"{path}.overrides")
+        except ProfileError as error:
+            self._bad(error.field, "", f"{error.code}: {error.reason}")
+            return None
+
+    def _sound(self, section: str) -> bool:
+        return isinstance(self._raw.get(section), dict)
+
+    def _key(self, path: str, values: Mapping[str, Any]) -> bytes | None:
+        if values.get("key") is not None and values.get("key_file") is not None:
+            self._bad(f"{path}.key_file", "a key file beside a key", "only one of key and key_file")
+            return None
+        if values.get("key") is not None:
+            if _readable_by_others(self._file):
+                warning = f"{self._file} holds belt keys and others may read it: chmod 600 {self._file}"
+                if warning not in self._warnings:
+                    self._warnings.append(warning)
+            key = values["key"]
+            assert isinstance(key, bytes)
+            return key
+        if values.get("key_file") is None:
+            return None
+        file = self._path(values["key_file"])
+        try:
+            if _readable_by_others(file):
+                self._bad(f"{path}.key_file", f"{file}, which others may read", f"do: chmod 600 {file}")
+                return None
+            checked = _hex(16, "the belt's key")(file.read_text("ascii").strip())
+            assert isinstance(checked, bytes)
+            return checked
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a text"
+            self._bad(f"{path}.key_file", f"{file} ({reason})", "a readable file with the belt's key")
+        except _NotAllowed as error:
+            self._bad(f"{path}.key_file", f"something else in {file}", f"allowed: {error}")
+        return None
+
+    def _web(self, timezone: str) -> WebSettings:
+        """Each key by itself first, so that all problems are told; then all together."""
+        raw = self._raw.get("web", {})
+        if not isinstance(raw, dict):
+            self._bad("web", _shown(raw), "a section: [web]")
+            return WebSettings()
+        before = len(self._problems)
+        for key, value in raw.items():
+            if not key.startswith("tls_"):
+                self._web_table({key: value}, timezone)
+        if len(self._problems) == before:
+            return self._web_table(raw, timezone)
+        return WebSettings()
+
+    def _web_table(self, table: Mapping[str, Any], timezone: str) -> WebSettings:
+        try:
+            return parse_web_settings(table, "web", host="0.0.0.0", timezone=timezone)
+        except SettingsError as error:
+            path, _, text = str(error).partition(": ")
+            self._bad(path, "", text)
+            return WebSettings()
+
+
+def _secret(key: str) -> bool:
+    return key in ("key", "url")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _readable_by_others(file: Path) -> bool:
+    return bool(stat.S_IMODE(file.stat().st_mode) & (stat.S_IRGRP | stat.S_IROTH))

@@ -1,0 +1,94 @@
+"""Which belt to connect next: one attempt at a time, growing pauses with a limit, slots shared in turn.
+
+Instants are real monotonic ms (radio time, not the compressed clock). Beacons serve every belt without a connection,
+so a belt without a slot is late with its history, never with its leave-bed state (facts/RADIO.md, "Numbers").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Reconnector"]
+
+PAUSE_MS_MIN = 300
+PAUSE_MS_MAX = 30_000
+SEEN_MS_MAX = 10_000  # connect from a live scan only: a device seen long ago is gone from BlueZ
+STABLE_MS = 20_000  # a session that lasted this long ends the growing of pauses
+TURN_MS = 60_000  # how long a belt keeps a slot that others wait for
+
+
+@dataclass(slots=True)
+class _Belt:
+    seen_ms: int | None = None
+    failures: int = 0
+    not_before_ms: int = 0
+    connected_ms: int | None = None
+    trying: bool = False
+
+
+class Reconnector:
+    """Connection plan of the belts of one adapter; the shell connects what `next_attempt` names and reports back."""
+
+    def __init__(self, belts: list[bytes], slots: int) -> None:
+        self._belts = {serial: _Belt() for serial in belts}
+        self._slots = slots
+
+    def seen(self, serial: bytes, now_ms: int) -> None:
+        """The belt advertises, or the adapter still holds its link."""
+        self._belts[serial].seen_ms = now_ms
+
+    def next_attempt(self, now_ms: int) -> bytes | None:
+        """The belt to connect now, marked as being tried; None if none is due, a try runs, or no slot is free."""
+        taken = sum(belt.connected_ms is not None for belt in self._belts.values())
+        if taken >= self._slots or any(belt.trying for belt in self._belts.values()):
+            return None
+        due = [
+            (belt.not_before_ms, serial) for serial, belt in self._belts.items()
+            if belt.connected_ms is None and belt.not_before_ms <= now_ms
+            and belt.seen_ms is not None and now_ms - belt.seen_ms <= SEEN_MS_MAX
+        ]
+        if not due:
+            return None
+        _, serial = min(due)
+        self._belts[serial].trying = True
+        return serial
+
+    def connected(self, serial: bytes, now_ms: int) -> None:
+        """The attempt gave a session."""
+        belt = self._belts[serial]
+        belt.trying = False
+        belt.connected_ms = now_ms
+
+    def failed(self, serial: bytes, now_ms: int) -> int:
+        """The attempt failed; the pause in ms before the next one."""
+        belt = self._belts[serial]
+        belt.trying = False
+        belt.failures += 1
+        pause_ms = min(PAUSE_MS_MAX, PAUSE_MS_MIN << min(belt.failures - 1, 10))
+        belt.not_before_ms = now_ms + pause_ms
+        return pause_ms
+
+    def dropped(self, serial: bytes, now_ms: int) -> int:
+        """The session ended; the pause in ms before the next attempt."""
+        belt = self._belts[serial]
+        if belt.connected_ms is not None and now_ms - belt.connected_ms >= STABLE_MS:
+            belt.failures = 0
+        belt.connected_ms = None
+        return self.failed(serial, now_ms) if belt.failures else self._pause(belt, now_ms)
+
+    def to_release(self, now_ms: int) -> bytes | None:
+        """The belt whose turn is over while others wait for its slot; None if nobody waits or no turn is over."""
+        holders = [(b.connected_ms, s) for s, b in self._belts.items() if b.connected_ms is not None]
+        waiting = any(
+            belt.connected_ms is None and belt.seen_ms is not None and now_ms - belt.seen_ms <= SEEN_MS_MAX
+            for belt in self._belts.values()
+        )
+        if len(holders) < self._slots or not waiting:
+            return None
+        since_ms, serial = min(holders)
+        return serial if now_ms - since_ms >= TURN_MS else None
+
+    def _pause(self, belt: _Belt, now_ms: int) -> int:
+        belt.failures = 1
+        belt.not_before_ms = now_ms + PAUSE_MS_MIN
+        return PAUSE_MS_MIN

@@ -1,0 +1,395 @@
+"""The gateway's radio: one scanner that keeps running, sessions with as many belts as have slots, beacons of all.
+
+What is heard leaves as events in one bounded queue with the elapsed time it was received. The leave-bed timers run from
+beacons alone; a session adds history, vitals and finished absences. Ladder on trouble, each rung logged once: drop the
+link -> reconnect from a live scan with growing pauses -> restart the scan when the whole adapter is silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from bleak import BleakAdapter, BleakClient, BleakScanner
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+from bleak.exc import BleakError
+
+from gateway.aes import aes
+from gateway.clock import GatewayClock
+from gateway.config import RadioConfig
+from gateway.cores.reconnect import Reconnector
+from gateway.radio_link import BeltLink, LinkError, Message, RefusedError
+from protocol.messages import BeaconReport, Hello, beacon_from
+from protocol.wire import beacon as wire_beacon
+from protocol.wire import gatt, session
+
+__all__ = [
+    "BeaconHeard",
+    "Belt",
+    "BleakRadio",
+    "Closed",
+    "Heard",
+    "Opened",
+    "Radio",
+    "RadioError",
+    "RadioEvent",
+    "bleak_radio",
+]
+
+log = logging.getLogger(__name__)
+
+QUEUE_MAX = 4096
+SCAN_RETRY_S_MAX = 15.0
+SCAN_START_TIMEOUT_S = 10.0
+SCAN_SILENT_S = 15.0
+TICK_S = 0.25
+
+
+class RadioError(Exception):
+    """The radio named in the configuration cannot be used here; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belt:
+    """A belt this gateway serves: who it is, its key, the last beacon counter heard before the restart."""
+
+    serial: bytes
+    key: bytes
+    beacon_counter: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    serial: bytes
+    received_ms: int
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    serial: bytes
+    received_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message of a session; `received_ms` is when its last byte arrived."""
+
+    serial: bytes
+    received_ms: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class BeaconHeard:
+    """An authentic, fresh beacon."""
+
+    serial: bytes
+    received_ms: int
+    counter: int
+    beacon: BeaconReport
+    rssi_dbm: int | None
+
+
+RadioEvent = Opened | Closed | Heard | BeaconHeard
+
+
+class Radio(Protocol):
+    """What the app needs of a radio; tests give their own."""
+
+    counters: Counter[str]
+
+    async def run(self) -> None:
+        """Hear and connect until cancelled."""
+        ...
+
+    async def event(self) -> RadioEvent:
+        """The next event, in order of arrival."""
+        ...
+
+    def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
+        """Queue a frame to a connected belt; False if there is no session to take it."""
+        ...
+
+
+@dataclass(slots=True)
+class _Known:
+    belt: Belt
+    beacon_block: Any
+    beacon_counter: int
+    device: BLEDevice | None = None
+    link: BeltLink | None = None
+    said: str = ""  # the last trouble that was logged
+
+
+def bleak_radio(config: RadioConfig, belts: Sequence[Belt], identity: bytes, clock: GatewayClock) -> BleakRadio:
+    """The radio of the configuration; RadioError for a backend that is not installed or an adapter it refuses."""
+    if config.backend == "bluez":
+        return BleakRadio(config, belts, identity, clock, {}, {}, _hci_name(config.adapter))
+    found = entry_points(group="sleepbelt.radios", name=config.backend)
+    if not found:
+        names = sorted({"bluez", *(entry.name for entry in entry_points(group="sleepbelt.radios"))})
+        raise RadioError(f"radio.backend: found {config.backend!r}; allowed: one of {', '.join(names)}")
+    try:
+        classes = next(iter(found)).load()(config.adapter)
+    except ImportError as error:
+        raise RadioError(f"radio.backend {config.backend!r} needs the package {error.name}, which is not installed; "
+                         "pip install 'sleepbelt[hil]'") from None
+    except ValueError as error:
+        raise RadioError(f"radio.adapter: found {config.adapter!r}; {error}") from None
+    return BleakRadio(config, belts, identity, clock, {"backend": classes[0]}, {"backend": classes[1]}, "")
+
+
+def _hci_name(adapter: str) -> str:
+    """hciN of an adapter given by MAC address (hciN itself is not stable over boots); other texts as they are."""
+    if ":" not in adapter:
+        return adapter
+    for file in sorted(Path("/sys/class/bluetooth").glob("hci*/address")):
+        with contextlib.suppress(OSError):
+            if file.read_text("ascii").strip().lower() == adapter.lower():
+                return file.parent.name
+    raise RadioError(f"radio.adapter: no Bluetooth adapter has the address {adapter}; `bluetoothctl list` shows them")
+
+
+class BleakRadio:
+    """bleak on BlueZ, or on the classes of another backend."""
+
+    def __init__(
+        self,
+        config: RadioConfig,
+        belts: Sequence[Belt],
+        identity: bytes,
+        clock: GatewayClock,
+        scanner_options: dict[str, Any],
+        client_options: dict[str, Any],
+        hci: str,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._identity = identity
+        self._clock = clock
+        self._scanner_options = dict(scanner_options)
+        self._client_options = dict(client_options)
+        self._is_bluez = not scanner_options
+        if hci:
+            self._scanner_options["bluez"] = {"adapter": hci}
+            self._client_options["bluez"] = {"adapter": hci}
+        self._belts = {
+            belt.serial: _Known(belt, aes(session.beacon_key(aes, belt.key)), belt.beacon_counter) for belt in belts
+        }
+        self._plan = Reconnector([belt.serial for belt in belts], config.connections_max)
+        self._serial_at: dict[str, bytes] = {}
+        self._events: asyncio.Queue[RadioEvent] = asyncio.Queue(QUEUE_MAX)
+        self._wake = asyncio.Event()
+        self._heard_any_ms = _real_ms()
+        self._scan_said = ""
+
+    async def event(self) -> RadioEvent:
+        return await self._events.get()
+
+    def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
+        link = self._belts[serial].link
+        return link is not None and link.send(kind, values)
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._scan())
+                tasks.create_task(self._connect_belts(tasks))
+        finally:
+            for known in self._belts.values():
+                if known.link is not None:
+                    await known.link.close()
+
+    # -- scanning ----------------------------------------------------------------------------------------------------
+
+    async def _scan(self) -> None:
+        retry_s = 0.5
+        await self._reattach()
+        while True:
+            scanner = None
+            try:
+                scanner = BleakScanner(self._advertised, **self._scanner_options)
+                async with asyncio.timeout(SCAN_START_TIMEOUT_S):
+                    await scanner.start()
+                self._say_scan("")
+                retry_s = 0.5
+                self._heard_any_ms = _real_ms()
+                await self._until_silent()
+            except (BleakError, OSError, EOFError, TimeoutError) as error:
+                self._say_scan(str(error) or "the adapter does not answer")
+            finally:
+                if scanner is not None:
+                    with contextlib.suppress(BleakError, OSError, EOFError, TimeoutError):
+                        async with asyncio.timeout(SCAN_START_TIMEOUT_S):
+                            await scanner.stop()
+            await asyncio.sleep(retry_s)
+            retry_s = min(retry_s * 2, SCAN_RETRY_S_MAX)
+
+    async def _until_silent(self) -> None:
+        """Returns when nothing at all was heard for a while though several belts are there: the scan has died."""
+        while True:
+            await asyncio.sleep(1.0)
+            # Never for one silent belt: that is the belt's trouble, and the others' links are healthy.
+            if len(self._belts) >= 2 and _real_ms() - self._heard_any_ms > SCAN_SILENT_S * 1000:
+                self._say_scan(f"nothing was heard for {SCAN_SILENT_S:g} s; the scan starts anew")
+                return
+
+    async def _reattach(self) -> None:
+        """Belts that BlueZ still holds from before a kill do not advertise: take them as seen (failure 1)."""
+        if not self._is_bluez:
+            return
+        try:
+            async with asyncio.timeout(SCAN_START_TIMEOUT_S):
+                adapter = await BleakAdapter.get()
+                for device in await adapter.get_connected_devices([gatt.SERVICE]):
+                    self._saw(gatt.serial_of(device.name or ""), device)
+        except (BleakError, OSError, EOFError, TimeoutError, NotImplementedError) as error:
+            log.debug("no list of connected devices: %s", error)
+
+    def _advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
+        self._heard_any_ms = _real_ms()
+        # A scan response may come later than the advertisement, so the address stands in for the name once it is known.
+        serial = gatt.serial_of(advertisement.local_name or device.name or "") or self._serial_at.get(device.address)
+        if not self._saw(serial, device):
+            return
+        assert serial is not None
+        for data in advertisement.manufacturer_data.values():
+            if len(data) == wire_beacon.BEACON_BYTES:
+                self._take_beacon(self._belts[serial], bytes(data), advertisement.rssi)
+
+    def _saw(self, serial: bytes | None, device: BLEDevice) -> bool:
+        if serial is None or serial not in self._belts:
+            return False
+        self._serial_at[device.address] = serial
+        self._belts[serial].device = device
+        self._plan.seen(serial, _real_ms())
+        self._wake.set()
+        return True
+
+    def _take_beacon(self, known: _Known, data: bytes, rssi_dbm: int | None) -> None:
+        try:
+            fresh = wire_beacon.unseal(known.beacon_block, known.belt.serial, known.beacon_counter, data)
+            if fresh is None:
+                return
+            counter, values = fresh
+            content = beacon_from(values)
+        # FrameError and TagError: another key, or not a beacon at all.
+        except ValueError:
+            self.counters["bad_beacons"] += 1
+            return
+        known.beacon_counter = counter
+        self.counters["beacons"] += 1
+        self._put(BeaconHeard(known.belt.serial, self._clock.elapsed_ms(), counter, content, rssi_dbm))
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+
+    async def _connect_belts(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            now_ms = _real_ms()
+            turn_over = self._plan.to_release(now_ms)
+            if turn_over is not None and (link := self._belts[turn_over].link) is not None:
+                await link.close()
+            serial = self._plan.next_attempt(now_ms)
+            if serial is not None:
+                # One connect at a time; the session it gives goes on in a task of its own.
+                await self._connect(self._belts[serial], tasks)
+
+    async def _connect(self, known: _Known, tasks: asyncio.TaskGroup) -> None:
+        serial = known.belt.serial
+        assert known.device is not None
+        link: BeltLink | None = None
+
+        def received(message: Message) -> None:
+            self._heard_any_ms = _real_ms()
+            event = Heard(serial, self._clock.elapsed_ms(), message)
+            # The belt speaks as soon as the handshake is written: what it says comes after `Opened` all the same.
+            if known.link is None:
+                early.append(event)
+            else:
+                self._put(event)
+
+        def disconnected(_: BleakClient) -> None:
+            if link is not None:
+                link.disconnected()
+
+        client = BleakClient(known.device, disconnected, timeout=10.0, **self._client_options)
+        link = BeltLink(client, serial, known.belt.key, self._identity, received, self.counters)
+        early: list[RadioEvent] = []
+        try:
+            hello = await link.open()
+        except LinkError as error:
+            await link.close()
+            pause_ms = self._plan.failed(serial, _real_ms())
+            self._say(known, f"no session: {error}", warn=isinstance(error, RefusedError))
+            log.debug("belt %s: next attempt in %d ms", serial.hex(), pause_ms)
+            return
+        except asyncio.CancelledError:
+            await link.close()
+            raise
+        self._plan.connected(serial, _real_ms())
+        self.counters["sessions"] += 1
+        self._put(Opened(serial, self._clock.elapsed_ms(), hello))
+        for event in early:
+            self._put(event)
+        known.link = link
+        tasks.create_task(self._hold(known, link))
+
+    async def _hold(self, known: _Known, link: BeltLink) -> None:
+        serial = known.belt.serial
+        try:
+            self._say(known, "")
+            await link.hold()
+        except LinkError as error:
+            self._say(known, f"the session ended: {error}", warn=False)
+        finally:
+            known.link = None
+            self._plan.dropped(serial, _real_ms())
+            self._put(Closed(serial, self._clock.elapsed_ms()))
+            await link.close()
+            self._wake.set()
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _put(self, event: RadioEvent) -> None:
+        try:
+            self._events.put_nowait(event)
+        except asyncio.QueueFull:
+            # The belt's ring has the minutes, and the next report has the state: the newest is what may be missed.
+            self.counters["events_dropped"] += 1
+
+    def _say(self, known: _Known, trouble: str, warn: bool = True) -> None:
+        """Log changes, not states."""
+        if trouble == known.said:
+            return
+        name = known.belt.serial.hex()
+        if trouble:
+            (log.warning if warn else log.info)("belt %s: %s", name, trouble)
+        else:
+            log.info("belt %s: session established", name)
+        known.said = trouble
+
+    def _say_scan(self, trouble: str) -> None:
+        if trouble == self._scan_said:
+            return
+        if trouble:
+            log.error("radio: %s", trouble)
+        else:
+            log.info("radio: scanning")
+        self._scan_said = trouble
+
+
+def _real_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

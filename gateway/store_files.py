@@ -1,0 +1,464 @@
+"""The gateway's SQLite files, synchronous: what is written together, what survives a power cut, what is left of damage.
+
+| file | holds | committed |
+|---|---|---|
+| events.db | ward state, anchor, alarm log, belt records, outbox of small items, what the cloud acked | at once, FULL |
+| vitals-YYYYMMDD.db | columnar chunks (UTC day of their start), CRC each; dropped whole at retention | a minute each |
+
+Settings as measured in facts/SYNC.md: WAL + FULL loses no acked commit; psow=0 assumes that a cut garbles the block
+being written; EXCLUSIVE keeps a second gateway out of the folder.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import secrets
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cloud_sync.outbox import LANE_ALARM, LANE_VITALS, LANES, OutboxItem
+from gateway.store_repair import StoreBusyError, StoreError, connect, damage, put_aside, salvage
+
+__all__ = [
+    "Chunk",
+    "EventRow",
+    "RecordRow",
+    "Repair",
+    "StoreBusyError",
+    "StoreError",
+    "StoreFiles",
+    "Writes",
+]
+
+MS_PER_DAY = 86_400_000
+
+_EVENTS_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state(id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events(
+  id INTEGER PRIMARY KEY, elapsed_ms INTEGER NOT NULL, utc_ms INTEGER NOT NULL, trusted INTEGER NOT NULL,
+  bed TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL, rule TEXT NOT NULL, who TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS events_of_bed ON events(bed, utc_ms);
+CREATE TABLE IF NOT EXISTS belt_records(
+  belt TEXT NOT NULL, seq INTEGER NOT NULL, bed TEXT NOT NULL, boot_id INTEGER NOT NULL, uptime_ms INTEGER NOT NULL,
+  utc_ms INTEGER, kind TEXT NOT NULL, fields TEXT NOT NULL, UNIQUE(belt, seq));
+CREATE INDEX IF NOT EXISTS records_of_bed ON belt_records(bed, utc_ms);
+CREATE TABLE IF NOT EXISTS nights(
+  bed TEXT NOT NULL, night_of TEXT NOT NULL, version INTEGER NOT NULL, report TEXT NOT NULL,
+  PRIMARY KEY(bed, night_of)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox(
+  lane TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(lane, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lanes(
+  lane TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, floor INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS acked_ahead(lane TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(lane, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rejected(
+  lane TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL);
+"""
+_VITALS_SCHEMA = """
+CREATE TABLE IF NOT EXISTS chunks(
+  epoch TEXT NOT NULL, seq INTEGER NOT NULL, bed TEXT NOT NULL, start_utc_ms INTEGER NOT NULL, body BLOB NOT NULL,
+  crc INTEGER NOT NULL, floor INTEGER NOT NULL, UNIQUE(epoch, seq));
+CREATE INDEX IF NOT EXISTS chunks_of_bed ON chunks(bed, start_utc_ms);
+"""
+# Tables that are read out of a damaged events.db, most needed first.
+_SALVAGED = ("meta", "state", "lanes", "events", "outbox", "nights", "belt_records", "acked_ahead", "rejected")
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One line of the alarm log and audit."""
+
+    elapsed_ms: int
+    utc_ms: int
+    trusted: bool
+    bed: str
+    event: str
+    detail: str
+    rule: str
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRow:
+    """A record of a belt's ring other than minutes; `utc_ms` None: of a boot the gateway never heard live."""
+
+    belt: str
+    seq: int
+    bed: str
+    boot_id: int
+    uptime_ms: int
+    utc_ms: int | None
+    kind: str
+    fields: dict[str, Any]
+    item: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """An encoded VitalsChunk item and where it belongs."""
+
+    bed: str
+    start_utc_ms: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NightRow:
+    bed: str
+    night_of: str
+    version: int
+    report: str  # JSON
+
+
+@dataclass(slots=True)
+class Writes:
+    """What becomes durable together; merging two keeps the newer state and all the rest in order."""
+
+    state: dict[str, Any] | None = None
+    events: list[EventRow] = field(default_factory=list)
+    alarm_items: list[bytes] = field(default_factory=list)
+    vitals_items: list[bytes] = field(default_factory=list)
+    records: list[RecordRow] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    nights: list[NightRow] = field(default_factory=list)
+    belt_acks: dict[str, int] = field(default_factory=dict)  # belt -> seq to ack once this is committed
+
+    def merge(self, other: Writes) -> None:
+        if other.state is not None:
+            self.state = other.state
+        self.events += other.events
+        self.alarm_items += other.alarm_items
+        self.vitals_items += other.vitals_items
+        self.records += other.records
+        self.chunks += other.chunks
+        self.nights += other.nights
+        self.belt_acks |= other.belt_acks
+
+    def rows(self) -> int:
+        lists = (self.events, self.alarm_items, self.vitals_items, self.records, self.chunks, self.nights)
+        return sum(len(rows) for rows in lists)
+
+    def empty(self) -> bool:
+        return self.state is None and not self.rows() and not self.belt_acks
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was found damaged at start, where it was put, and which seqs of the old epoch are gone for good."""
+
+    file: Path
+    aside: Path
+    reason: str
+    epoch: str
+    lost: tuple[tuple[str, int, int], ...]  # (lane, first seq, last seq)
+
+
+class StoreFiles:
+    """All files of one data folder; used from one thread only. StoreError if the folder cannot be used."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.repairs: list[Repair] = []
+        self.bad_chunks = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder}: {error.strerror}; give the gateway a folder it can write (gateway.data_dir)") \
+                from None
+        self._days: dict[str, sqlite3.Connection] = {}
+        self._events = self._open_events()
+        self._open_days()
+        self.epoch = self._meta("epoch") or self._epoch_of_chunks()
+        self._lanes = {lane: self._lane(lane) for lane in LANES}
+        if self._meta("epoch") is None or self.repairs:
+            self._begin_epoch()
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any] | None:
+        """The newest committed state; None in a new store, or where damage took it."""
+        row = self._events.execute("SELECT body FROM state WHERE id = 1").fetchone()
+        try:
+            state = None if row is None else json.loads(row[0])
+        except ValueError:
+            return None
+        return state if isinstance(state, dict) else None
+
+    def pending(self, lane: str, after_seq: int, limit_bytes: int) -> list[OutboxItem]:
+        """Unacked items above after_seq, ascending, within limit_bytes but at least one."""
+        _, floor = self._lanes[lane]
+        first = max(floor, after_seq + 1)
+        acked = {row[0] for row in self._events.execute("SELECT seq FROM acked_ahead WHERE lane = ?", (lane,))}
+        items: list[OutboxItem] = []
+        size = 0
+        for seq, body in self._items_from(lane, first):
+            if seq in acked:
+                continue
+            if items and size + len(body) > limit_bytes:
+                break
+            items.append(OutboxItem(seq, lane, body))
+            size += len(body)
+            if size >= limit_bytes:
+                break
+        return items
+
+    def floor(self, lane: str) -> int:
+        """The lowest unacked seq, or the next to be given."""
+        return self._lanes[lane][1]
+
+    def next_seq(self, lane: str) -> int:
+        """The seq that the lane's next item will get."""
+        return self._lanes[lane][0]
+
+    def chunks(self, bed: str, from_utc_ms: int, to_utc_ms: int) -> Iterator[bytes]:
+        """Bodies of the bed's chunks that start in [from, to), CRC checked, in order of start."""
+        for day in sorted(self._days):
+            rows = self._days[day].execute(
+                "SELECT body, crc FROM chunks WHERE bed = ? AND start_utc_ms >= ? AND start_utc_ms < ? "
+                "ORDER BY start_utc_ms, rowid", (bed, from_utc_ms, to_utc_ms))
+            for body, crc in rows:
+                if zlib.crc32(body) == crc:
+                    yield body
+                else:
+                    self.bad_chunks += 1
+
+    def records(self, bed: str, from_utc_ms: int, to_utc_ms: int) -> list[RecordRow]:
+        """The bed's belt records with a known time in [from, to), in order of time."""
+        rows = self._events.execute(
+            "SELECT belt, seq, bed, boot_id, uptime_ms, utc_ms, kind, fields FROM belt_records "
+            "WHERE bed = ? AND utc_ms >= ? AND utc_ms < ? ORDER BY utc_ms, seq", (bed, from_utc_ms, to_utc_ms))
+        return [RecordRow(*row[:7], json.loads(row[7])) for row in rows]
+
+    def events(self, bed: str, from_utc_ms: int, to_utc_ms: int) -> list[EventRow]:
+        """The bed's log lines in [from, to)."""
+        rows = self._events.execute(
+            "SELECT elapsed_ms, utc_ms, trusted, bed, event, detail, rule, who FROM events "
+            "WHERE bed = ? AND utc_ms >= ? AND utc_ms < ? ORDER BY id", (bed, from_utc_ms, to_utc_ms))
+        return [EventRow(elapsed, utc, bool(trusted), *rest) for elapsed, utc, trusted, *rest in rows]
+
+    def nights(self, bed: str) -> list[NightRow]:
+        """The newest version of each stored night of the bed, oldest first."""
+        rows = self._events.execute(
+            "SELECT bed, night_of, version, report FROM nights WHERE bed = ? ORDER BY night_of", (bed,))
+        return [NightRow(*row) for row in rows]
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def commit(self, writes: Writes) -> None:
+        """Make everything durable: chunks first, then the rest in one transaction. sqlite3.Error: nothing was kept
+        of events.db, and chunks that were kept already are taken from `writes`, so that a retry doubles nothing."""
+        while writes.chunks:
+            day = _day_of(writes.chunks[0].start_utc_ms)
+            of_day = [chunk for chunk in writes.chunks if _day_of(chunk.start_utc_ms) == day]
+            self._commit_chunks(day, of_day)
+            writes.chunks = [chunk for chunk in writes.chunks if _day_of(chunk.start_utc_ms) != day]
+        lanes = dict(self._lanes)
+        with self._events as db:
+            db.execute("BEGIN IMMEDIATE")
+            if writes.state is not None:
+                db.execute("INSERT OR REPLACE INTO state(id, body) VALUES (1, ?)", (json.dumps(writes.state),))
+            db.executemany(
+                "INSERT INTO events(elapsed_ms, utc_ms, trusted, bed, event, detail, rule, who) "
+                "VALUES (?,?,?,?,?,?,?,?)",
+                [(e.elapsed_ms, e.utc_ms, e.trusted, e.bed, e.event, e.detail, e.rule, e.who) for e in writes.events])
+            new_items = self._insert_records(db, writes.records)
+            db.executemany("INSERT OR REPLACE INTO nights(bed, night_of, version, report) VALUES (?,?,?,?)",
+                           [(n.bed, n.night_of, n.version, n.report) for n in writes.nights])
+            for lane, bodies in ((LANE_ALARM, writes.alarm_items), (LANE_VITALS, new_items + writes.vitals_items)):
+                lanes[lane] = self._insert_items(db, lane, bodies, lanes[lane])
+            self._save_lanes(db, lanes)
+        self._lanes = lanes
+
+    def acked(self, lane: str, seqs: Iterable[int]) -> None:
+        """Free what the cloud has committed; unknown and freed seqs are ignored."""
+        next_seq, floor = self._lanes[lane]
+        known = {row[0] for row in self._events.execute("SELECT seq FROM acked_ahead WHERE lane = ?", (lane,))}
+        new = {seq for seq in seqs if floor <= seq < next_seq} - known
+        if not new:
+            return
+        ahead = known | new
+        while floor in ahead:
+            floor += 1
+        with self._events as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("DELETE FROM outbox WHERE lane = ? AND seq = ?", [(lane, seq) for seq in new])
+            db.executemany("INSERT INTO acked_ahead(lane, seq) VALUES (?, ?)", [(lane, s) for s in new if s >= floor])
+            db.execute("DELETE FROM acked_ahead WHERE lane = ? AND seq < ?", (lane, floor))
+            self._save_lanes(db, {lane: (next_seq, floor)})
+        self._lanes[lane] = (next_seq, floor)
+
+    def rejected(self, lane: str, reasons: dict[int, str]) -> None:
+        """Free what the cloud will never take, and remember why."""
+        with self._events as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT INTO rejected(lane, epoch, seq, reason) VALUES (?,?,?,?)",
+                           [(lane, self.epoch, seq, reason) for seq, reason in reasons.items()])
+        self.acked(lane, list(reasons))
+
+    def drop_before(self, utc_ms: int) -> None:
+        """Retention: whole vitals files, and rows of events.db; what the cloud has not acked stays."""
+        _, floor = self._lanes[LANE_VITALS]
+        for day in sorted(self._days):
+            if day >= _day_of(utc_ms) or day == max(self._days):
+                break
+            db = self._days[day]
+            (newest,) = db.execute("SELECT max(seq) FROM chunks WHERE epoch = ?", (self.epoch,)).fetchone()
+            if newest is not None and newest >= floor:
+                break
+            db.close()
+            del self._days[day]
+            for file in self.folder.glob(f"vitals-{day}.db*"):
+                file.unlink()
+        with self._events as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("DELETE FROM events WHERE utc_ms < ?", (utc_ms,))
+            db.execute("DELETE FROM belt_records WHERE utc_ms < ?", (utc_ms,))
+
+    def close(self) -> None:
+        """Close every file; the write-ahead logs are folded in."""
+        for db in (*self._days.values(), self._events):
+            db.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _items_from(self, lane: str, first: int) -> Iterator[tuple[int, bytes]]:
+        """(seq, body) of the lane from `first`, ascending, merged from events.db and the day files."""
+        sources = [self._events.execute("SELECT seq, body, NULL FROM outbox WHERE lane = ? AND seq >= ? ORDER BY seq",
+                                        (lane, first))]
+        if lane == LANE_VITALS:
+            sources += [
+                self._days[day].execute("SELECT seq, body, crc FROM chunks WHERE epoch = ? AND seq >= ? ORDER BY seq",
+                                        (self.epoch, first)) for day in sorted(self._days)
+            ]
+        for seq, body, crc in heapq.merge(*sources, key=lambda row: row[0]):
+            if crc is not None and zlib.crc32(body) != crc:
+                self.bad_chunks += 1
+                self.rejected(lane, {seq: "stored chunk is damaged"})
+                continue
+            yield seq, body
+
+    def _insert_records(self, db: sqlite3.Connection, records: Sequence[RecordRow]) -> list[bytes]:
+        """Items of the records that were not known yet: the same record asked for twice crosses to the cloud once."""
+        items = []
+        for record in records:
+            done = db.execute(
+                "INSERT OR IGNORE INTO belt_records(belt, seq, bed, boot_id, uptime_ms, utc_ms, kind, fields) "
+                "VALUES (?,?,?,?,?,?,?,?)",
+                (record.belt, record.seq, record.bed, record.boot_id, record.uptime_ms, record.utc_ms, record.kind,
+                 json.dumps(record.fields)))
+            if done.rowcount == 1 and record.item is not None:
+                items.append(record.item)
+        return items
+
+    def _insert_items(self, db: sqlite3.Connection, lane: str, bodies: Sequence[bytes], position: tuple[int, int]) \
+            -> tuple[int, int]:
+        next_seq, floor = position
+        db.executemany("INSERT INTO outbox(lane, seq, body) VALUES (?,?,?)",
+                       [(lane, next_seq + i, body) for i, body in enumerate(bodies)])
+        return next_seq + len(bodies), floor
+
+    def _save_lanes(self, db: sqlite3.Connection, lanes: dict[str, tuple[int, int]]) -> None:
+        db.executemany("INSERT OR REPLACE INTO lanes(lane, next_seq, floor) VALUES (?,?,?)",
+                       [(lane, next_seq, floor) for lane, (next_seq, floor) in lanes.items()])
+
+    def _commit_chunks(self, day: str, chunks: Sequence[Chunk]) -> None:
+        if day not in self._days:
+            self._days[day] = connect(self.folder / f"vitals-{day}.db", _VITALS_SCHEMA)
+        next_seq, floor = self._lanes[LANE_VITALS]
+        with self._days[day] as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT INTO chunks(epoch, seq, bed, start_utc_ms, body, crc, floor) VALUES (?,?,?,?,?,?,?)",
+                           [(self.epoch, next_seq + i, chunk.bed, chunk.start_utc_ms, chunk.body,
+                             zlib.crc32(chunk.body), floor) for i, chunk in enumerate(chunks)])
+        # Given to the files already, so given for good, whatever becomes of events.db's transaction.
+        self._lanes[LANE_VITALS] = (next_seq + len(chunks), floor)
+
+    def _meta(self, key: str) -> str | None:
+        row = self._events.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _lane(self, lane: str) -> tuple[int, int]:
+        row = self._events.execute("SELECT next_seq, floor FROM lanes WHERE lane = ?", (lane,)).fetchone()
+        next_seq, floor = row or (1, 1)
+        if lane == LANE_VITALS:
+            # A cut between the day file's commit and that of events.db leaves seqs given that events.db never heard
+            # of; and where damage took events.db, each chunk still tells the floor of its minute.
+            for db in self._days.values():
+                newest, known_floor = db.execute(
+                    "SELECT max(seq), max(floor) FROM chunks WHERE epoch = ?", (self.epoch,)).fetchone()
+                next_seq, floor = max(next_seq, (newest or 0) + 1), max(floor, known_floor or 1)
+        return next_seq, floor
+
+    def _epoch_of_chunks(self) -> str:
+        for day in sorted(self._days, reverse=True):
+            row = self._days[day].execute("SELECT epoch FROM chunks ORDER BY rowid DESC LIMIT 1").fetchone()
+            if row is not None:
+                return str(row[0])
+        return ""
+
+    def _open_events(self) -> sqlite3.Connection:
+        file = self.folder / "events.db"
+        try:
+            return connect(file, _EVENTS_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            reason = damage(file, error)
+        aside = put_aside(file)
+        db = connect(file, _EVENTS_SCHEMA)
+        kept = salvage(aside, db, _SALVAGED)
+        self.repairs.append(Repair(file, aside, f"{reason}; {kept} rows kept", "", ()))
+        return db
+
+    def _open_days(self) -> None:
+        for file in sorted(self.folder.glob("vitals-????????.db")):
+            day = file.stem.removeprefix("vitals-")
+            try:
+                self._days[day] = connect(file, _VITALS_SCHEMA)
+                continue
+            except sqlite3.DatabaseError as error:
+                reason = damage(file, error)
+            aside = put_aside(file)
+            self._days[day] = connect(file, _VITALS_SCHEMA)
+            kept = salvage(aside, self._days[day], ("chunks",))
+            self.repairs.append(Repair(file, aside, f"{reason}; {kept} rows kept", "", ()))
+
+    def _begin_epoch(self) -> None:
+        """A new stream: seqs start at 1 again, what is left unsent is given new ones, what is gone is named."""
+        old_epoch = self.epoch
+        left = {lane: list(self._items_from(lane, self._lanes[lane][1])) for lane in LANES} if old_epoch else {}
+        lost = tuple(
+            (lane, first, last) for lane in left
+            for first, last in _holes([seq for seq, _ in left[lane]], self._lanes[lane][1], self._lanes[lane][0])
+        )
+        self.repairs = [Repair(r.file, r.aside, r.reason, old_epoch or "unknown", lost) for r in self.repairs]
+        self.epoch = secrets.token_hex(8)
+        lanes = dict.fromkeys(LANES, (1, 1))
+        with self._events as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('epoch', ?)", (self.epoch,))
+            db.execute("DELETE FROM outbox")
+            db.execute("DELETE FROM acked_ahead")
+            for lane, items in left.items():
+                lanes[lane] = self._insert_items(db, lane, [body for _, body in items], lanes[lane])
+            self._save_lanes(db, lanes)
+        self._lanes = lanes
+
+
+def _holes(seqs: Sequence[int], first: int, end: int) -> list[tuple[int, int]]:
+    """Inclusive runs of [first, end) that `seqs` (ascending) lack."""
+    holes = []
+    expected = first
+    for seq in [*seqs, end]:
+        if seq > expected:
+            holes.append((expected, seq - 1))
+        expected = seq + 1
+    return holes
+
+
+def _day_of(utc_ms: int) -> str:
+    return datetime.fromtimestamp(max(0, utc_ms) / 1000, UTC).strftime("%Y%m%d")
