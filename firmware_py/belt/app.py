@@ -1,0 +1,266 @@
+"""The belt's composition root: board, radio, sampler, records and link in one loop that never waits for any of them."""
+
+import os
+import struct
+
+from protocol.wire import frames, gatt
+
+from .beacon import Beacon
+from .config import Config
+from .link import Link
+from .minute import Minute
+from .pipeline import Pipeline
+from .radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, Radio
+from .ring import FlashError, Ring
+from .sampler import BLOCKS_PER_S, Sampler
+from .supervisor import Supervisor
+from .update import Update
+from .uptime import Uptime
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .board import Board
+
+VERSION = (0, 1, 0)
+FAULT_CONFIG_DAMAGED, FAULT_SENSOR, FAULT_RING_OVERRUN, FAULT_FLASH, FAULT_SAMPLES_LOST = 1, 2, 3, 4, 5
+TASK_RADIO, TASK_SAMPLES, TASK_SECOND = 0, 1, 2
+TASKS = 3
+BLOCK_MS = 1000 // BLOCKS_PER_S
+RAW_S_MAX = 3600
+
+
+class Belt:
+    """One belt on one board; run() does not return."""
+
+    def __init__(self, board: "Board") -> None:
+        self._board = board
+        self._uptime = Uptime(board.ticks_ms)
+        self.config = Config(board.config_directory)
+        self.ring = Ring(board.flash)
+        self.boot_id = self.config.begin_boot(self.ring.last_boot_id)
+        self._pipeline = Pipeline(bits=board.sensor.bits)
+        self._sampler = Sampler(board.sensor, self._pipeline)
+        self._minute = Minute()
+        info = struct.pack(gatt.INFO_FORMAT, frames.VERSION, board.model, self.config.serial)
+        self._radio = Radio(board.ble, board.uuid, self.config.serial, info)
+        self.link = Link(self.config, self.ring, self._radio, self, board.aes, os.urandom)
+        self._beacon = Beacon(self.config, board.aes)
+        self._update = Update(self.config, board.slots_directory)
+        self._supervisor = Supervisor(TASKS, board.feed_watchdog)
+        self._connected_ms = 0
+        self._next_block_ms = BLOCK_MS
+        self._seconds = 0  # reports so far: the axis of the pipeline's finished absences
+        self._finished_ended_s = -1
+        self._occupancy = frames.UNCLEAR
+        self._faulty = False
+        self._overrun_told = False
+        self._report_due_ms = 0
+        self._raw_until_ms = 0
+        self._reboot_due_ms = 0
+        self.utc_offset_ms = 0  # UTC minus uptime, told by the gateway; 0: not told
+        self._report = self._first_report()
+        self._record(frames.RECORD_BOOT, (board.reset_cause,) + VERSION)
+        if self.config.damaged:
+            self._record(frames.RECORD_FAULT, (FAULT_CONFIG_DAMAGED, 0))
+        self._advertise()
+
+    def run(self) -> None:
+        """Serve until the power goes."""
+        while True:
+            self.step()
+
+    def step(self) -> None:
+        """One round of the loop: radio, samples, what they led to, then idle until there is something to do."""
+        now_ms = self._uptime.ms()
+        self._radio_events(now_ms)
+        self._supervisor.beat(TASK_RADIO)
+        while self._sampler.read():
+            self._supervisor.beat(TASK_SAMPLES)
+            second = self._sampler.process()
+            if self._raw_until_ms > now_ms:
+                self._send_raw(now_ms)
+            if second:
+                self._second(second)
+                self._supervisor.beat(TASK_SECOND)
+        self.link.poll()
+        if self._reboot_due_ms and now_ms >= self._reboot_due_ms:
+            self._board.reset()
+        if now_ms >= self._next_block_ms:
+            self._next_block_ms = now_ms - now_ms % BLOCK_MS + BLOCK_MS
+        self._board.idle(self._next_block_ms - now_ms)
+
+    # What the link asks of the belt (link.Service).
+
+    def hello(self) -> "tuple[int, ...]":
+        """The fields of HELLO after the proof."""
+        head = (self._board.model, self.boot_id, self._uptime.ms(), self._update.features)
+        return head + VERSION + (self.ring.record_seq, self.ring.oldest_seq, int(self.config.claimed))
+
+    def absences(self) -> bytes:
+        """ABSENCES frame of the last finished absences, as long ago as they are now."""
+        entries = [(self._seconds - ended, lasted) for ended, lasted in self._pipeline.finished]
+        return bytes(frames.encode_absences(self.boot_id, self._uptime.ms(), entries))
+
+    def report(self) -> bytes:
+        """REPORT frame of the last second."""
+        return bytes(frames.encode(frames.REPORT, self._report))
+
+    def time(self, utc_ms: int, uncertainty_ms: int) -> None:
+        """Remember what UTC is; nothing on the wire depends on it."""
+        self.utc_offset_ms = utc_ms - self._uptime.ms()
+
+    def configure(self, key: int, value: int) -> "tuple[int, int]":
+        """(status, value) of one setting."""
+        if key == frames.KEY_REPORT_PERIOD_MS and 1000 <= value <= 60_000:
+            self.config.set(report_period_ms=value)
+        elif key == frames.KEY_ADVERTISE_MS and 20 <= value <= 10_240:
+            self.config.set(advertise_ms=value)
+        elif key == frames.KEY_EXPOSE_STANDARD and value in (0, 1):
+            self.config.set(expose_standard=bool(value))
+        elif key == frames.KEY_COMPANY_ID and 0 <= value <= 0xFFFF:
+            self.config.set(company_id=value)
+        else:
+            known = frames.KEY_REPORT_PERIOD_MS <= key <= frames.KEY_COMPANY_ID
+            return (frames.STATUS_OUT_OF_RANGE if known else frames.STATUS_UNKNOWN), value
+        return frames.STATUS_DONE, value
+
+    def command(self, command: int, argument: int) -> "tuple[int, int]":
+        """(status, value) of one command."""
+        if command == frames.CMD_IDENTIFY:
+            self._board.identify(min(max(argument, 1), 60))
+            return frames.STATUS_STARTED, argument
+        if command == frames.CMD_SELF_TEST:
+            return frames.STATUS_DONE, self._board.self_test()
+        if command == frames.CMD_RAW:
+            seconds = min(max(argument, 0), RAW_S_MAX)
+            self._raw_until_ms = self._uptime.ms() + seconds * 1000
+            return frames.STATUS_STARTED, seconds
+        if command == frames.CMD_REBOOT:
+            self._reboot_due_ms = self._uptime.ms() + 2 * BLOCK_MS  # after the RESULT has left
+            return frames.STATUS_STARTED, 0
+        if command == frames.CMD_DECOMMISSION:
+            self.config.set(decommissioned=True, key="", gateway="")
+            return frames.STATUS_DONE, 0
+        if command == frames.CMD_EXPOSE_STANDARD:
+            return self.configure(frames.KEY_EXPOSE_STANDARD, argument)
+        return frames.STATUS_UNKNOWN, argument
+
+    def update(self, kind: int, values: "tuple[int | bytes, ...]", tail: bytes) -> "tuple[int, int]":
+        """(status, value) of one step of a firmware update; refused while an absence is open."""
+        if self._occupancy == frames.EMPTY:
+            return frames.STATUS_REFUSED, 0
+        return self._update.handle(kind, values, tail)
+
+    # Each second.
+
+    def _second(self, second: "tuple[int, ...]") -> None:
+        self._seconds += 1
+        occupancy = second[0]
+        uptime_ms = self._uptime.ms()
+        changed = occupancy != self._occupancy
+        self._record_changes(second, uptime_ms, changed)
+        minute_seq = 0
+        if self._minute.add(second):
+            minute_seq = self._append(frames.RECORD_MINUTE, self._minute.body(), uptime_ms)
+            if occupancy == frames.EMPTY or self.ring.must_prepare:
+                self.ring.prepare()
+        self._report = self._make_report(second, uptime_ms)
+        if changed or uptime_ms >= self._report_due_ms:
+            self._report_due_ms = uptime_ms - uptime_ms % 1000 + self.config.values["report_period_ms"]
+            self.link.send(self.report())
+        if minute_seq:
+            self.link.send_record(minute_seq)
+        self._advertise()
+
+    def _record_changes(self, second: "tuple[int, ...]", uptime_ms: int, changed: bool) -> None:
+        pipeline = self._pipeline
+        if changed:
+            body = (self._occupancy, second[0], second[1], pipeline.state_age_s, pipeline.exit_count & 0xFFFF)
+            self._occupancy = second[0]
+            self._record(frames.RECORD_OCCUPANCY, body)
+        if pipeline.finished and pipeline.finished[-1][0] != self._finished_ended_s:
+            ended_s, duration_s = pipeline.finished[-1]
+            self._finished_ended_s = ended_s
+            ended_ms = max(0, uptime_ms - (self._seconds - ended_s) * 1000)
+            self._record(frames.RECORD_ABSENCE, (ended_ms, duration_s))
+        if second[9]:
+            self._record(frames.RECORD_TURN_OVER, (second[8],))
+        faulty = bool(second[11] & frames.FLAG_SENSOR_FAULT)
+        if faulty != self._faulty:
+            self._faulty = faulty
+            self._record(frames.RECORD_FAULT, (FAULT_SENSOR, int(faulty)))
+        if self.ring.overrun and not self._overrun_told:
+            self._overrun_told = True
+            self._record(frames.RECORD_FAULT, (FAULT_RING_OVERRUN, self.ring.oldest_seq))
+
+    def _record(self, kind: int, values: "tuple[int, ...]") -> None:
+        seq = self._append(kind, frames.encode_record(kind, values), self._uptime.ms())
+        if seq:
+            self.link.send_record(seq)
+
+    def _append(self, kind: int, body: bytes, uptime_ms: int) -> int:
+        """Seq of the record on flash; 0 if flash refused it: the live path goes on without."""
+        try:
+            return self.ring.append(self.boot_id, uptime_ms, kind, body)
+        except FlashError:
+            return 0
+
+    def _make_report(self, second: "tuple[int, ...]", uptime_ms: int) -> "tuple[int, ...]":
+        occupancy, reason, heart, heart_q, heart_why, breath, breath_q, breath_why, movement, _, _, flags = second
+        pipeline = self._pipeline
+        if self.ring.overrun:
+            flags |= frames.FLAG_RING_OVERRUN
+        return (
+            occupancy, reason, pipeline.state_age_s, pipeline.exit_count & 0xFFFF, self.ring.record_seq, self.boot_id,
+            uptime_ms, frames.ABSENT_16 if heart < 0 else heart, heart_q, heart_why,
+            frames.ABSENT_16 if breath < 0 else breath, breath_q, breath_why, movement,
+            pipeline.turn_over_count & 0xFFFF, self._board.battery_percent(), flags,
+        )
+
+    def _first_report(self) -> "tuple[int, ...]":
+        """Before the first second is over: nothing known."""
+        none = (frames.ABSENT_16, 0, frames.REASON_NO_SIGNAL)
+        head = (frames.UNCLEAR, frames.REASON_NO_SIGNAL, 0, 0, self.ring.record_seq, self.boot_id, self._uptime.ms())
+        return head + none + none + (0, 0, self._board.battery_percent(), 0)
+
+    def _send_raw(self, now_ms: int) -> None:
+        tail = bytes(memoryview(self._sampler.raw)[: self._sampler.raw_count])
+        head = (now_ms, self._board.sensor.first_index & 0xFFFFFFFF, self._board.sensor.gap & 0xFFFF)
+        self.link.send(frames.encode(frames.RAW, head, tail))
+
+    # Radio.
+
+    def _radio_events(self, now_ms: int) -> None:
+        radio = self._radio
+        event = radio.events.get()
+        while event is not None:
+            kind, number, value = event
+            if kind == GATTS_WRITE:
+                if number == radio.connection:
+                    self.link.received(value)
+            elif kind == MTU_EXCHANGED:
+                radio.mtu(number)
+            elif kind == CENTRAL_CONNECT:
+                self._connected_ms = now_ms
+                radio.connected(number)
+                self._advertise()
+            elif kind == CENTRAL_DISCONNECT:
+                radio.disconnected()
+                self.link.disconnected()
+                self._advertise()
+            event = radio.events.get()
+        if radio.connection >= 0 and not self.link.is_open:
+            # One slot for centrals: a stranger must not hold it.
+            if now_ms - self._connected_ms > self.config.values["handshake_timeout_ms"]:
+                self._connected_ms = now_ms
+                radio.disconnect()
+
+    def _advertise(self) -> None:
+        self._radio.advertise(self._beacon.payload(self._report), self.config.values["advertise_ms"])
+
+
+def run() -> None:
+    """Entry of main.py: make the board and serve."""
+    from .board import open_board
+
+    Belt(open_board()).run()

@@ -1,0 +1,50 @@
+"""Which board this is. Everything that differs between boards is in board_pico, board_esp32 and board_host."""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from .ring import BlockDevice
+    from .sampler import Sensor
+
+    class Board(Protocol):
+        """What a board gives the belt."""
+
+        model: int
+        reset_cause: int
+        sensor: Sensor
+        flash: BlockDevice  # the record ring's own sectors
+        config_directory: str
+        slots_directory: str
+        ble: Any
+        uuid: Any
+
+        def ticks_ms(self) -> int: ...
+        def aes(self, key: bytes) -> Callable[[bytes], bytes]: ...
+        def idle(self, ms: int) -> None: ...
+        def feed_watchdog(self) -> None: ...
+        def battery_percent(self) -> int: ...
+        def identify(self, seconds: int) -> None: ...
+        def self_test(self) -> int: ...
+        def reset(self) -> None: ...
+
+
+MODEL_EMULATED, MODEL_PICO_W, MODEL_PICO_2_W, MODEL_ESP32 = 0, 1, 2, 3
+
+
+def open_board() -> "Board":
+    """The board this interpreter runs on."""
+    if sys.platform == "rp2":
+        from .board_pico import PicoBoard
+
+        return PicoBoard()
+    if sys.platform == "esp32":
+        from .board_esp32 import Esp32Board
+
+        return Esp32Board()
+    from .board_host import HostBoard
+
+    return HostBoard()
