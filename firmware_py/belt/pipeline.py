@@ -75,7 +75,9 @@ class Pipeline:
             heart_reason = resp_reason = NO_SIGNAL
         else:
             heart_reason = resp_reason = MOVING if self._moving_s else WEAK
-            if not self._moving_s and self.heart.quality >= HEART_QUALITY_MIN:
+            if self.heart.rhythm.irregular:
+                heart_reason = IRREGULAR
+            elif not self._moving_s and self.heart.quality >= HEART_QUALITY_MIN and self.heart.rhythm.known:
                 heart_dbpm = self.heart.dbpm
                 heart_reason = PRESENT
             if self.breath.quality >= BREATH_QUALITY_MIN:
