@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cloud_sync.receiver.stores.base import SealedName
 
-__all__ = ["KeyFileError", "NameBook", "initials"]
+__all__ = ["KeyFileError", "NameBook"]
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -54,16 +54,6 @@ class NameBook:
     def open_all(self, rows: Iterable[SealedName]) -> dict[str, str]:
         """resident id -> name."""
         return {row.resident_id: self.open(row) for row in rows}
-
-
-def initials(name: str) -> str:
-    """What an avatar shows: the first letters of the first and last word, or the first character of a Chinese name."""
-    words = name.split()
-    if not words:
-        return UNREADABLE
-    if len(words) == 1:
-        return words[0][0].upper()
-    return (words[0][0] + words[-1][0]).upper()
 
 
 def _make_key(key_file: Path) -> bytes:

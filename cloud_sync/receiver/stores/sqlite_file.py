@@ -25,7 +25,7 @@ def schema_versions() -> dict[int, str]:
 
 
 def open_for_writing(path: Path) -> tuple[sqlite3.Connection, str]:
-    """(connection, remark): the file checked and brought to this version; `remark` tells what had to be done, or is empty.
+    """(connection, remark): the file checked and brought to this version; `remark` says what had to be done.
 
     A damaged file is renamed aside and a fresh one begun: the gateways still hold 90 days. One from a later version of
     sleepbelt, or one that is no database of ours, is refused with StoreError and left as it is.

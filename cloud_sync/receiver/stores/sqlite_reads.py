@@ -92,8 +92,8 @@ class SqliteReads:
 
     def minutes(self, gateway: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> Sequence[MinuteRow]:
         rows = self._all(
-            "SELECT utc_ms, heart_sum, heart_count, respiration_sum, respiration_count, moving_s, turn_overs, occupied_s, "
-            "empty_s, readings FROM minutes JOIN beds USING (bed_id) "
+            "SELECT utc_ms, heart_sum, heart_count, respiration_sum, respiration_count, moving_s, turn_overs, "
+            "occupied_s, empty_s, readings FROM minutes JOIN beds USING (bed_id) "
             "WHERE gateway = ? AND bed = ? AND utc_ms >= ? AND utc_ms < ? ORDER BY utc_ms",
             gateway, bed, from_utc_ms, to_utc_ms,
         )  # fmt: skip

@@ -1,0 +1,130 @@
+"""The receiver as one process: broker (if embedded), store, consumer, API and pages. The only place that joins them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+
+from cloud_sync.broker import embedded_broker
+from cloud_sync.clock import Clock
+from cloud_sync.mqtt import parse_broker_url
+from cloud_sync.pages.server import PageServer
+from cloud_sync.pages.streams import Streams
+from cloud_sync.receiver.api import build_api
+from cloud_sync.receiver.consumer import Consumer
+from cloud_sync.receiver.names import NameBook
+from cloud_sync.receiver.platform import Platform
+from cloud_sync.receiver.residents import admissions, read_residents
+from cloud_sync.receiver.settings import ReceiverSettings
+from cloud_sync.receiver.stores.base import StoreReads, StoreWrites
+from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
+from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from cloud_sync.receiver.threads import StoreThread
+from cloud_sync.receiver.web import build_pages
+
+__all__ = ["Ready", "serve"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the process says once it serves."""
+
+    http: str
+    broker: str
+    database: str
+    residents: int
+    remark: str  # what had to be done to the database, or empty
+
+
+async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], stop: asyncio.Event) -> None:
+    """Run until `stop` is set.
+
+    Raises StoreError, KeyFileError, ListenError, BrokerStartError or ResidentsError if it cannot start.
+    """
+    clock = Clock()
+    residents = read_residents(settings.residents) if settings.residents is not None else []
+    with ExitStack() as owned:
+        writes, reads, remark = _open_store(settings, owned)
+        names = NameBook(settings.name_key)
+        platform = Platform(reads, names, clock, settings.web.timezone)
+        if residents:
+            await writes.call(lambda store: store.admit(admissions(residents, names), clock.utc_ms()))
+        await platform.refresh_places()
+        server = PageServer(_build_app(platform, settings), settings.web)
+        if settings.embedded_broker is not None:
+            owned.enter_context(embedded_broker(*settings.embedded_broker))
+        address = parse_broker_url(settings.broker)
+        consumer = Consumer(address, writes, clock, platform.committed, platform.heard)
+        platform.is_connected = lambda: consumer.is_connected
+        on_ready(Ready(server.address, str(address), str(settings.database), len(residents), remark))
+        await _until_stopped(consumer, server, stop)
+
+
+def _open_store(
+    settings: ReceiverSettings, owned: ExitStack
+) -> tuple[StoreThread[StoreWrites], StoreThread[StoreReads], str]:
+    remarks: list[str] = []
+
+    def make_writes() -> StoreWrites:
+        store = SqliteWrites(settings.database)
+        remarks.append(store.remark)
+        return store
+
+    def make_reads() -> StoreReads:
+        return SqliteReads(settings.database)
+
+    writes = StoreThread("store-writes", make_writes)
+    owned.callback(_close, writes)
+    reads = StoreThread("store-reads", make_reads)
+    owned.callback(_close, reads)
+    if remarks[0]:
+        log.error("%s", remarks[0])
+    return writes, reads, remarks[0]
+
+
+def _close(thread: StoreThread[StoreWrites] | StoreThread[StoreReads]) -> None:
+    thread.call_now(lambda store: store.close())
+    thread.shutdown()
+
+
+async def _until_stopped(consumer: Consumer, server: PageServer, stop: asyncio.Event) -> None:
+    consuming = asyncio.create_task(consumer.run())
+    serving = asyncio.create_task(server.serve_pages())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({consuming, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # a consumer or server that ended by itself has a reason to tell
+    finally:
+        stopping.cancel()
+        consuming.cancel()
+        with suppress(asyncio.CancelledError):
+            await consuming
+        await server.stop()
+        await serving
+
+
+class _AllStreams:
+    """The open streams of API and pages together, as PageServer closes them."""
+
+    def __init__(self, streams: Sequence[Streams]) -> None:
+        self._streams = streams
+
+    async def close(self) -> None:
+        for streams in self._streams:
+            await streams.close()
+
+
+def _build_app(platform: Platform, settings: ReceiverSettings) -> Starlette:
+    routes, api_streams = build_api(platform, settings.web, settings.api_token)
+    pages = build_pages(platform, settings.web)
+    app = Starlette(routes=[*routes, *pages.routes])
+    app.state.streams = _AllStreams([api_streams, pages.streams])
+    return app

@@ -1,0 +1,201 @@
+"""From the broker into the store and back: shared subscription, group commit, ack after the commit.
+
+Any number of these may run beside each other on one broker and one database: none keeps anything but what it was just
+given, sessions are clean, and a message that dies with one of them is sent again by its gateway.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from cloud_sync.clock import Clock
+from cloud_sync.ingest import Arrival, ack_of, address_of, examine
+from cloud_sync.mqtt import BrokerAddress, BrokerError, Link, connect
+from cloud_sync.receiver.stores.base import Committed, StoreError, StoreWrites
+from cloud_sync.receiver.threads import StoreThread
+from protocol.batch import (
+    LANE_ALARM,
+    LANE_VITALS,
+    TOPIC_ROOT,
+    BatchError,
+    LiveSnapshot,
+    decode_live,
+    encode_ack,
+    topic,
+)
+
+__all__ = ["Consumer"]
+
+log = logging.getLogger(__name__)
+
+SHARE = "$share/receivers"
+GROUP_S = 0.015  # how long a commit waits for company: facts/SYNC.md "Receiver", 10-20 ms
+GROUP_MESSAGES_MAX = 256
+QUEUE_MAX = 2_000  # messages waiting for a commit; beyond it they are dropped unacked and come again
+RECONNECT_S_MIN = 0.5
+RECONNECT_S_MAX = 10.0
+COMMIT_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    topic: str
+    payload: bytes
+    link: Link
+
+
+class Consumer:
+    """Runs both lanes' subscriptions. `on_committed` and `on_live` are called on the loop, in order."""
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        writes: StoreThread[StoreWrites],
+        clock: Clock,
+        on_committed: Callable[[Committed], None],
+        on_live: Callable[[LiveSnapshot], None],
+    ) -> None:
+        self._address, self._writes, self._clock = address, writes, clock
+        self._on_committed, self._on_live = on_committed, on_live
+        self._connected: set[str] = set()
+        self._said_up: bool | None = None
+        self._said_failing = False
+        self._queues = {lane: asyncio.Queue[_Message](QUEUE_MAX) for lane in (LANE_ALARM, LANE_VITALS)}
+        self._arrived = asyncio.Event()
+        self.dropped_messages = 0  # for want of room: not acked, so not lost
+
+    @property
+    def is_connected(self) -> bool:
+        """True while both lanes are subscribed."""
+        return len(self._connected) == len(self._queues)
+
+    async def run(self) -> None:
+        """Consume until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for lane in self._queues:
+                tasks.create_task(self._stay_subscribed(lane))
+            tasks.create_task(self._commit())
+
+    async def _stay_subscribed(self, lane: str) -> None:
+        retry_s = RECONNECT_S_MIN
+        while True:
+            try:
+                async with connect(self._address, f"receiver-{lane}-{random.getrandbits(48):012x}") as link:
+                    await link.subscribe(f"{SHARE}/{TOPIC_ROOT}/+/{lane}")
+                    if lane == LANE_VITALS:
+                        await link.subscribe(f"{TOPIC_ROOT}/+/live", qos=0)  # every worker shows every bed
+                    self._connected.add(lane)
+                    self._say_up("subscribed")
+                    retry_s = RECONNECT_S_MIN
+                    await self._take(lane, link)
+            except BrokerError as error:
+                self._connected.discard(lane)
+                self._say_up(str(error))
+            finally:
+                self._connected.discard(lane)
+            await asyncio.sleep(retry_s * (0.75 + 0.5 * random.random()))
+            retry_s = min(2 * retry_s, RECONNECT_S_MAX)
+
+    async def _take(self, lane: str, link: Link) -> None:
+        queue = self._queues[lane]
+        async for name, payload in link.messages():
+            address = address_of(name)
+            if address is not None and address[1] == "live":
+                self._take_live(address[0], payload)
+                continue
+            try:
+                queue.put_nowait(_Message(name, payload, link))
+            except asyncio.QueueFull:
+                self.dropped_messages += 1
+                if self.dropped_messages == 1:
+                    log.warning("more batches arrive than can be committed; those dropped come again")
+            self._arrived.set()
+
+    def _take_live(self, gateway: str, payload: bytes) -> None:
+        if not payload:
+            return  # a cleared retained message
+        try:
+            snapshot = decode_live(payload)
+        except BatchError as error:
+            log.warning("%s: a live snapshot that is none was dropped: %s", gateway, error)
+            return
+        if snapshot.gateway == gateway:
+            self._on_live(snapshot)
+
+    async def _commit(self) -> None:
+        while True:
+            await self._arrived.wait()
+            if self._queues[LANE_ALARM].empty():
+                await asyncio.sleep(GROUP_S)  # alarms do not wait for company
+            messages = self._next_group()
+            while messages:
+                committed = await self._commit_group(messages)
+                if committed is not None:
+                    self._answer(*committed, messages)
+                    self._on_committed(committed[1])
+                messages = self._next_group()
+
+    def _next_group(self) -> list[_Message]:
+        self._arrived.clear()
+        messages: list[_Message] = []
+        for lane in (LANE_ALARM, LANE_VITALS):
+            while len(messages) < GROUP_MESSAGES_MAX and not self._queues[lane].empty():
+                messages.append(self._queues[lane].get_nowait())
+        return messages
+
+    async def _commit_group(self, messages: Sequence[_Message]) -> tuple[list[Arrival | None], Committed] | None:
+        now_utc_ms = self._clock.utc_ms()
+        raw = [(message.topic, message.payload) for message in messages]
+        try:
+            result = await self._writes.call(lambda store: _examine_and_commit(store, raw, now_utc_ms))
+        except StoreError as error:
+            # Nothing is acked, so nothing is lost: the gateways send it again.
+            if not self._said_failing:
+                log.error("%s", error)
+            self._said_failing = True
+            await asyncio.sleep(COMMIT_RETRY_S)
+            return None
+        if self._said_failing:
+            log.info("commits succeed again")
+            self._said_failing = False
+        return result
+
+    def _answer(self, arrivals: Sequence[Arrival | None], committed: Committed, messages: Sequence[_Message]) -> None:
+        for gap in committed.new_gaps:
+            log.error(
+                "%s %s: seqs %d to %d of epoch %s are missing: %s",
+                gap.gateway, gap.lane, gap.first_seq, gap.last_seq, gap.epoch, gap.reason,
+            )  # fmt: skip
+        outcomes = iter(committed.outcomes)
+        for arrival, message in zip(arrivals, messages, strict=True):
+            if arrival is None:
+                continue
+            ack = ack_of(arrival, next(outcomes))
+            # A connection that broke meanwhile takes no ack: the batch comes again and is then a repetition.
+            with suppress(BrokerError):
+                message.link.send(topic(arrival.gateway, "ack"), encode_ack(ack), _refused(arrival.gateway))
+
+    def _say_up(self, why: str) -> None:
+        is_up = self.is_connected
+        if is_up is self._said_up or (is_up is False and self._said_up is None and why == "subscribed"):
+            return
+        self._said_up = is_up
+        if is_up:
+            log.info("connected to %s", self._address)
+        else:
+            log.warning("not connected, trying again: %s", why)
+
+
+def _examine_and_commit(
+    store: StoreWrites, raw: Sequence[tuple[str, bytes]], now_utc_ms: int
+) -> tuple[list[Arrival | None], Committed]:
+    arrivals = [examine(name, payload) for name, payload in raw]
+    committed = store.commit([arrival for arrival in arrivals if arrival is not None], now_utc_ms)
+    return arrivals, committed
+
+
+def _refused(gateway: str) -> Callable[[str], None]:
+    return lambda reason: log.error("the broker refuses the ack to %s: %s", gateway, reason)

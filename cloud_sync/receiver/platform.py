@@ -1,0 +1,240 @@
+"""ReceiverPort on a store: what pages and the API read, and who is told that something changed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from cloud_sync.clock import Clock
+from cloud_sync.pages.avatar import initials
+from cloud_sync.receiver.names import NameBook
+from cloud_sync.receiver.port import (
+    AlarmRow,
+    GapRow,
+    LiveState,
+    NightCard,
+    PlatformStats,
+    ResidentCard,
+    ResidentPage,
+)
+from cloud_sync.receiver.stores.base import Committed, Place, SealedName, StoreReads
+from cloud_sync.receiver.threads import StoreThread
+from protocol.batch import LiveBed, LiveSnapshot
+
+__all__ = ["Platform"]
+
+STALE_REAL_S = 15.0  # gateways publish every few seconds
+EVENTS_MAX = 500
+NIGHTS_MAX = 60
+GAPS_MAX = 200
+SUBSCRIBERS_MAX = 1_000
+CHANGE_REAL_S = 0.25  # a page is told at most this often; what happens between is merged
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    bed: LiveBed
+    utc_ms: int
+    arrived_s: float  # real monotonic
+
+
+class Platform:
+    """Answers ReceiverPort; `committed` and `heard` feed it, all on one loop."""
+
+    def __init__(self, reads: StoreThread[StoreReads], names: NameBook, clock: Clock, timezone: str) -> None:
+        self._reads, self._name_book, self._clock = reads, names, clock
+        self._zone = ZoneInfo(timezone)
+        self._live: dict[tuple[str, str], _Heard] = {}
+        self._gateways: dict[str, int] = {}
+        self._places: dict[tuple[str, str], str] = {}  # (gateway, bed) -> resident
+        self._subscribers: set[_Subscriber] = set()
+        self.is_connected: Callable[[], bool] = _never
+
+    async def refresh_places(self) -> None:
+        """Read who lies where; call once at start and after residents were admitted."""
+        places = await self._reads.call(lambda store: store.places())
+        self._places = {(place.gateway, place.bed): place.resident_id for place in places}
+        self._tell(frozenset(self._places.values()))
+
+    def committed(self, commit: Committed) -> None:
+        """Something was stored: tell the pages of the residents it concerns."""
+        now = self.now_utc_ms()
+        for gateway, _ in commit.beds:
+            self._gateways[gateway] = now
+        if commit.beds:
+            self._tell(frozenset(self._places[bed] for bed in commit.beds if bed in self._places))
+
+    def heard(self, snapshot: LiveSnapshot) -> None:
+        """A gateway described its beds."""
+        arrived_s = time.monotonic()
+        self._gateways[snapshot.gateway] = self.now_utc_ms()
+        touched = set()
+        for bed in snapshot.beds:
+            key = (snapshot.gateway, bed.bed)
+            self._live[key] = _Heard(bed, snapshot.utc_ms, arrived_s)
+            if key in self._places:
+                touched.add(self._places[key])
+        if touched:
+            self._tell(frozenset(touched))
+
+    # ReceiverPort
+
+    def now_utc_ms(self) -> int:
+        return self._clock.utc_ms()
+
+    def broker_connected(self) -> bool:
+        return self.is_connected()
+
+    async def residents(self) -> Sequence[ResidentCard]:
+        places, names, alarms, nights = await self._reads.call(_overview)
+        opened = self._name_book.open_all(names)
+        return [self._card(place, opened, alarms, nights) for place in places]
+
+    async def resident(self, resident_id: str, night_of: str | None = None) -> ResidentPage | None:
+        cards = {card.resident_id: card for card in await self.residents()}
+        card = cards.get(resident_id)
+        if card is None:
+            return None
+        gateway, bed = card.gateway, card.bed
+        nights = await self._reads.call(lambda store: store.nights(gateway, bed, NIGHTS_MAX))
+        night = next((one for one in nights if night_of is None or one.night_of == night_of), None)
+        asked = night_of or (night.night_of if night else self._waking_date())
+        try:
+            start_ms, end_ms = self._noon_to_noon(asked)
+        except ValueError:
+            return None  # not a date
+        return await self._reads.call(
+            lambda store: ResidentPage(
+                card=card,
+                night=night,
+                report=store.report(gateway, bed, asked),
+                nights=tuple(nights),
+                events=tuple(store.events(gateway, bed, start_ms, end_ms, EVENTS_MAX)),
+                minutes=tuple(store.minutes(gateway, bed, start_ms, end_ms)),
+            )
+        )
+
+    async def alarms(self, open_only: bool = False, limit: int = 200) -> Sequence[AlarmRow]:
+        opened = list(await self._reads.call(lambda store: store.open_alarms()))
+        if open_only:
+            return opened[:limit]
+        newest = await self._reads.call(lambda store: store.alarms(limit))
+        return (opened + [row for row in newest if row.state == "closed"])[:limit]
+
+    async def gaps(self) -> Sequence[GapRow]:
+        return await self._reads.call(lambda store: store.gaps(GAPS_MAX))
+
+    async def stats(self) -> PlatformStats:
+        counts = await self._reads.call(lambda store: store.counts())
+        names = (
+            "readings", "chunks", "alarms", "alarm_events", "nights", "items", "duplicates", "conflicts", "quarantined",
+            "missing",
+        )  # fmt: skip
+        return PlatformStats(**{name: counts.get(name, 0) for name in names}, gateways=dict(self._gateways))
+
+    async def changes(self) -> AsyncIterator[frozenset[str]]:
+        if len(self._subscribers) >= SUBSCRIBERS_MAX:
+            return
+        subscriber = _Subscriber()
+        self._subscribers.add(subscriber)
+        try:
+            while True:
+                yield await subscriber.take()
+                await asyncio.sleep(CHANGE_REAL_S)
+        finally:
+            self._subscribers.discard(subscriber)
+
+    def _card(
+        self,
+        place: Place,
+        names: Mapping[str, str],
+        alarms: Sequence[AlarmRow],
+        nights: Mapping[tuple[str, str], NightCard],
+    ) -> ResidentCard:
+        name = names.get(place.resident_id, "?")
+        key = (place.gateway, place.bed)
+        return ResidentCard(
+            resident_id=place.resident_id,
+            display_name=name,
+            initials=initials(name),
+            room=place.room,
+            bed=place.bed,
+            gateway=place.gateway,
+            live=self._live_state(key),
+            open_alarms=tuple(row for row in alarms if (row.gateway, row.bed) == key),
+            night=nights.get(key),
+        )
+
+    def _live_state(self, key: tuple[str, str]) -> LiveState:
+        heard = self._live.get(key)
+        if heard is None:
+            return LiveState("unknown", True, None, None, 1, None, 1, None, "active", False, "not heard", None, None)
+        bed = heard.bed
+        word = bed.state if bed.state in ("unknown", "present", "absent", "held") else "unknown"
+        return LiveState(
+            state=word,  # type: ignore[arg-type]
+            stale=self._is_stale(heard),
+            out_since_utc_ms=bed.out_since_utc_ms or None,
+            heart_rate_bpm=bed.heart_rate_bpm,
+            heart_reason=bed.heart_reason,
+            respiration_per_min=bed.respiration_per_min,
+            respiration_reason=bed.respiration_reason,
+            movement=bed.movement,
+            mode=bed.mode,
+            watched=bed.watched,
+            why_unwatched=bed.why_unwatched,
+            last_heard_utc_ms=bed.heard_utc_ms or None,
+            reported_utc_ms=heard.utc_ms,
+        )
+
+    def _is_stale(self, heard: _Heard) -> bool:
+        # A retained snapshot arrives at once however old it is: its own time counts too.
+        limit_ms = 1000 * STALE_REAL_S * max(1.0, self._clock.scale.speed)
+        return time.monotonic() - heard.arrived_s > STALE_REAL_S or self.now_utc_ms() - heard.utc_ms > limit_ms
+
+    def _waking_date(self) -> str:
+        now = datetime.fromtimestamp(self.now_utc_ms() / 1000, self._zone)
+        return str((now + timedelta(hours=12)).date())
+
+    def _noon_to_noon(self, night_of: str) -> tuple[int, int]:
+        day = date.fromisoformat(night_of)
+        noons = [
+            datetime(one.year, one.month, one.day, 12, tzinfo=self._zone) for one in (day - timedelta(days=1), day)
+        ]
+        start, end = (round(noon.astimezone(UTC).timestamp() * 1000) for noon in noons)
+        return start, end
+
+    def _tell(self, residents: frozenset[str]) -> None:
+        for subscriber in self._subscribers:
+            subscriber.put(residents)
+
+
+class _Subscriber:
+    """What one page has not been told yet: a set, so a slow page costs no more than its residents."""
+
+    def __init__(self) -> None:
+        self._pending: set[str] = set()
+        self._fresh = asyncio.Event()
+
+    def put(self, residents: Iterable[str]) -> None:
+        self._pending.update(residents)
+        self._fresh.set()
+
+    async def take(self) -> frozenset[str]:
+        await self._fresh.wait()
+        self._fresh.clear()
+        taken = frozenset(self._pending)
+        self._pending.clear()
+        return taken
+
+
+def _never() -> bool:
+    return False
+
+
+def _overview(
+    store: StoreReads,
+) -> tuple[Sequence[Place], Sequence[SealedName], Sequence[AlarmRow], Mapping[tuple[str, str], NightCard]]:
+    return store.places(), store.names(), store.open_alarms(), store.latest_nights()

@@ -1,0 +1,114 @@
+"""Settings of the receiver: the `[receiver]` table of a TOML file, checked key by key."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cloud_sync.mqtt import BrokerUrlError, parse_broker_url
+from cloud_sync.pages.settings import SettingsError, WebSettings, parse_web_settings
+
+__all__ = ["ReceiverSettings", "SettingsError", "parse_host_port", "parse_receiver_settings", "read_settings"]
+
+DATABASE = "receiver.db"
+NAME_KEY = "names.key"
+_TEXT_KEYS = ("data", "broker", "embedded_broker", "http", "api_token", "residents")
+TOKEN_CHARACTERS_MIN = 16
+
+
+@dataclass(frozen=True)
+class ReceiverSettings:
+    """Where the receiver keeps, listens and connects."""
+
+    data: Path
+    broker: str = "mqtt://127.0.0.1:1883"
+    embedded_broker: tuple[str, int] | None = None  # started by us; `broker` then is its address
+    api_token: str | None = None
+    residents: Path | None = None
+    web: WebSettings = field(default_factory=WebSettings)
+
+    @property
+    def database(self) -> Path:
+        return self.data / DATABASE
+
+    @property
+    def name_key(self) -> Path:
+        return self.data / NAME_KEY
+
+
+def parse_host_port(text: str, where: str) -> tuple[str, int]:
+    """("127.0.0.1", 8090) from "127.0.0.1:8090" or "[::1]:8090"; SettingsError names `where`."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit() and int(port) <= 65_535) or not host.strip("[]"):
+        raise SettingsError(f"{where}: {text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def read_settings(path: Path) -> ReceiverSettings:
+    """Settings of a TOML file; SettingsError names the file or the key."""
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from error
+    table = document.get("receiver")
+    if not isinstance(table, Mapping):
+        raise SettingsError(f"{path}: the table [receiver] is missing")
+    return parse_receiver_settings(table, path.parent)
+
+
+def parse_receiver_settings(table: Mapping[str, Any], folder: Path) -> ReceiverSettings:
+    """Settings of a `[receiver]` table; relative paths start at `folder`."""
+    if unknown := set(table) - {*_TEXT_KEYS, "web"}:
+        raise SettingsError(
+            f"receiver.{sorted(unknown)[0]}: no such setting; there are: {', '.join([*sorted(_TEXT_KEYS), 'web'])}"
+        )
+    texts = {key: _text(table[key], f"receiver.{key}") for key in _TEXT_KEYS if key in table}
+    if "data" not in texts:
+        raise SettingsError("receiver.data: the folder of the database is missing")
+    web = table.get("web", {})
+    if not isinstance(web, Mapping):
+        raise SettingsError("receiver.web: not a table")
+    host, port = parse_host_port(texts.get("http", "127.0.0.1:8090"), "receiver.http")
+    token = texts.get("api_token")
+    if token is not None and len(token) < TOKEN_CHARACTERS_MIN:
+        raise SettingsError(f"receiver.api_token: shorter than {TOKEN_CHARACTERS_MIN} characters")
+    embedded = texts.get("embedded_broker")
+    return checked(
+        ReceiverSettings(
+            data=folder / texts["data"],
+            broker=texts.get("broker", "mqtt://127.0.0.1:1883"),
+            embedded_broker=parse_host_port(embedded, "receiver.embedded_broker") if embedded else None,
+            api_token=token,
+            residents=folder / texts["residents"] if "residents" in texts else None,
+            web=parse_web_settings({"host": host, "port": port, **web}, "receiver.web"),
+        ),
+        has_broker="broker" in texts,
+    )
+
+
+def checked(settings: ReceiverSettings, has_broker: bool) -> ReceiverSettings:
+    """The settings with the broker's address settled and checked."""
+    if settings.embedded_broker is not None:
+        if has_broker:
+            raise SettingsError("receiver.broker and receiver.embedded_broker: give one of them")
+        host, port = settings.embedded_broker
+        if port == 0:
+            raise SettingsError("receiver.embedded_broker: a broker needs a port of its own, not 0")
+        reachable = "127.0.0.1" if host == "0.0.0.0" else host
+        broker = f"mqtt://[{reachable}]:{port}" if ":" in reachable else f"mqtt://{reachable}:{port}"
+        return ReceiverSettings(**{**vars(settings), "broker": broker})
+    try:
+        parse_broker_url(settings.broker)
+    except BrokerUrlError as error:
+        raise SettingsError(f"receiver.broker: {error}") from error
+    return settings
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise SettingsError(f"{where}: {value!r} is not a text")
+    return value
