@@ -49,6 +49,7 @@ score: setup
 
 vectors: setup
 	$(BIN)/python -m tools.make_vectors
+	$(BIN)/python -m tools.make_wire_doc
 
 lock:
 	$(BIN)/python -m pip install -q pip-tools==7.6.2

@@ -37,3 +37,10 @@ def test_vectors_pass_on_wasm32_with_31_bit_integers() -> None:
 
 def test_the_table_aes_of_the_wasm_run_is_aes() -> None:
     assert run_cpython(SCRIPT, str(VECTORS), "1").startswith("vectors ok")
+
+
+def test_the_written_protocol_is_the_one_that_runs() -> None:
+    from tools import make_wire_doc
+
+    page = make_wire_doc.TARGET.read_text("utf-8")
+    assert make_wire_doc.updated(page) == page
