@@ -28,6 +28,13 @@ class Strings:
             return ""
         return self.texts.get(f"{group}.{code}", code)
 
+    def detail(self, detail: str) -> str:
+        """The words for the detail of an event: a notice, a level, a priority or the reason of an end."""
+        if detail[:1] == "L" and detail[1:].isdecimal():
+            return self("board.level", level=detail[1:])
+        groups = ("clear", "notice", "priority", "rate_reason", "mode")
+        return next((self.texts[f"{group}.{detail}"] for group in groups if f"{group}.{detail}" in self.texts), detail)
+
 
 @cache
 def strings(language: str) -> Strings:

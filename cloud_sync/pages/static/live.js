@@ -10,13 +10,26 @@ const live = (() => {
   const listeners = [];
   let source = null;
   let heardAt = performance.now();
+  let mark = null;
   let clock = { elapsedMs: 0, at: performance.now(), speed: 1, known: false };
 
   const elapsedNow = () => clock.elapsedMs + (performance.now() - clock.at) * clock.speed;
 
   function setClock(data) {
     if (typeof data.elapsed_ms !== "number") return;
-    clock = { elapsedMs: data.elapsed_ms, at: performance.now(), speed: data.speed, known: true };
+    const at = performance.now();
+    if (typeof data.speed === "number") {
+      clock = { elapsedMs: data.elapsed_ms, at, speed: data.speed, known: true };
+      return;
+    }
+    // A server that does not tell how fast its clock runs (compressed demonstrations) is measured between two messages.
+    if (!mark) mark = { elapsedMs: data.elapsed_ms, at };
+    let speed = clock.speed;
+    if (at - mark.at > 2000) {
+      speed = Math.max(0, (data.elapsed_ms - mark.elapsedMs) / (at - mark.at));
+      mark = { elapsedMs: data.elapsed_ms, at };
+    }
+    clock = { elapsedMs: data.elapsed_ms, at, speed, known: true };
   }
 
   const two = (n) => String(n).padStart(2, "0");

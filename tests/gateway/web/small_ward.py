@@ -9,7 +9,7 @@ from typing import Any, cast
 from gateway.web.port import ActionResult, Bed, Snapshot
 
 NOW_MS = 30 * 3600 * 1000  # elapsed clock of every snapshot, unless a test moves it
-NIGHT_UTC_MS = 1_795_365_900_000  # 2026-11-23 02:45 in Shanghai
+NIGHT_UTC_MS = 1_795_365_900_000  # 2026-11-23 00:45 in Shanghai
 
 
 def bed(label: str, **changes: Any) -> Bed:

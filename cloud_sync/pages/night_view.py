@@ -1,0 +1,178 @@
+"""A night report as people read it: each figure with its unit, or the reason why it is not known. Pure.
+
+Follows NIGHT_REPORT.md: null is never shown as 0, below 99 % coverage counts are "at least", sleep is an estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cloud_sync.pages.charts import Piece
+from cloud_sync.pages.language import Strings, duration
+
+COMPLETE_PERCENT, SLEEP_PERCENT = 99, 90
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a night: its name, its text (a dash if not known), a unit, and a remark (why, range, usual)."""
+
+    name: str
+    value: str
+    unit: str = ""
+    remark: str = ""
+    usual: str = ""
+
+
+@dataclass(frozen=True)
+class Absence:
+    """One time out of bed, UTC seconds; `end_s` None: not back when the report was made."""
+
+    start_s: int
+    end_s: int | None
+
+
+def night_span(pieces: Sequence[Piece]) -> tuple[int, int] | None:
+    """First and last instant of a timeline, UTC seconds."""
+    return (pieces[0].start_s, max(piece.end_s for piece in pieces)) if pieces else None
+
+
+def timeline_pieces(report: Mapping[str, Any], timezone: str) -> list[Piece]:
+    """The report's timeline on UTC; its local times carry an offset exactly where they would be ambiguous."""
+    zone = ZoneInfo(report.get("timezone") or timezone)
+    return [
+        Piece(str(entry["state"]), _utc_s(entry["start"], zone), _utc_s(entry["end"], zone))
+        for entry in report.get("timeline") or ()
+    ]
+
+
+def absences(pieces: Sequence[Piece], ends_s: int) -> list[Absence]:
+    """Times out of bed in order: neighbouring pieces that are out are one; one that reaches `ends_s` is not over."""
+    found: list[Absence] = []
+    for piece in pieces:
+        if piece.state != "out":
+            continue
+        if found and found[-1].end_s == piece.start_s:
+            found[-1] = Absence(found[-1].start_s, piece.end_s)
+        else:
+            found.append(Absence(piece.start_s, piece.end_s))
+    if found and found[-1].end_s == ends_s:
+        found[-1] = Absence(found[-1].start_s, None)
+    return found
+
+
+def count_text(t: Strings, value: int | None, coverage_percent: float | None) -> str:
+    """A count: `7`, `at least 7` below 99 % coverage, a dash for None."""
+    if value is None:
+        return t("common.none")
+    # An unknown coverage proves nothing complete.
+    whole = coverage_percent is not None and coverage_percent >= COMPLETE_PERCENT
+    return str(value) if whole else t("residents.at_least", value=value)
+
+
+def sleep_reason(t: Strings, coverage_percent: float | None) -> str:
+    """Why a sleep figure is null."""
+    low = coverage_percent is not None and coverage_percent < SLEEP_PERCENT
+    return t("residents.why_coverage" if low else "residents.why_unknown")
+
+
+def figures(report: Mapping[str, Any], t: Strings) -> list[list[Figure]]:
+    """All figures of a report in three groups: sleep; out of bed and turning; heart, breath and the record itself."""
+    view = _View(report, t)
+    return [
+        [
+            view.clock("in_bed_at", "in_bed_at"),
+            view.clock("rise_at", "rise_at"),
+            view.span("time_in_bed", "time_in_bed_s"),
+            view.sleep_span("total_sleep", "total_sleep_s"),
+            view.sleep_span("sleep_onset", "sleep_onset_latency_s"),
+            view.sleep_span("waso", "wake_after_sleep_onset_s"),
+            view.percent("efficiency", "sleep_efficiency_percent"),
+            view.count("awakenings", "awakenings", sleep=True),
+        ],
+        [
+            view.count("times_out", "times_out_of_bed"),
+            view.span("out_total", "out_of_bed_total_s"),
+            view.span("out_longest", "out_of_bed_longest_s"),
+            view.count("assisted_exits", "assisted_exits"),
+            view.count("turn_overs", "turn_overs"),
+            view.number("restlessness", "restlessness", t("resident.restlessness_unit")),
+        ],
+        [
+            view.rate("heart", "heart_rate_bpm", t("residents.heart_unit")),
+            view.rate("respiration", "respiration_per_min", t("residents.heart_unit")),
+            view.count("irregular", "irregular_minutes"),
+            view.alarms(),
+            view.number("coverage", "coverage_percent", "%"),
+            view.span("no_data", "no_data_s"),
+        ],
+    ]
+
+
+class _View:
+    def __init__(self, report: Mapping[str, Any], t: Strings) -> None:
+        self._report, self._t = report, t
+        coverage = report.get("coverage_percent")
+        self._coverage = float(coverage) if coverage is not None else None
+        self._usual_of: Mapping[str, Any] = report.get("versus_usual") or {}
+
+    def clock(self, name: str, field: str) -> Figure:
+        value = self._report.get(field)
+        label = self._t(f"resident.{name}")
+        if value is not None:
+            return Figure(label, str(value)[11:16], remark=str(value)[5:10])
+        running = field == "rise_at" and self._report.get("provisional")
+        why = "resident.still_in_bed" if running else "resident.before_noon"
+        return Figure(label, self._t("common.none"), remark=self._t(why))
+
+    def span(self, name: str, field: str) -> Figure:
+        return self._figure(name, field, lambda value: duration(self._t, value))
+
+    def sleep_span(self, name: str, field: str) -> Figure:
+        return self._figure(name, field, lambda value: duration(self._t, value), sleep=True)
+
+    def percent(self, name: str, field: str) -> Figure:
+        return self._figure(name, field, lambda value: f"{value:g}", "%", sleep=True)
+
+    def number(self, name: str, field: str, unit: str) -> Figure:
+        return self._figure(name, field, lambda value: f"{value:g}", unit)
+
+    def count(self, name: str, field: str, *, sleep: bool = False) -> Figure:
+        return self._figure(name, field, lambda value: count_text(self._t, value, self._coverage), sleep=sleep)
+
+    def rate(self, name: str, field: str, unit: str) -> Figure:
+        value, label = self._report.get(field), self._t(f"resident.{name}")
+        if value is None:
+            return Figure(label, self._t("common.none"), remark=self._t("residents.why_minutes"))
+        spread = self._t("resident.range", min=f"{value['min']:g}", max=f"{value['max']:g}")
+        return Figure(label, f"{value['mean']:g}", unit, spread, self._usual(field, lambda usual: f"{usual:g}"))
+
+    def alarms(self) -> Figure:
+        value, label = self._report.get("alarms"), self._t("resident.alarms")
+        if value is None:
+            return Figure(label, self._t("common.none"), remark=self._t("residents.why_unknown"))
+        answer_s = value.get("response_time_median_s")
+        remark = self._t("resident.response", duration=duration(self._t, answer_s)) if answer_s is not None else ""
+        return Figure(label, str(value["count"]), remark=remark)
+
+    def _figure(self, name: str, field: str, text: Any, unit: str = "", *, sleep: bool = False) -> Figure:
+        value, label = self._report.get(field), self._t(f"resident.{name}")
+        if value is None:
+            why = sleep_reason(self._t, self._coverage) if sleep else self._t("residents.why_unknown")
+            return Figure(label, self._t("common.none"), remark=why)
+        plain = duration if field.endswith("_s") else None
+        usual = self._usual(field, (lambda v: plain(self._t, v)) if plain else (lambda v: f"{v:g}"))
+        return Figure(label, text(value), unit, usual=usual)
+
+    def _usual(self, field: str, text: Any) -> str:
+        usual = self._usual_of.get(field)
+        return self._t("resident.usual", value=text(usual["median"])) if usual else ""
+
+
+def _utc_s(local: str, zone: ZoneInfo) -> int:
+    at = datetime.fromisoformat(local)
+    return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp())

@@ -1,0 +1,372 @@
+"""The care platform's pages of residents: who is where now, and last night at a glance; one resident in full.
+
+Names appear only here, only to roles that may see residents, and in no log. A technician sees none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from cloud_sync.pages import charts, night_view
+from cloud_sync.pages.kit import Kit, Visitor, script_texts, wall_time
+from cloud_sync.pages.language import Strings, duration
+from cloud_sync.pages.settings import WebSettings
+from cloud_sync.pages.streams import Streams
+from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
+
+REFRESH_S = 0.5  # a page is told at most twice a second, however fast the changes come
+_SEE = "residents"
+_ALL = frozenset({_SEE})
+PERMISSIONS: dict[str, frozenset[str]] = {"carer": _ALL, "lead": _ALL, "admin": _ALL, "technician": frozenset()}
+_SCRIPT_TEXTS = ("common.hours_minutes", "common.minutes", "common.seconds")
+# What protocol/wire/frames.py REASON_* say, as the words both page servers share.
+_REASONS = ("", "no_signal", "irregular", "moving", "weak", "sensor_fault")
+
+
+@dataclass(frozen=True)
+class PlatformPages:
+    """The routes to mount, and the streams to close before a stop."""
+
+    routes: list[Route]
+    streams: Streams
+
+
+def build_routes(port: ReceiverPort, settings: WebSettings) -> list[Route]:
+    """The pages as routes for the receiver's application; see `build_pages` where streams must be closed by hand."""
+    return build_pages(port, settings).routes
+
+
+def build_pages(port: ReceiverPort, settings: WebSettings) -> PlatformPages:
+    """The pages as routes, with their open streams."""
+    kit = Kit("platform", settings, Path(__file__).parent, PERMISSIONS)
+    pages = _Pages(port, kit)
+    guarded = partial(Route, middleware=kit.middleware, max_body_size=4096)
+    routes = [
+        guarded("/", pages.front, methods=["GET"]),
+        guarded("/residents", pages.residents, methods=["GET"]),
+        guarded("/residents/{resident}", pages.resident, methods=["GET"]),
+        guarded("/stream/residents", pages.residents_stream, methods=["GET"]),
+        guarded("/stream/residents/{resident}", pages.resident_stream, methods=["GET"]),
+        *kit.routes(),
+    ]
+    return PlatformPages(routes, kit.streams)
+
+
+def build_app(port: ReceiverPort, settings: WebSettings) -> Starlette:
+    """The pages alone as an application."""
+    pages = build_pages(port, settings)
+    app = Starlette(routes=list(pages.routes))
+    app.state.streams = pages.streams
+    return app
+
+
+class _Pages:
+    def __init__(self, port: ReceiverPort, kit: Kit) -> None:
+        self._port, self._kit = port, kit
+        self._zone = kit.settings.timezone
+        self._cards: Sequence[ResidentCard] = ()
+        self._cards_at_s = -1.0
+        self._reading = asyncio.Lock()
+
+    # -- requests ---------------------------------------------------------------------------------------------------
+
+    async def front(self, request: Request) -> Response:
+        return RedirectResponse("/residents", 303)
+
+    async def residents(self, request: Request) -> Response:
+        visitor = self._kit.visitor(request)
+        if not visitor.may(_SEE):
+            return self._closed(request, visitor)
+        cards = await self._port.residents()
+        pieces = self._board(cards, visitor.t)
+        return self._kit.page(
+            request,
+            visitor,
+            "residents.html",
+            cards=[{"id": card.resident_id, "html": Markup(pieces[f"card:{card.resident_id}"])} for card in cards],
+            counts=Markup(pieces["counts"]),
+            stream="/stream/residents",
+            script_texts=script_texts(visitor.t, *_SCRIPT_TEXTS),
+        )
+
+    async def resident(self, request: Request) -> Response:
+        visitor = self._kit.visitor(request)
+        if not visitor.may(_SEE):
+            return self._closed(request, visitor)
+        resident_id, night_of = request.path_params["resident"], request.query_params.get("night")
+        if night_of is not None and not _is_date(night_of):
+            return self._kit.error(request, visitor, 400, "bad_date")
+        page = await self._port.resident(resident_id, night_of)
+        if page is None:
+            return self._kit.error(request, visitor, 404, "unknown_resident")
+        pieces = self._one(page, night_of, await self._alarms_of(resident_id), visitor.t)
+        query = f"?night={night_of}" if night_of else ""
+        return self._kit.page(
+            request,
+            visitor,
+            "resident.html",
+            card=page.card,
+            pieces={name: Markup(html) for name, html in pieces.items()},
+            stream=f"/stream/residents/{quote(resident_id, safe='')}{query}",
+            script_texts=script_texts(visitor.t, *_SCRIPT_TEXTS),
+        )
+
+    async def residents_stream(self, request: Request) -> Response:
+        async def states() -> AsyncIterator[Sequence[ResidentCard]]:
+            yield await self._fresh_cards()
+            async for _ in self._port.changes():
+                yield await self._fresh_cards()
+                await asyncio.sleep(REFRESH_S)
+
+        def pieces(cards: Sequence[ResidentCard], t: Strings) -> tuple[dict[str, str], dict[str, Any]]:
+            alarms = [alarm for card in cards for alarm in card.open_alarms if alarm.state == "unacknowledged"]
+            texts = [{"id": alarm.alarm_id, "text": _announcement(alarm, t)} for alarm in alarms]
+            return self._board(cards, t), {"order": [card.resident_id for card in cards], "alarms": texts}
+
+        return self._stream(request, states, pieces)
+
+    async def resident_stream(self, request: Request) -> Response:
+        resident_id, night_of = request.path_params["resident"], request.query_params.get("night")
+        if night_of is not None and not _is_date(night_of):
+            return self._kit.error(request, self._kit.visitor(request, touch=False), 400, "bad_date")
+
+        async def read() -> tuple[ResidentPage | None, list[AlarmRow]]:
+            return await self._port.resident(resident_id, night_of), await self._alarms_of(resident_id)
+
+        async def states() -> AsyncIterator[tuple[ResidentPage | None, list[AlarmRow]]]:
+            yield await read()
+            async for touched in self._port.changes():
+                if not touched or resident_id in touched:
+                    yield await read()
+                    await asyncio.sleep(REFRESH_S)
+
+        def pieces(
+            state: tuple[ResidentPage | None, list[AlarmRow]], t: Strings
+        ) -> tuple[dict[str, str], dict[str, Any]]:
+            page, alarms = state
+            return (self._one(page, night_of, alarms, t) if page else {}), {}
+
+        return self._stream(request, states, pieces)
+
+    # -- streams ----------------------------------------------------------------------------------------------------
+
+    def _stream(self, request: Request, states: Any, pieces_of: Any) -> Response:
+        visitor = self._kit.visitor(request, touch=False)
+        if not visitor.may(_SEE):
+            return self._kit.error(request, visitor, 401, "sign_in")
+        sent: dict[str, str] = {}
+
+        def render(state: Any) -> list[tuple[str, Mapping[str, Any]]]:
+            now = self._kit.visitor(request, touch=False)
+            if not now.may(_SEE):
+                return []  # the session has ended: the page will say that its connection is lost
+            clock = {"elapsed_ms": self._port.now_utc_ms()}
+            if state is None:
+                return [("beat", clock)]
+            pieces, more = pieces_of(state, now.t)
+            fresh = {name: html for name, html in pieces.items() if sent.get(name) != html}
+            sent.clear()
+            sent.update(pieces)
+            return [("state", {**clock, "fragments": fresh, **more})]
+
+        return self._kit.streams.response(states, render)
+
+    async def _fresh_cards(self) -> Sequence[ResidentCard]:
+        """All residents, read once for all pages that ask in the same moment."""
+        async with self._reading:
+            if time.monotonic() - self._cards_at_s > REFRESH_S / 2:
+                self._cards = await self._port.residents()
+                self._cards_at_s = time.monotonic()
+            return self._cards
+
+    async def _alarms_of(self, resident_id: str) -> list[AlarmRow]:
+        return [alarm for alarm in await self._port.alarms() if alarm.resident_id == resident_id]
+
+    def _closed(self, request: Request, visitor: Visitor) -> Response:
+        """Who is not signed in is sent to the form; a role without residents is told so."""
+        if visitor.account is None:
+            return RedirectResponse(f"/login?back={quote(request.url.path)}", 303)
+        return self._kit.error(request, visitor, 403, "role")
+
+    # -- pieces -----------------------------------------------------------------------------------------------------
+
+    def _clock(self, utc_ms: int | None, form: str = "%H:%M") -> str:
+        return wall_time(utc_ms, self._zone, form)
+
+    def _board(self, cards: Sequence[ResidentCard], t: Strings) -> dict[str, str]:
+        states = [card.live.state for card in cards]
+        counts = {
+            "in_bed": states.count("present") + states.count("held"),
+            "out": states.count("absent"),
+            "unknown": states.count("unknown"),
+            "alarms": sum(len(card.open_alarms) for card in cards),
+        }
+        online = self._port.broker_connected()
+        pieces = {"counts": self._kit.fragment("residents_counts.html", t, counts=counts, online=online)}
+        for card in cards:
+            pieces[f"card:{card.resident_id}"] = self._kit.fragment(
+                "resident_card.html",
+                t,
+                card=card,
+                clock=self._clock,
+                at_a_glance=at_a_glance(card.night, t) if card.night else [],
+                rates=_rates(card, t),
+            )
+        return pieces
+
+    def _one(
+        self, page: ResidentPage, night_of: str | None, alarms: Sequence[AlarmRow], t: Strings
+    ) -> dict[str, str]:
+        card = page.card
+        now = self._kit.fragment("resident_now.html", t, card=card, clock=self._clock, rates=_rates(card, t))
+        night = page.night
+        shown = night.night_of if night else night_of
+        values: dict[str, Any] = {
+            "card": card,
+            "night": night,
+            "shown": shown,
+            "nights": page.nights,
+            "clock": self._clock,
+            "events": [row for row in page.events if row.source == "alarm"][:100],
+            "alarms": [alarm for alarm in alarms if shown is None or self._is_of_night(alarm, shown)],
+            "report": page.report,
+        }
+        if page.report is not None:
+            values |= self._night(page.report, page.minutes, t)
+        return {"now": now, "night": self._kit.fragment("resident_night.html", t, **values)}
+
+    def _is_of_night(self, alarm: AlarmRow, night_of: str) -> bool:
+        """True for an alarm between noon and noon of the night with this waking date (NIGHT_REPORT.md)."""
+        noon = datetime.fromisoformat(f"{night_of}T12:00:00").replace(tzinfo=ZoneInfo(self._zone)).timestamp()
+        return noon - 86_400 <= alarm.raised_utc_ms / 1000 < noon
+
+    def _night(self, report: Mapping[str, Any], minutes: Sequence[MinuteRow], t: Strings) -> dict[str, Any]:
+        zone = ZoneInfo(report.get("timezone") or self._zone)
+        pieces = night_view.timeline_pieces(report, self._zone)
+        span = night_view.night_span(pieces)
+        values: dict[str, Any] = {
+            "figures": night_view.figures(report, t),
+            "chart": "",
+            "curves": [],
+            "absences": [],
+            "local": lambda at_s: wall_time(at_s * 1000, zone.key),
+        }
+        if span is None:
+            return values
+        offset = datetime.fromtimestamp(span[0], zone).utcoffset()
+        hours = charts.hour_ticks(span, int(offset.total_seconds()) if offset else 0)
+        ticks = [charts.Tick(at_s, wall_time(at_s * 1000, zone.key)) for at_s in hours]
+        absences = night_view.absences(pieces, span[1])
+        start, end = (wall_time(at_s * 1000, zone.key) for at_s in span)
+        title = t("resident.timeline_alt", start=start, end=end, summary=_summary(absences, zone.key, t))
+        values["absences"] = absences
+        values["states"] = sorted({piece.state for piece in pieces})
+        values["chart"] = charts.night_timeline(pieces, span, ticks, title)
+        values["curves"] = _curves(minutes, span, ticks, t)
+        return values
+
+
+def at_a_glance(night: NightCard, t: Strings) -> list[night_view.Figure]:
+    """The four figures of the overview: sleep, times out of bed, turn-overs, average heart rate."""
+    coverage = night.coverage_percent
+    dash = t("common.none")
+    why_sleep = night_view.sleep_reason(t, coverage) if night.sleep_s is None else ""
+    heart = night.heart_rate_mean_bpm
+    return [
+        night_view.Figure(t("residents.sleep"), duration(t, night.sleep_s), remark=why_sleep),
+        night_view.Figure(
+            t("residents.times_out"),
+            night_view.count_text(t, night.times_out, coverage),
+            remark=t("residents.why_unknown") if night.times_out is None else "",
+        ),
+        night_view.Figure(
+            t("residents.turn_overs"),
+            night_view.count_text(t, night.turn_overs, coverage),
+            remark=t("residents.why_unknown") if night.turn_overs is None else "",
+        ),
+        night_view.Figure(
+            t("residents.heart"),
+            dash if heart is None else f"{heart:g}",
+            t("residents.heart_unit") if heart is not None else "",
+            t("residents.why_minutes") if heart is None else "",
+        ),
+    ]
+
+
+def _rates(card: ResidentCard, t: Strings) -> list[tuple[str, str, str, str]]:
+    """(icon, name, value, why) of heart and breath now."""
+    live = card.live
+    rows = []
+    for icon, name, value, reason in (
+        ("heart", t("board.heart"), live.heart_rate_bpm, live.heart_reason),
+        ("breath", t("board.respiration"), live.respiration_per_min, live.respiration_reason),
+    ):
+        known = value is not None and not live.stale
+        word = "silent" if live.stale else _REASONS[reason] if 0 <= reason < len(_REASONS) else ""
+        if live.state == "absent" and not known:
+            word = "empty"
+        why = "" if known else t.code("rate_reason", word)
+        rows.append((icon, name, str(value) if known else t("common.none"), why))
+    return rows
+
+
+def _curves(
+    minutes: Sequence[MinuteRow], span: tuple[int, int], ticks: Sequence[charts.Tick], t: Strings
+) -> list[dict[str, Any]]:
+    """Heart and breath over the night, with scales that fit what was measured; nothing without a single value."""
+    curves = []
+    for kind, name, values in (
+        ("heart", t("resident.heart"), [(row.utc_ms // 1000, row.heart_rate_bpm) for row in minutes]),
+        ("breath", t("resident.respiration"), [(row.utc_ms // 1000, row.respiration_per_min) for row in minutes]),
+        ("movement", t("resident.movement"), [(row.utc_ms // 1000, row.movement) for row in minutes]),
+    ):
+        known = [value for at_s, value in values if value is not None and span[0] <= at_s <= span[1]]
+        if not known:
+            continue
+        low, high = (0, 60) if kind == "movement" else (min(known) // 10 * 10, max(known) // 10 * 10 + 10)
+        unit = t("resident.movement_unit" if kind == "movement" else "residents.heart_unit")
+        chart = charts.curve(values, span, low, high, ticks, f"{name} ({unit})", kind)
+        curves.append({"name": name, "unit": unit, "chart": chart})
+    return curves
+
+
+def _summary(absences: Sequence[night_view.Absence], zone: str, t: Strings) -> str:
+    if not absences:
+        return t("resident.exits_none")
+    return "; ".join(
+        f"{t('resident.exit_at')} {wall_time(each.start_s * 1000, zone)}, "
+        + (duration(t, each.end_s - each.start_s) if each.end_s is not None else t("resident.not_back"))
+        for each in absences
+    )
+
+
+def _announcement(alarm: AlarmRow, t: Strings) -> str:
+    return t(
+        "board.announce",
+        bed=alarm.bed,
+        what=t("state.absent"),
+        priority=t.code("priority", alarm.priority),
+        level=alarm.level,
+    )
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
