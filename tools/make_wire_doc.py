@@ -33,7 +33,8 @@ def tables() -> str:
     for kind, (name, layout, names, tail) in sorted(frames.LAYOUTS.items()):
         lines.append(f"| 0x{kind:02X} | {name.upper()} | {_fields(layout, names)} | {'yes' if tail else ''} |")
     lines += ["", "Tails: RECORD a ring record's body (below); ABSENCES pairs of `ended_ago_s` u32, `duration_s` u32,",
-              "oldest first; RAW int16 samples; RESULT a text; UPDATE_DATA the bytes at `offset`; UPDATE_END the signature.",
+              "oldest first; RAW int16 samples; RESULT a text; UPDATE_DATA the bytes at `offset`; UPDATE_END",
+              "the signature.",
               "", "## Ring records", "", "| record_kind | record | body |", "|---|---|---|"]
     for kind, (name, layout, names) in sorted(frames.RECORDS.items()):
         lines.append(f"| {kind} | {name} | {_fields(layout, names)} |")
