@@ -15,7 +15,7 @@ WEAK = 4
 SENSOR_FAULT = 5
 
 HEART_QUALITY_MIN = 20
-BREATH_QUALITY_MIN = 40
+BREATH_QUALITY_MIN = 45
 
 
 class Pipeline:
@@ -65,7 +65,7 @@ class Pipeline:
         self.movement.second(filters.peak, filters.clipped, self.occupancy.state == OCCUPIED)
         self.occupancy.second(level, self.movement.burst)
         self.heart.push(filters, self.movement.burst)
-        self.breath.push(filters.breath)
+        self.breath.push(filters.breath, self.movement.burst)
         filters.begin_second()
         self._moving_s = 3 if self.movement.burst else max(0, self._moving_s - 1)
         occupied = self.occupancy.state == OCCUPIED
@@ -94,6 +94,6 @@ class Pipeline:
             resp_reason,
             self.movement.strength,
             self.movement.turn_over,
-            0,
+            1 if self.breath.weak and occupied else 0,
             0,
         )

@@ -268,7 +268,7 @@ class Heart:
         self.dbpm = -1
         self.quality = 0
         self._judge()
-        self._follow()
+        _follow(self._track, self._moved, self._score, BEAT_LAGS)
         if self.wave.energy:
             self._read_out()
             self.rhythm.push(self.wave, self.envelope, self._lag, self._track[self._lag], moving)
@@ -324,20 +324,6 @@ class Heart:
                     value -= rival * 13 >> 5
             score[k] = value
 
-    def _follow(self) -> None:
-        track = self._track
-        moved = self._moved
-        score = self._score
-        for k in range(BEAT_LAGS):
-            best = track[k]
-            if k and track[k - 1] - STEP_COST > best:
-                best = track[k - 1] - STEP_COST
-            if k + 1 < BEAT_LAGS and track[k + 1] - STEP_COST > best:
-                best = track[k + 1] - STEP_COST
-            moved[k] = best
-        for k in range(BEAT_LAGS):
-            track[k] = (moved[k] * 15 >> 4) + score[k]
-
     def _read_out(self) -> None:
         track = self._track
         score = self._score
@@ -354,12 +340,29 @@ class Heart:
         self._settled_s = self._settled_s + 1 if abs(near - self._lag) <= 2 + near // 16 else 0
         self._lag = near
         self.quality = max(0, min(100, score[near] * 100 // 400))
-        left = score[near - 1]
-        right = score[near + 1]
-        bend = 2 * score[near] - left - right
-        shift = 32 * (right - left) // bend if bend > 0 else 0
-        shift = 32 if shift > 32 else -32 if shift < -32 else shift
-        self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + near) * 64 + shift)
+        self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + near) * 64 + _vertex(score, near))
+
+
+def _follow(track: "array[int]", moved: "array[int]", score: "array[int]", lags: int) -> None:
+    """One second of the forward track: keep 15/16, let each lag inherit from its neighbours at a cost, add score."""
+    for k in range(lags):
+        best = track[k]
+        if k and track[k - 1] - STEP_COST > best:
+            best = track[k - 1] - STEP_COST
+        if k + 1 < lags and track[k + 1] - STEP_COST > best:
+            best = track[k + 1] - STEP_COST
+        moved[k] = best
+    for k in range(lags):
+        track[k] = (moved[k] * 15 >> 4) + score[k]
+
+
+def _vertex(curve: "array[int]", k: int) -> int:
+    """Where between its neighbours the maximum at k lies, in 1/64 lag (-32..32)."""
+    left = curve[k - 1]
+    right = curve[k + 1]
+    bend = 2 * curve[k] - left - right
+    shift = 32 * (right - left) // bend if bend > 0 else 0
+    return 32 if shift > 32 else -32 if shift < -32 else shift
 
 
 class Rhythm:
@@ -430,51 +433,113 @@ class Rhythm:
 
 
 class Breath:
-    """Respiration rate from 5 Hz samples over 30 s."""
+    """Respiration rate from 5 Hz samples: autocorrelation over 30 s, tracked like the heart's; and weak breathing."""
 
+    RATE_HZ = 5
     LAG_MIN = 7  # 1.4 s, 43/min
     LAG_MAX = 60  # 12 s, 5/min
+    LAG_DOUBLE_MAX = 75
+    WINDOW_S = 30
+    STILL_S = 18  # seconds of the window that must be without movement
+    WEAK_S = 10
 
     def __init__(self) -> None:
-        self.correlator = Correlator(5, self.LAG_MIN, self.LAG_MAX, 30)
-        self.scaled = self.correlator.values
-        self._slow = 0
-        self._started = False
-        self._smooth = 0
-        self.level = 0
+        self.correlator = Correlator(self.RATE_HZ, self.LAG_MIN, self.LAG_DOUBLE_MAX, self.WINDOW_S)
+        self.level = 0  # usual mean deflection, 14-bit units * 16
+        self.weak = False
         self.dpm = -1
         self.quality = 0
+        self._lags = self.LAG_MAX - self.LAG_MIN + 1
+        self._score = array("i", bytes(4 * self._lags))
+        self._track = array("i", bytes(4 * self._lags))
+        self._moved = array("i", bytes(4 * self._lags))
+        self._depths = array("i", bytes(4 * self.WEAK_S))
+        self._depth_at = 0
+        self._usual = 0
+        self._still_s = 0
+        self._slow = 0
+        self._smooth = 0
+        self._started = False
 
-    def push(self, samples: "array[int]") -> None:
-        """Add five samples in 14-bit units; sets dpm (tenths of breaths per minute, -1 unknown) and quality."""
+    def push(self, samples: "array[int]", moving: bool) -> None:
+        """Add five samples in 14-bit units; sets dpm (tenths of breaths per minute, -1 unknown), quality and weak."""
+        depth = self._filter(samples, moving)
+        self._still_s = (self._still_s << 1 | (0 if moving else 1)) & 0x1FFFFFFF
+        self._watch_depth(depth, moving)
+        self.correlator.push()
+        self._judge()
+        _follow(self._track, self._moved, self._score, self._lags)
+        self.dpm = -1
+        self.quality = 0
+        if ones(self._still_s) >= self.STILL_S and self.correlator.energy:
+            self._read_out()
+
+    def _filter(self, samples: "array[int]", moving: bool) -> int:
         if not self._started:
             self._started = True
             self._slow = samples[0] << 6
+        values = self.correlator.values
         total = 0
-        for i in range(5):
+        for i in range(self.RATE_HZ):
             self._slow += ((samples[i] << 6) - self._slow) >> 3
-            high = samples[i] - (self._slow >> 6)
-            self._smooth += (high - self._smooth) >> 1
-            self.scaled[i] = self._smooth
-            total += abs(self._smooth)
-        mean = total // 5 + 1
+            self._smooth += (samples[i] * 64 - self._slow - self._smooth) >> 1
+            value = self._smooth >> 2
+            values[i] = value
+            total += value if value >= 0 else -value
+        mean = total // self.RATE_HZ + 1
+        if moving:
+            for i in range(self.RATE_HZ):
+                values[i] = 0
+            return mean
         self.level = mean if not self.level else self.level + (mean - self.level) // 8
-        gain = (32 << 10) // (self.level + 1)
-        for i in range(5):
-            value = (self.scaled[i] * gain) >> 10
-            self.scaled[i] = 127 if value > 127 else -127 if value < -127 else value
-        correlator = self.correlator
-        correlator.push()
-        self.dpm = -1
-        self.quality = 0
-        if correlator.filled < 25:
-            return
-        sums = correlator.curve
+        unit = self.level // 32 + 1
+        for i in range(self.RATE_HZ):
+            value = values[i] // unit
+            values[i] = 127 if value > 127 else -127 if value < -127 else value
+        return mean
+
+    def _watch_depth(self, depth: int, moving: bool) -> None:
+        """Weak: ten seconds of less than a quarter of the usual depth (a median tracked over some two minutes)."""
+        depths = self._depths
+        depths[self._depth_at] = depth
+        self._depth_at = (self._depth_at + 1) % self.WEAK_S
+        if not self._usual:
+            self._usual = depth
+        total = 0
+        for i in range(self.WEAK_S):
+            total += depths[i]
+        self.weak = total * 4 < self._usual * self.WEAK_S and ones(self._still_s & 1023) == self.WEAK_S
+        if not moving and not self.weak:
+            self._usual += self._usual // 48 + 1 if depth > self._usual else -(self._usual // 48)
+
+    def _judge(self) -> None:
+        curve = self.correlator.curve
+        score = self._score
+        for k in range(self._lags):
+            lag = self.LAG_MIN + k
+            value = curve[k] - k // 2
+            twice = 2 * lag
+            if twice <= self.LAG_DOUBLE_MAX:
+                value += curve[twice - self.LAG_MIN] >> 1
+            half = lag // 2 - self.LAG_MIN
+            if half >= 0:
+                rival = max(curve[half], curve[half + 1])
+                if rival > 0:
+                    value -= rival * 5 >> 4
+            score[k] = value
+
+    def _read_out(self) -> None:
+        track = self._track
+        curve = self.correlator.curve
         best = 0
-        for k in range(1, correlator.lags - 1):
-            if sums[k] > sums[best] and sums[k] >= sums[k - 1] and sums[k] >= sums[k + 1]:
+        for k in range(1, self._lags):
+            if track[k] > track[best]:
                 best = k
-        if best == 0 or correlator.energy == 0:
+        near = best
+        for k in range(max(1, best - 2), min(self._lags - 1, best + 3)):
+            if curve[k] > curve[near]:
+                near = k
+        if near == 0 or near == self._lags - 1:
             return
-        self.quality = max(0, min(100, sums[best] * 100 >> 8))
-        self.dpm = 3000 // (self.LAG_MIN + best)
+        self.quality = max(0, min(100, curve[near] * 100 >> 8))
+        self.dpm = 3000 * 64 // ((self.LAG_MIN + near) * 64 + _vertex(curve, near))
