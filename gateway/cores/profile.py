@@ -72,7 +72,8 @@ class Window:
 class Profile:
     """Every setting of one bed. Durations in seconds, times of day in minutes from local midnight, None = off."""
 
-    timezone: str = DEFAULT_TIMEZONE
+    timezone: str | None = None
+    """None: the facility's."""
     windows: tuple[Window, ...] = (Window(),)
     allowed_s: float = 1200
     exit_confirm_s: float = 5
@@ -202,6 +203,10 @@ def _clock_or_off(value: Any, where: str) -> int | None:
     return None if value is None else clock_minutes(value, where)
 
 
+def _timezone_or_facility(value: Any, where: str) -> str | None:
+    return None if value is None else timezone_name(value, where)
+
+
 def timezone_name(value: Any, where: str) -> str:
     """The name of an IANA zone; `ProfileError` `unknown_timezone` for any other text."""
     if not isinstance(value, str):
@@ -215,7 +220,7 @@ def timezone_name(value: Any, where: str) -> str:
 
 
 _CHECKS: Mapping[str, Callable[[Any, str], Any]] = {
-    "timezone": timezone_name,
+    "timezone": _timezone_or_facility,
     "allowed_s": _seconds,
     "exit_confirm_s": _seconds,
     "entry_confirm_s": _seconds,

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.cores.leave_bed.alarm import realarm_due_ms
+from gateway.cores.leave_bed.bed import Bed
+from gateway.cores.leave_bed.clock import Now
+from gateway.cores.leave_bed.state import ABSENT, ASSIST, NO_ALARM_YET, NONE, SUSPENDED_MODES, UNKNOWN
+
 
 @dataclass(frozen=True, slots=True)
 class BedView:
@@ -45,3 +50,61 @@ class BedView:
     prealert: bool
     notices: list[str] = field(default_factory=list)
     """Notices raised now, by code."""
+
+
+def view_of(bed: Bed, now: Now, *, running: bool, radio_down: bool) -> BedView:
+    """The view of `bed`; labels by the wall clock of `now`."""
+    state, episode, alarm = bed.state, bed.state.episode, bed.state.alarm
+    offset_ms = now.utc_ms - now.now_ms
+    deadline_ms = None
+    if episode is not None and not episode.held and alarm.state in NO_ALARM_YET:
+        deadline_ms = episode.deadline_ms()
+    out_ms = None if episode is None else episode.out_since_ms
+    reason = _not_watched(bed, running)
+    return BedView(
+        bed=bed.name,
+        state="held" if episode is not None and episode.held else state.occupancy,
+        since_ms=state.since_ms,
+        out_since_ms=out_ms,
+        out_since_utc_ms=None if out_ms is None else out_ms + offset_ms,
+        deadline_ms=deadline_ms,
+        deadline_utc_ms=None if deadline_ms is None else deadline_ms + offset_ms,
+        alarm=alarm.state,
+        level=alarm.level,
+        priority=alarm.priority or bed.profile.priority,
+        alarm_since_ms=None if alarm.state == NONE else alarm.raised_ms,
+        sounding=alarm.sounding,
+        realarm_ms=realarm_due_ms(bed),
+        mode=state.mode,
+        mode_until_ms=state.mode_until_ms,
+        mode_until_utc_ms=None if state.mode_until_ms is None else state.mode_until_ms + offset_ms,
+        armed=state.armed,
+        silent=not state.heard,
+        offline=state.offline or (radio_down and not state.heard),
+        bound=state.bound,
+        window_open=bed.window_open(bed.now_ms),
+        watched=not reason,
+        not_watched_reason=reason,
+        prealert=episode is not None and episode.prealert == "raised",
+        notices=list(state.notices),
+    )
+
+
+def _not_watched(bed: Bed, running: bool) -> str:
+    """Why an exit now, or the absence now running, would raise no alarm; "" if it would."""
+    state, episode = bed.state, bed.state.episode
+    tracked = episode is not None and episode.deadline_ms() is not None
+    checks = (
+        (not state.bound, "unbound"),
+        (not running, "gateway_down"),
+        (state.mode in SUSPENDED_MODES, state.mode),
+        (not bed.profile.windows, "rule_off"),
+        (not state.heard and not tracked, "silent"),
+        (state.mode == ASSIST, "assist"),
+        (state.occupancy == UNKNOWN, "unknown"),
+        (not tracked and not bed.window_open(bed.now_ms), "outside_window"),
+        (episode is None and state.occupancy == ABSENT, "out_of_bed"),
+        (episode is None and not state.armed, "not_settled"),
+        (episode is not None and not episode.held and not tracked, "outside_window"),
+    )
+    return next((reason for applies, reason in checks if applies), "")

@@ -1,52 +1,258 @@
-"""All beds of one gateway: hands facts to their bed, judges every bed, and what only all beds together can tell."""
+"""All beds of one gateway: hands facts to their bed, judges every bed, and what only all beds together can tell.
+
+The caller says what time it is; the ward meets every deadline before that time at the deadline's own instant, so that
+a late call decides what a punctual one would have decided. One moment is: the facts that became known at it, each by
+`apply`, then one judgement, by `advance`; `handle` does both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.cores.effects import Effect
-from gateway.cores.facts import Fact
+from gateway.cores import facts
+from gateway.cores.effects import (
+    LAST_IN_THEIR_SECOND,
+    TECH_CLEAR,
+    TECH_RAISE,
+    TIME_TRUSTED,
+    TIME_UNTRUSTED,
+    Effect,
+)
+from gateway.cores.leave_bed.absence import time_became_trusted
+from gateway.cores.leave_bed.bed import Bed, to_ms
 from gateway.cores.leave_bed.clock import Now
-from gateway.cores.leave_bed.view import BedView
+from gateway.cores.leave_bed.link import assume_heard_all_along, gateway_started, gateway_stopped
+from gateway.cores.leave_bed.modes import end_assist
+from gateway.cores.leave_bed.rules import apply_fact, due_instants_ms, judge
+from gateway.cores.leave_bed.state import BedState
+from gateway.cores.leave_bed.view import BedView, view_of
 from gateway.cores.profile import Profile
+
+RADIO_DOWN = "radio_down"
+RADIO_SPREAD_MS = 30_000
+STEP_MS_MIN = 500
+"""A wall clock that wanders by less has not been stepped; the deviation is taken once it adds up to this."""
+STATE_VERSION = 1
 
 
 class Ward:
     """The rules of LEAVE_BED.md over all beds of one gateway."""
 
     def __init__(self, profiles: Mapping[str, Profile], timezone: str, now: Now) -> None:
-        """`profiles` by bed. Every bed starts unheard and unknown (rule 21); each profile names its own time zone."""
+        """`profiles` by bed, in the order of the log. Every bed starts unheard and unknown (rule 21).
 
-    def handle(self, now: Now, *facts: Fact) -> list[Effect]:
-        """Apply `facts`, which all became known at `now`, then judge that moment; deadlines before it are met first."""
-        raise NotImplementedError
-
-    def advance(self, now: Now) -> list[Effect]:
-        """Decide everything that is due by `now`."""
-        raise NotImplementedError
-
-    def next_deadline_ms(self) -> int | None:
-        """The earliest moment at which `advance` could decide something; None while nothing is waited for."""
-        raise NotImplementedError
-
-    def view(self, bed: str, now: Now) -> BedView:
-        """What a page shows of `bed`."""
-        raise NotImplementedError
-
-    def profile(self, bed: str) -> Profile:
-        """The settings in force."""
-        raise NotImplementedError
+        `timezone` is the facility's; a profile that names one keeps its own.
+        """
+        self._timezone = timezone
+        self._now_ms = now.now_ms
+        self._offset_ms = now.utc_ms - now.now_ms
+        self._trusted = now.trusted
+        self._judged_ms = now.now_ms - 1
+        self._times_from_ms = now.now_ms - 1
+        self._running = True
+        self._boot_ms: int | None = None
+        self._radio_down = False
+        self._beds: dict[str, Bed] = {}
+        for name, profile in profiles.items():
+            self.bind(name, profile, now)
 
     def bind(self, bed: str, profile: Profile, now: Now) -> None:
         """A new bed, or a new belt on an unbound bed: it starts unheard and unknown (rule 21)."""
-        raise NotImplementedError
+        state = BedState(silent_since_ms=now.now_ms, sampled_to_ms=now.now_ms)
+        self._beds[bed] = Bed(bed, profile, self._timezone, state)
+        self._set_clocks(max(now.now_ms, self._now_ms))
+
+    def assume(self, bed: str, raw: str, age_s: float) -> None:
+        """Start a history with a belt that has been heard all along, in `raw` for `age_s` (no first contact)."""
+        assume_heard_all_along(self._beds[bed], raw, age_s)
+
+    def handle(self, now: Now, *happened: facts.Fact) -> list[Effect]:
+        """Apply facts that all became known at `now`, then judge that moment; deadlines before it are met first."""
+        effects: list[Effect] = []
+        for fact in happened:
+            effects += self.apply(now, fact)
+        return in_log_order([*effects, *self.advance(now)])
+
+    def apply(self, now: Now, fact: facts.Fact) -> list[Effect]:
+        """Take one fact of the moment `now`, which `advance(now)` judges when all its facts have been given."""
+        if isinstance(fact, facts.GatewayUp) and self._running:
+            self._stop(self._judged_ms)  # it died without a word; what came due since then has not been decided
+        effects = self._meet_deadlines_before(now.now_ms)
+        at_ms = self._begin(now)
+        if isinstance(fact, facts.GatewayDown | facts.GatewayUp | facts.ClockTrust):
+            effects += self._apply_to_gateway(fact, now)
+            return effects
+        effects += self._follow_trust(now.trusted)
+        if self._running and fact.bed in self._beds:
+            bed = self._beds[fact.bed]
+            if self._radio_down and bed.state.bound and isinstance(fact, facts.Report):
+                self._radio_down = False
+                effects.append(Effect(at_ms, None, TECH_CLEAR, RADIO_DOWN, RADIO_DOWN))
+            apply_fact(bed, fact)
+            effects += self._collect()
+        return effects
+
+    def advance(self, now: Now) -> list[Effect]:
+        """Decide everything that is due by `now`."""
+        effects = self._meet_deadlines_before(now.now_ms)
+        at_ms = self._begin(now)
+        effects += self._follow_trust(now.trusted)
+        return in_log_order([*effects, *self._judge(at_ms)])
+
+    def next_deadline_ms(self) -> int | None:
+        """The earliest moment at which `advance` could decide something; None while nothing is waited for."""
+        if not self._running:
+            return None
+        due = [at_ms for bed in self._beds.values() for at_ms in due_instants_ms(bed)]
+        due.append(self._radio_down_due_ms())
+        return min((at_ms for at_ms in due if at_ms is not None and at_ms > self._judged_ms), default=None)
+
+    def view(self, bed: str, now: Now) -> BedView:
+        """What a page shows of `bed`."""
+        return view_of(self._beds[bed], now, running=self._running, radio_down=self._radio_down)
+
+    def beds(self) -> list[str]:
+        return list(self._beds)
+
+    def profile(self, bed: str) -> Profile:
+        """The settings in force."""
+        return self._beds[bed].profile
 
     def to_state(self) -> dict[str, Any]:
         """Everything the rules remember, JSON-able."""
-        raise NotImplementedError
+        return {
+            "version": STATE_VERSION,
+            "timezone": self._timezone,
+            "now_ms": self._now_ms,
+            "offset_ms": self._offset_ms,
+            "trusted": self._trusted,
+            "judged_ms": self._judged_ms,
+            "times_from_ms": self._times_from_ms,
+            "running": self._running,
+            "boot_ms": self._boot_ms,
+            "radio_down": self._radio_down,
+            "beds": {
+                name: {"profile": bed.profile.to_state(), "state": bed.state.to_state()}
+                for name, bed in self._beds.items()
+            },
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Ward:
-        """The ward exactly as it was; hand it `GatewayUp` if the process had stopped."""
-        raise NotImplementedError
+        """The ward exactly as it was; hand it `GatewayUp` if the process had stopped. ValueError: another version."""
+        if state.get("version") != STATE_VERSION:
+            raise ValueError(f"ward state of version {state.get('version')!r}; this gateway reads {STATE_VERSION}")
+        now_ms = state["now_ms"]
+        ward = cls({}, state["timezone"], Now(now_ms, now_ms + state["offset_ms"], state["trusted"]))
+        ward._judged_ms, ward._times_from_ms = state["judged_ms"], state["times_from_ms"]
+        ward._running, ward._boot_ms, ward._radio_down = state["running"], state["boot_ms"], state["radio_down"]
+        for name, bed in state["beds"].items():
+            ward._beds[name] = Bed(
+                name, Profile.from_state(bed["profile"]), ward._timezone, BedState.from_state(bed["state"])
+            )
+        ward._set_clocks(now_ms)
+        return ward
+
+    # --- moments -----------------------------------------------------------------------------------------------------
+
+    def _meet_deadlines_before(self, until_ms: int) -> list[Effect]:
+        """Judge at each deadline before `until_ms`, by the wall clock as it went until now."""
+        effects: list[Effect] = []
+        while (due_ms := self.next_deadline_ms()) is not None and due_ms < until_ms:
+            self._now_ms = max(due_ms, self._now_ms)
+            self._set_clocks(self._now_ms)
+            effects += self._judge(self._now_ms)
+        return effects
+
+    def _begin(self, now: Now) -> int:
+        """Come to `now`; the elapsed clock never goes back, whatever the caller says."""
+        self._now_ms = max(now.now_ms, self._now_ms)
+        step_ms = now.utc_ms - now.now_ms - self._offset_ms
+        if abs(step_ms) >= STEP_MS_MIN:
+            self._offset_ms += step_ms
+            if abs(step_ms) >= 60_000:
+                # Minutes that the step jumped over never came (rule 19); a small correction skips none.
+                self._times_from_ms = self._now_ms - 1
+        self._set_clocks(self._now_ms)
+        return self._now_ms
+
+    def _set_clocks(self, at_ms: int) -> None:
+        for bed in self._beds.values():
+            bed.now_ms, bed.offset_ms, bed.trusted, bed.boot_ms = at_ms, self._offset_ms, self._trusted, self._boot_ms
+
+    def _judge(self, at_ms: int) -> list[Effect]:
+        effects: list[Effect] = []
+        if self._running:
+            due_ms = self._radio_down_due_ms()
+            if due_ms is not None and at_ms >= due_ms:
+                self._radio_down = True
+                effects.append(Effect(at_ms, None, TECH_RAISE, RADIO_DOWN, RADIO_DOWN))
+            for bed in self._beds.values():
+                judge(bed, self._times_from_ms, self._radio_down)
+            effects += self._collect()
+        self._judged_ms = self._times_from_ms = at_ms
+        return effects
+
+    def _collect(self) -> list[Effect]:
+        effects = []
+        for bed in self._beds.values():
+            effects += bed.effects
+            bed.effects = []
+        return effects
+
+    # --- the gateway as a whole --------------------------------------------------------------------------------------
+
+    def _apply_to_gateway(self, fact: facts.GatewayFact, now: Now) -> list[Effect]:
+        if isinstance(fact, facts.ClockTrust):
+            return self._follow_trust(fact.trusted)
+        if isinstance(fact, facts.GatewayDown):
+            if self._running:
+                self._stop(self._now_ms)
+            return []
+        self._running = True
+        self._boot_ms = self._now_ms
+        self._times_from_ms = self._now_ms - 1
+        self._set_clocks(self._now_ms)
+        effects = self._follow_trust(now.trusted)
+        for bed in self._beds.values():
+            gateway_started(bed)
+            if not now.trusted:
+                end_assist(bed)  # rule 18: how long ago it was pressed is not known
+        return effects
+
+    def _stop(self, at_ms: int) -> None:
+        for bed in self._beds.values():
+            gateway_stopped(bed, at_ms)
+        self._running = False
+
+    def _follow_trust(self, trusted: bool) -> list[Effect]:
+        """Rule 18. While the gateway is down there is no clock to trust."""
+        if trusted == self._trusted or not self._running:
+            return []
+        self._trusted = trusted
+        self._times_from_ms = self._now_ms - 1
+        self._set_clocks(self._now_ms)
+        if trusted:
+            for bed in self._beds.values():
+                time_became_trusted(bed)
+        return [Effect(self._now_ms, None, TIME_TRUSTED if trusted else TIME_UNTRUSTED, rule="18")]
+
+    def _radio_down_due_ms(self) -> int | None:
+        """When `radio_down` is due: all belts silent within 30 s of each other and none raised offline yet.
+
+        Belts under maintenance count; counted from the first that fell silent, by that bed's `offline_after_s`.
+        """
+        beds = [bed for bed in self._beds.values() if bed.state.bound]
+        if self._radio_down or len(beds) < 2 or any(bed.state.heard or bed.state.offline for bed in beds):
+            return None
+        first = min(beds, key=lambda bed: bed.state.silent_since_ms)
+        last_ms = max(bed.state.silent_since_ms for bed in beds)
+        if last_ms - first.state.silent_since_ms > RADIO_SPREAD_MS:
+            return None
+        return first.state.silent_since_ms + to_ms(first.profile.offline_after_s)
+
+
+def in_log_order(effects: list[Effect]) -> list[Effect]:
+    """By time; within one second notices stand last, over all beds."""
+    return sorted(effects, key=lambda effect: (-(-effect.at_ms // 1000), effect.event in LAST_IN_THEIR_SECOND))

@@ -1,0 +1,144 @@
+"""`sleepbelt replay`: what the leave-bed rules decide on a history, and whether that is what the file expects."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gateway.cores.explain import LANGUAGES, explain
+from gateway.cores.scenario import Line, Scenario, as_result, read_scenario, run_scenario
+from gateway.cores.scenario_fields import ScenarioError
+
+SUMMARY = "run leave-bed scenario files through the alarm rules"
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+FILE_BYTES_MAX = 64 * 1024 * 1024
+
+_EPILOG = """\
+A folder stands for the *.json files in it. Exit code: 0 all match (a file that expects nothing matches), 1 some do not,
+2 a file is malformed.
+
+example: sleepbelt replay --explain tests/scenarios/leave_bed/rule09_touch_at_the_deadline.json
+"""
+
+
+class BadFile(ValueError):
+    """A file that cannot be replayed; the message names the file, the field and the reason."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Replay the named files; 0 all match, 1 not all, 2 a file is malformed."""
+    options = _parser().parse_args(argv)
+    code = DONE
+    for name in options.files:
+        try:
+            paths = _expand(name)
+        except BadFile as wrong:
+            _complain(wrong)
+            code = BAD_INPUT
+            continue
+        for path in paths:
+            code = max(code, _replay(path, options))
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sleepbelt replay", description=SUMMARY.capitalize() + ".", epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("files", nargs="+", metavar="FILE", help="scenario file (JSON), or a folder of them")
+    parser.add_argument("--json", action="store_true", help='one object a line for each file: {"id", "log", "ok"}')
+    parser.add_argument("--explain", action="store_true", help="say after each line which rule decided it, and why")
+    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the explanations (default en)")
+    return parser
+
+
+def _expand(name: str) -> list[Path]:
+    path = Path(name)
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.json"))
+    if not found:
+        raise BadFile(f"{name}: the folder holds no *.json file")
+    return found
+
+
+def _replay(path: Path, options: argparse.Namespace) -> int:
+    try:
+        scenario = read_scenario(_load(path))
+    except ScenarioError as wrong:
+        _complain(BadFile(f"{path}: {wrong}"))
+        return BAD_INPUT
+    except BadFile as wrong:
+        _complain(wrong)
+        return BAD_INPUT
+    lines = run_scenario(scenario)
+    result = dict(as_result(scenario, lines))
+    if options.json:
+        if options.explain:
+            result["explain"] = [explain(line.effect, options.lang) for line in lines]
+        print(json.dumps(result, ensure_ascii=False))
+    else:
+        _print_for_people(path, scenario, lines, result["ok"], options)
+    return FAILED if result["ok"] is False else DONE
+
+
+def _load(path: Path) -> Any:
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise BadFile(f"{path}: the file is larger than {FILE_BYTES_MAX // 2**20} MiB")
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as unreadable:
+        raise BadFile(f"{path}: cannot be read: {unreadable.strerror or unreadable}") from unreadable
+    except UnicodeDecodeError as undecodable:
+        raise BadFile(f"{path}: is not UTF-8 text (byte {undecodable.start})") from undecodable
+    try:
+        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_no_twice)
+    except json.JSONDecodeError as broken:
+        raise BadFile(f"{path}: is not JSON: line {broken.lineno}, column {broken.colno}: {broken.msg}") from broken
+    except (ValueError, RecursionError) as broken:
+        reason = "is nested too deeply" if isinstance(broken, RecursionError) else str(broken)
+        raise BadFile(f"{path}: is not JSON: {reason}") from broken
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number JSON knows")
+
+
+def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {twice!r} stands twice in one object")
+    return values
+
+
+def _print_for_people(
+    path: Path, scenario: Scenario, lines: Sequence[Line], ok: bool | None, options: argparse.Namespace
+) -> None:
+    verdict = {None: "nothing expected", True: "as expected", False: "NOT as expected"}[ok]
+    print(f"{scenario.id}  {scenario.title}  ({path}): {verdict}")
+    for line in lines:
+        print(f"  {line.text}")
+        if options.explain:
+            print(f"      {explain(line.effect, options.lang)}")
+    if ok is False and scenario.expect is not None:
+        print("  expected (-) and decided (+):")
+        for text in _difference(scenario.expect, [line.text for line in lines]):
+            print(f"    {text}")
+
+
+def _difference(expected: Sequence[str], decided: Sequence[str]) -> Iterator[str]:
+    for text in difflib.ndiff(list(expected), list(decided)):
+        if not text.startswith("?"):
+            yield text
+
+
+def _complain(wrong: BadFile) -> None:
+    print(f"sleepbelt replay: {wrong}", file=sys.stderr)

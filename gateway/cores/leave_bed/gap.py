@@ -1,0 +1,60 @@
+"""Finished absences that a belt reports after a silence: applied in order, after the fact, without sound (rule 16).
+
+Chosen readings. An absence shorter than `exit_confirm_s`, or a return shorter than `entry_confirm_s`, is not
+confirmed here either (rules 1, 2). What a belt remembers as ended counts as a return without asking for vitals.
+A missed alarm is disclosed when the gap is reconstructed, that is when the belt is heard again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.cores.facts import EMPTY, OCCUPIED, FinishedAbsence
+from gateway.cores.leave_bed.bed import Bed, to_ms
+from gateway.cores.leave_bed.presence import disclose_missed, exit_at, return_at, settle
+from gateway.cores.leave_bed.state import ABSENT, PRESENT
+
+
+def apply_finished(bed: Bed, absences: Sequence[FinishedAbsence], last_heard_ms: int) -> int:
+    """Replay what ended inside (last_heard, now]; returns the earliest moment a later raw state can have begun."""
+    spans = sorted(_span(bed, absence) for absence in absences)
+    spans = [(start_ms, end_ms) for start_ms, end_ms in spans if last_heard_ms < end_ms <= bed.now_ms]
+    known_ms = last_heard_ms
+    for index, (start_ms, end_ms) in enumerate(spans):
+        if end_ms <= known_ms and index:
+            continue
+        occupied_until_ms = spans[index + 1][0] if index + 1 < len(spans) else bed.now_ms
+        _apply(bed, max(start_ms, known_ms), end_ms, occupied_until_ms)
+        known_ms = end_ms
+    return known_ms
+
+
+def _span(bed: Bed, absence: FinishedAbsence) -> tuple[int, int]:
+    end_ms = bed.now_ms - to_ms(absence.ended_ago_s)
+    return end_ms - to_ms(absence.duration_s), end_ms
+
+
+def _apply(bed: Bed, start_ms: int, end_ms: int, occupied_until_ms: int) -> None:
+    state = bed.state
+    entry_ms, exit_ms = to_ms(bed.profile.entry_confirm_s), to_ms(bed.profile.exit_confirm_s)
+    began_in_gap = True
+    if state.raw == EMPTY:
+        # Already empty when last heard: the absence began before the gap, confirmed or not, and its since stands.
+        start_ms = state.raw_since_ms
+        began_in_gap = False
+    elif state.raw == OCCUPIED and state.occupancy != PRESENT and start_ms - state.raw_since_ms >= entry_ms:
+        return_at(bed, state.raw_since_ms)
+    if state.occupancy != ABSENT:
+        if end_ms - start_ms < exit_ms:
+            if state.raw == EMPTY:
+                state.raw, state.raw_since_ms = OCCUPIED, end_ms
+            return
+        settle(bed, start_ms + exit_ms)
+        exit_at(bed, start_ms)
+    state.raw, state.raw_since_ms = OCCUPIED, end_ms
+    episode = state.episode
+    overdue_ms = None if episode is None else episode.overdue_ms()
+    if began_in_gap and overdue_ms is not None and end_ms >= overdue_ms:
+        disclose_missed(bed, rule="16")
+    if occupied_until_ms - end_ms >= entry_ms:
+        return_at(bed, end_ms)

@@ -1,0 +1,138 @@
+"""From raw classification to exits and returns: confirmation, settling, arming, episodes (rules 1 to 5, 21, 22)."""
+
+from __future__ import annotations
+
+from gateway.cores.effects import EXIT, MISSED_ALARM, NOTICE, RETURN
+from gateway.cores.facts import EMPTY, OCCUPIED
+from gateway.cores.leave_bed.absence import end_prealert_at_return, judge_by_windows
+from gateway.cores.leave_bed.alarm import follow_sound, settled_return
+from gateway.cores.leave_bed.bed import Bed, to_ms
+from gateway.cores.leave_bed.modes import end_assist
+from gateway.cores.leave_bed.notices import count_exit, ended_by_exit, ended_by_return
+from gateway.cores.leave_bed.state import ABSENT, ACTIVE, AWAY, NO_ALARM_YET, PRESENT, Episode
+from gateway.cores.leave_bed.vital_notices import rate_is_valid
+
+
+def judge_presence(bed: Bed) -> None:
+    """Confirm and settle whatever is due, in the order of time: a bed that has settled leaves as a settled bed."""
+    while bed.state.heard and (_settle_by_now(bed) or _confirm_exit(bed) or _confirm_return(bed)):
+        pass
+    follow_sound(bed, rule=_sound_rule(bed))
+
+
+def settle(bed: Bed, until_ms: int) -> bool:
+    """Close a held episode and arm the bed if presence lasted long enough up to `until_ms` (rules 3, 5)."""
+    state = bed.state
+    if state.occupancy != PRESENT or state.since_ms is None or bed.suspended:
+        return False
+    settle_ms = to_ms(bed.profile.settle_s)
+    changed = False
+    if state.episode is not None and state.episode.held and until_ms - state.since_ms >= settle_ms:
+        bed.log(RETURN, rule="5")
+        state.episode = None
+        settled_return(bed)
+        changed = True
+    if not state.armed and until_ms - settling_since_ms(bed) >= settle_ms:
+        state.armed = True
+        end_assist(bed)
+        changed = True
+    return changed
+
+
+def settling_since_ms(bed: Bed) -> int:
+    """Rule 3: from the start of presence, or the end of maintenance or away if later."""
+    return max(bed.state.since_ms or 0, bed.state.suspension_ended_ms or 0)
+
+
+def exit_at(bed: Bed, since_ms: int) -> None:
+    """A confirmed exit at `since_ms`: opens or resumes an episode, or only empties the bed (rules 4, 5, 21)."""
+    state = bed.state
+    opens = state.armed or state.first_exit
+    state.occupancy, state.since_ms = ABSENT, since_ms
+    state.armed = state.first_exit = False
+    ended_by_exit(bed)
+    if bed.suspended:
+        return
+    if state.episode is not None:
+        state.episode.held = False
+    elif opens:
+        state.episode = Episode(since_ms)
+        judge_by_windows(bed, state.episode)
+        bed.log(EXIT, rule="4")
+        count_exit(bed, since_ms)
+
+
+def return_at(bed: Bed, since_ms: int) -> None:
+    """A confirmed return, presence starting at `since_ms` (rule 2)."""
+    state = bed.state
+    state.occupancy, state.since_ms = PRESENT, since_ms
+    state.armed = state.first_exit = False
+    ended_by_return(bed)
+    if state.mode == AWAY and not state.away_noticed:
+        state.away_noticed = True
+        bed.log(NOTICE, "occupied_while_away", rule="15")
+    if state.episode is not None:
+        _hold(bed, state.episode, since_ms)
+
+
+def disclose_missed(bed: Bed, *, rule: str) -> None:
+    """`missed_alarm`, only with the mode active, once per episode, never beside an alarm."""
+    episode, quiet = bed.state.episode, bed.state.alarm.state in NO_ALARM_YET
+    if episode is not None and not episode.missed and bed.state.mode == ACTIVE and quiet:
+        episode.missed = True
+        bed.log(MISSED_ALARM, rule=rule)
+
+
+def entry_since_ms(bed: Bed) -> int | None:
+    """Where a return under confirmation starts: raw occupied, or the valid rate if later (rule 22); None: nowhere."""
+    state = bed.state
+    if state.raw != OCCUPIED:
+        return None
+    if not bed.profile.require_vitals:
+        return state.raw_since_ms
+    if state.rate.since_ms is None or not rate_is_valid(bed):
+        return None
+    return max(state.raw_since_ms, state.rate.since_ms)
+
+
+def exit_confirmed_ms(bed: Bed) -> int | None:
+    """When raw empty has lasted long enough; None while raw is anything else."""
+    return bed.state.raw_since_ms + to_ms(bed.profile.exit_confirm_s) if bed.state.raw == EMPTY else None
+
+
+def _hold(bed: Bed, episode: Episode, since_ms: int) -> None:
+    episode.held = True
+    end_prealert_at_return(bed, episode)
+    deadline_ms = episode.deadline_ms()
+    if episode.restarted and deadline_ms is not None and since_ms >= deadline_ms:
+        disclose_missed(bed, rule="17")
+    episode.restarted = False
+
+
+def _settle_by_now(bed: Bed) -> bool:
+    # Presence ends when the exit is confirmed, which may lie in the past when a report comes late.
+    left_ms = exit_confirmed_ms(bed)
+    return settle(bed, bed.now_ms if left_ms is None else min(bed.now_ms, left_ms))
+
+
+def _confirm_exit(bed: Bed) -> bool:
+    due_ms = exit_confirmed_ms(bed)
+    if due_ms is None or bed.state.occupancy == ABSENT or bed.now_ms < due_ms:
+        return False
+    exit_at(bed, bed.state.raw_since_ms)
+    return True
+
+
+def _confirm_return(bed: Bed) -> bool:
+    since_ms = entry_since_ms(bed)
+    if since_ms is None or bed.state.occupancy == PRESENT or bed.now_ms < since_ms + to_ms(bed.profile.entry_confirm_s):
+        return False
+    return_at(bed, since_ms)
+    return True
+
+
+def _sound_rule(bed: Bed) -> str:
+    episode = bed.state.episode
+    if episode is not None and episode.held:
+        return "2"
+    return "17" if bed.boot_ms == bed.now_ms else "5"
