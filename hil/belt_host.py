@@ -178,7 +178,8 @@ class BeltHost:
     def post(self, kind: ToBelt, payload: bytes) -> None:
         """Radio event for the belt, delivered before it runs on."""
         self._pending.append(message(kind, payload))
-        self.wake.set()
+        if kind != ToBelt.SENT:  # room in the queue is no reason to wake up for
+            self.wake.set()
 
     async def run_until(self, until_ms: int) -> None:
         """Let the belt live until `until_ms` after its boot; stops early when the firmware resets itself."""

@@ -1,0 +1,37 @@
+"""`sleepbelt hil`: emulated belts that run the real firmware, and a virtual Bluetooth adapter to reach them with."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+SUMMARY = "run emulated belts (real firmware) and a virtual Bluetooth adapter"
+
+_EPILOG = """example:
+  sleepbelt hil --belts 3 --night quiet restless frail --socket /tmp/sleepbelt/hci0.sock
+
+A gateway reaches the belts with, in its configuration:
+  [radio]
+  backend = "bumble"
+  adapter = "unix:/tmp/sleepbelt/hci0.sock"
+
+SLEEPBELT_CLOCK="<real_unix_s>,<virtual_unix_s>,<speed>" compresses time. The first line on stdout says that the belts
+are ready: their serials, keys and addresses. SIGTERM or Ctrl-C ends them and prints a summary."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run until a signal or --for; 0 done, 1 a belt's firmware crashed, 2 bad input."""
+    parser = argparse.ArgumentParser(
+        prog="sleepbelt hil", description=SUMMARY, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--belts", type=int, default=1, metavar="N", help="how many belts (1 to 100)")
+    parser.add_argument("--night", nargs="+", default=["quiet"], metavar="FILE", help="nights by name or .toml path")
+    parser.add_argument("--socket", default="build/hil/hci0.sock", metavar="PATH", help="Unix socket of the adapter")
+    parser.add_argument("--state-dir", metavar="DIR", help="where belts keep flash and identity (default: temporary)")
+    parser.add_argument("--seed", type=int, help="identities that are the same each time")
+    parser.add_argument("--for", type=float, dest="for_s", metavar="SECONDS", help="end by itself after real seconds")
+    parser.add_argument("--json", action="store_true", help="print the lines as JSON")
+    arguments = parser.parse_args(argv)
+    from hil.serve import serve_belts
+
+    return serve_belts(arguments)

@@ -1,0 +1,113 @@
+"""What `sleepbelt hil` does: build the fleet, serve the adapter, wait for the end, tell what happened."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hil.belt_host import BeltDiedError
+from hil.clock import HilClock
+from hil.fleet import Fleet, pick_scripts
+from hil.radio.hci_server import SocketInUseError, serve_adapters
+from hil.radio.link import VirtualLink
+from hil.runtime import RuntimeMissingError, find_interpreter
+from hil.synth import BedScript, ScriptError, load
+
+__all__ = ["serve_belts"]
+
+BELTS_MAX = 100
+SOCKET_PATH_BYTES_MAX = 100
+
+
+def serve_belts(arguments: argparse.Namespace) -> int:
+    """Exit code of the command with parsed arguments."""
+    if not 1 <= arguments.belts <= BELTS_MAX:
+        return _bad_input(f"--belts {arguments.belts}: 1 to {BELTS_MAX} belts")
+    if len(str(Path(arguments.socket))) > SOCKET_PATH_BYTES_MAX:
+        return _bad_input(f"--socket: a Unix socket's path has at most {SOCKET_PATH_BYTES_MAX} characters")
+    try:
+        find_interpreter()
+        scripts = pick_scripts([load(name) for name in arguments.night], arguments.belts)
+        clock = HilClock()
+    except (ScriptError, ValueError) as error:
+        return _bad_input(str(error))
+    except RuntimeMissingError as error:
+        print(f"sleepbelt hil: {error}", file=sys.stderr)
+        return 1
+    with contextlib.ExitStack() as stack:
+        if arguments.state_dir is None:
+            state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sleepbelt-hil-")))
+        else:
+            state = Path(arguments.state_dir)
+        try:
+            return asyncio.run(_serve(arguments, clock, scripts, state))
+        except (SocketInUseError, OSError) as error:
+            return _bad_input(str(error))
+        except BeltDiedError as error:
+            print(f"sleepbelt hil: {error}", file=sys.stderr)
+            return 1
+
+
+def _bad_input(text: str) -> int:
+    print(f"sleepbelt hil: {text}", file=sys.stderr)
+    return 2
+
+
+async def _serve(arguments: argparse.Namespace, clock: HilClock, scripts: list[BedScript], state: Path) -> int:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    link = VirtualLink()
+    socket = Path(arguments.socket)
+    server = await serve_adapters(link, socket)
+    fleet = Fleet(clock, link, signal_start_ms=clock.now_ms())
+    try:
+        for i, script in enumerate(scripts):
+            fleet.add(script, state / f"belt{i + 1}", arguments.seed)
+        await fleet.start()
+        ready = [belt.ready() for belt in fleet.belts]
+        start_ms = fleet.signal_start_ms
+        _say(arguments.json, {"ready": True, "socket": str(socket), "signal_start_utc_ms": start_ms, "belts": ready})
+        await _until_end(fleet, ended, arguments.for_s)
+    finally:
+        await fleet.stop()
+        server.close()
+        socket.unlink(missing_ok=True)
+    _say(arguments.json, {"ready": False, "belts": [belt.summary() for belt in fleet.belts]})
+    return 0
+
+
+async def _until_end(fleet: Fleet, ended: asyncio.Event, for_s: float | None) -> None:
+    watch = asyncio.create_task(fleet.failed())
+    signalled = asyncio.create_task(ended.wait())
+    await asyncio.wait({watch, signalled}, timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if watch.done():
+        watch.result()
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+
+def _say(as_json: bool, line: dict[str, Any]) -> None:
+    if as_json:
+        print(json.dumps(line), flush=True)
+        return
+    if line["ready"]:
+        print(f"{len(line['belts'])} belts on {line['socket']}")
+        for belt in line["belts"]:
+            print(f"  serial {belt['serial']}  key {belt['key']}  address {belt['address']}  night {belt['night']}")
+    else:
+        for belt in line["belts"]:
+            print(
+                f"  serial {belt['serial']}  {belt['uptime_s']} s  reports {belt['reports_sent']}  "
+                f"records {belt['records_written']}  restarts {belt['restarts']}  lag {belt['lag_s_max']} s"
+            )
+    sys.stdout.flush()
