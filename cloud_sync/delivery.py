@@ -19,6 +19,7 @@ from protocol.batch import LANE_ALARM, LANE_VITALS, Ack
 __all__ = ["ALARM_POLICY", "VITALS_POLICY", "Batch", "Freed", "LaneDelivery", "LanePolicy"]
 
 KIB = 1024
+OVERDUE_ATTEMPTS = 2  # one resend is everyday life after a reconnect
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +202,8 @@ class LaneDelivery:
         return not self._flights and not self._waiting
 
     def is_overdue(self) -> bool:
-        """True while something had to be sent again and is still not acked: nobody at the other end commits."""
-        return any(flight.attempts > 1 for flight in self._flights.values())
+        """True while something was sent again and again and is still not acked: nobody at the other end commits."""
+        return any(flight.attempts > OVERDUE_ATTEMPTS for flight in self._flights.values())
 
     def _is_due(self, now_ms: int) -> bool:
         if self._flush_at_ms is None:

@@ -81,6 +81,11 @@ class _ReasonedClient(aiomqtt.Client):
             refused(str(reason_code))
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
+    def forget_disconnection(self) -> None:
+        """The reason of a broken connection has been told; asyncio need not log it as never retrieved."""
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            self._disconnected.exception()
+
     def send(self, topic: str, payload: bytes, qos: int, retain: bool, on_refused: Callable[[str], None]) -> None:
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc != MQTT_ERR_SUCCESS:
@@ -151,3 +156,4 @@ async def connect(address: BrokerAddress, client_id: str) -> AsyncIterator[Link]
         # If it was gone already, the user of the link has been told.
         with suppress(aiomqtt.MqttError, OSError):
             await client.__aexit__(None, None, None)
+        client.forget_disconnection()

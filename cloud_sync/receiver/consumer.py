@@ -31,7 +31,8 @@ __all__ = ["Consumer"]
 
 log = logging.getLogger(__name__)
 
-SHARE = "$share/receivers"
+# A share name of its own for each lane: rumqttd passes the turn among all members of a name, whatever they subscribed.
+SHARE = "$share/receivers-{lane}/{root}/+/{lane}"
 GROUP_S = 0.015  # how long a commit waits for company: facts/SYNC.md "Receiver", 10-20 ms
 GROUP_MESSAGES_MAX = 256
 QUEUE_MAX = 2_000  # messages waiting for a commit; beyond it they are dropped unacked and come again
@@ -84,7 +85,7 @@ class Consumer:
         while True:
             try:
                 async with connect(self._address, f"receiver-{lane}-{random.getrandbits(48):012x}") as link:
-                    await link.subscribe(f"{SHARE}/{TOPIC_ROOT}/+/{lane}")
+                    await link.subscribe(SHARE.format(lane=lane, root=TOPIC_ROOT))
                     if lane == LANE_VITALS:
                         await link.subscribe(f"{TOPIC_ROOT}/+/live", qos=0)  # every worker shows every bed
                     self._connected.add(lane)
