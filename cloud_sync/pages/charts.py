@@ -83,8 +83,8 @@ def curve(
     )
     marks = "".join(
         f'<line class="grid" x1="0" x2="100%" y1="{y}" y2="{y}"/>'
-        f'<text class="scale" x="4" y="{y + dy}">{value:g}</text>'
-        for value, y, dy in ((high, 0, 13), ((low + high) / 2, height // 2, -4), (low, height, -4))
+        f'<text class="scale" x="-6" y="{y + dy}">{value:g}</text>'
+        for value, y, dy in ((high, 0, 10), ((low + high) / 2, height // 2, 4), (low, height, 0))
     )
     body = [_grid(ticks, span, height), inner, marks, _axis(ticks, span, height)]
     return _figure(f"curve c-{kind}", height, body, title)

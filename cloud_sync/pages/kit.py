@@ -29,7 +29,7 @@ from starlette.routing import Route
 from cloud_sync.pages import avatar, pins
 from cloud_sync.pages.assets import Assets
 from cloud_sync.pages.guard import PageGuard
-from cloud_sync.pages.language import Strings, choose_language, duration, strings
+from cloud_sync.pages.language import Strings, choose_language, duration, exact_duration, strings
 from cloud_sync.pages.sessions import LoginLimiter, SessionStore, anonymous_token
 from cloud_sync.pages.settings import THEMES, Account, WebSettings
 from cloud_sync.pages.streams import Streams
@@ -121,8 +121,8 @@ class Kit:
     # -- pages ----------------------------------------------------------------------------------------------------
 
     def fragment(self, template: str, t: Strings, **values: Any) -> str:
-        """A piece of a page: `t` its words, `duration` and the values given."""
-        values.update(t=t, duration=partial(duration, t))
+        """A piece of a page: `t` its words, `duration`, `exact_duration` and the values given."""
+        values.update(t=t, duration=partial(duration, t), exact_duration=partial(exact_duration, t))
         return self._environment.get_template(template).render(values)
 
     def page(self, request: Request, visitor: Visitor, template: str, status: int = 200, **values: Any) -> Response:

@@ -81,3 +81,11 @@ def duration(t: Strings, seconds: float | None) -> str:
     if hours:
         return t("common.hours_minutes", hours=hours, minutes=minutes)
     return t("common.minutes", minutes=minutes) if minutes else t("common.seconds", seconds=whole)
+
+
+def exact_duration(t: Strings, seconds: float) -> str:
+    """`9 min 5 s`: to the second below an hour, where people compare it with an allowance; else as `duration`."""
+    whole = max(0, int(seconds))
+    if 60 <= whole < 3600:
+        return t("common.minutes_seconds", minutes=whole // 60, seconds=whole % 60)
+    return duration(t, whole)

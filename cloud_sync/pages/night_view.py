@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cloud_sync.pages.charts import Piece
-from cloud_sync.pages.language import Strings, duration
+from cloud_sync.pages.language import Strings, duration, exact_duration
 
 COMPLETE_PERCENT, SLEEP_PERCENT = 99, 90
 
@@ -156,7 +156,8 @@ class _View:
         if value is None:
             return Figure(label, self._t("common.none"), remark=self._t("residents.why_unknown"))
         answer_s = value.get("response_time_median_s")
-        remark = self._t("resident.response", duration=duration(self._t, answer_s)) if answer_s is not None else ""
+        answered = "" if answer_s is None else exact_duration(self._t, answer_s)
+        remark = self._t("resident.response", duration=answered) if answered else ""
         return Figure(label, str(value["count"]), remark=remark)
 
     def _figure(self, name: str, field: str, text: Any, unit: str = "", *, sleep: bool = False) -> Figure:

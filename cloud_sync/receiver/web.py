@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from cloud_sync.pages import charts, night_view
 from cloud_sync.pages.kit import Kit, Visitor, script_texts, wall_time
-from cloud_sync.pages.language import Strings, duration
+from cloud_sync.pages.language import Strings, duration, exact_duration
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
@@ -209,7 +209,7 @@ class _Pages:
         return wall_time(utc_ms, self._zone, form)
 
     def _board(self, cards: Sequence[ResidentCard], t: Strings) -> dict[str, str]:
-        states = [card.live.state for card in cards]
+        states = ["unknown" if card.live.stale else card.live.state for card in cards]
         counts = {
             "in_bed": states.count("present") + states.count("held"),
             "out": states.count("absent"),
@@ -350,7 +350,7 @@ def _summary(absences: Sequence[night_view.Absence], zone: str, t: Strings) -> s
         return t("resident.exits_none")
     return "; ".join(
         f"{t('resident.exit_at')} {wall_time(each.start_s * 1000, zone)}, "
-        + (duration(t, each.end_s - each.start_s) if each.end_s is not None else t("resident.not_back"))
+        + (exact_duration(t, each.end_s - each.start_s) if each.end_s is not None else t("resident.not_back"))
         for each in absences
     )
 
