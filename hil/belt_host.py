@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,20 +107,13 @@ class Identity:
         path.write_text(json.dumps({"serial": self.serial.hex(), "claim_secret": self.claim_secret.hex()}))
         if settings:
             text = json.dumps(settings)
-            crc = int.from_bytes(struct.pack(">I", _crc32(text.encode())), "big")
-            (directory / "config.json").write_text(f"{crc:08x} {text}")
+            (directory / "config.json").write_text(f"{zlib.crc32(text.encode()):08x} {text}")
 
     @classmethod
     def read(cls, directory: Path) -> Identity:
         """The identity in a belt's state directory."""
         values = json.loads((directory / "identity.json").read_text())
         return cls(bytes.fromhex(values["serial"]), bytes.fromhex(values["claim_secret"]))
-
-
-def _crc32(data: bytes) -> int:
-    import zlib
-
-    return zlib.crc32(data)
 
 
 @dataclass
@@ -264,7 +258,8 @@ class BeltHost:
 
     async def _last_words(self) -> str:
         process = self._process
-        assert process is not None and process.stderr is not None
+        assert process is not None
+        assert process.stderr is not None
         text = (await process.stderr.read()).decode(errors="replace").strip()
         await self._close()
         await self.radio.power_off()

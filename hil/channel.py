@@ -1,10 +1,12 @@
-"""Messages between an emulated belt (hil/shims/emulation.py) and its host: `length u16, type u8, payload`, little-endian.
+"""Messages between an emulated belt (hil/shims/emulation.py) and its host: `length u16, type u8, payload`.
 
-To the belt: RUN until_ms u64, first sample index u64, int16 samples | CONNECT conn u16, address 6 | DISCONNECT conn u16,
-address 6 | WRITE conn u16, handle u16, value | MTU conn u16, mtu u16 | SENT count u8 | MEASURE.
+Little-endian.
+
+To the belt: RUN until_ms u64, first sample index u64, int16 samples | CONNECT conn u16, address 6 | DISCONNECT conn
+u16, address 6 | WRITE conn u16, handle u16, value | MTU conn u16, mtu u16 | SENT count u8 | MEASURE.
 From the belt: IDLE now_ms u64 | ADVERTISE interval_us u32, mode u8 (0 off, 1 connectable, 2 not), length u8, data, scan
-response | SERVICES JSON | VALUE handle u16, value | NOTIFY conn u16, handle u16, value | HANG_UP conn u16 | RESET cause u8
-| IDENTIFY seconds u8 | HEAP bytes u32.
+response | SERVICES JSON | VALUE handle u16, value | NOTIFY conn u16, handle u16, value | HANG_UP conn u16 | RESET cause
+u8 | IDENTIFY seconds u8 | HEAP bytes u32.
 """
 
 from __future__ import annotations

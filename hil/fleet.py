@@ -1,4 +1,4 @@
-"""Emulated belts that live on the clock: each runs in slices up to virtual now, restarts when it resets, is never skipped."""
+"""Emulated belts that live on the clock: each runs in slices up to virtual now and restarts when it resets."""
 
 from __future__ import annotations
 

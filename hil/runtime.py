@@ -37,7 +37,7 @@ def find_interpreter(environment: Mapping[str, str] = os.environ) -> list[str]:
     if named:
         if os.access(named, os.X_OK) and Path(named).is_file():
             return [named]
-        raise RuntimeMissingError(f"{ENVIRONMENT}={named}: no program there; name the MicroPython unix port or unset it")
+        raise RuntimeMissingError(f"{ENVIRONMENT}={named}: no program there; name MicroPython's unix port or unset it")
     found = shutil.which("micropython", path=environment.get("PATH", ""))
     if found:
         return [found]

@@ -47,7 +47,7 @@ def serve_belts(arguments: argparse.Namespace) -> int:
         else:
             state = Path(arguments.state_dir)
         try:
-            return asyncio.run(_serve(arguments, clock, scripts, state))
+            return asyncio.run(_serve(arguments, clock, scripts, state, Path(arguments.socket)))
         except (SocketInUseError, OSError) as error:
             return _bad_input(str(error))
         except BeltDiedError as error:
@@ -60,13 +60,14 @@ def _bad_input(text: str) -> int:
     return 2
 
 
-async def _serve(arguments: argparse.Namespace, clock: HilClock, scripts: list[BedScript], state: Path) -> int:
+async def _serve(
+    arguments: argparse.Namespace, clock: HilClock, scripts: list[BedScript], state: Path, socket: Path
+) -> int:
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     link = VirtualLink()
-    socket = Path(arguments.socket)
     server = await serve_adapters(link, socket)
     fleet = Fleet(clock, link, signal_start_ms=clock.now_ms())
     try:
@@ -80,7 +81,6 @@ async def _serve(arguments: argparse.Namespace, clock: HilClock, scripts: list[B
     finally:
         await fleet.stop()
         server.close()
-        socket.unlink(missing_ok=True)
     _say(arguments.json, {"ready": False, "belts": [belt.summary() for belt in fleet.belts]})
     return 0
 

@@ -2,9 +2,9 @@
 
 import time
 
-import bluetooth  # type: ignore[import-not-found]
-import cryptolib  # type: ignore[import-not-found]
-import machine  # type: ignore[import-not-found]
+import bluetooth
+import cryptolib
+import machine
 
 from protocol.wire import frames
 
@@ -13,8 +13,10 @@ from .supervisor import WATCHDOG_MS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 _MODE_ECB = 1
+IDLE_MS_MAX = 20
 
 
 class CommonBoard:
@@ -47,3 +49,26 @@ class CommonBoard:
     def reset(self) -> None:
         """Start anew."""
         machine.reset()
+
+
+class LitBoard(CommonBoard):
+    """A real board: short sleeps, and an LED (`led`) to be identified by."""
+
+    led: "Any"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._led_off_at_ms = -1
+
+    def idle(self, ms: int) -> None:
+        """Sleep a little; the radio's callback cannot wake the loop, so never for long."""
+        time.sleep_ms(min(ms, IDLE_MS_MAX))  # type: ignore[attr-defined]
+        off_at = self._led_off_at_ms
+        if off_at >= 0 and time.ticks_diff(self.ticks_ms(), off_at) >= 0:  # type: ignore[attr-defined]
+            self.led.off()
+            self._led_off_at_ms = -1
+
+    def identify(self, seconds: int) -> None:
+        """Light the LED for so long."""
+        self.led.on()
+        self._led_off_at_ms = time.ticks_add(self.ticks_ms(), seconds * 1000)  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 import os
 
-import machine  # type: ignore[import-not-found]
+import machine
 
 from .board import MODEL_EMULATED
 from .board_common import CommonBoard
@@ -10,6 +10,9 @@ from .board_common import CommonBoard
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
+
+    from .ring import BlockDevice
+    from .sampler import Sensor
 
 FLASH_SECTORS = 32
 SECTOR_BYTES = 4096
@@ -32,7 +35,7 @@ class FileFlash:
     def readblocks(self, block: int, buf: bytearray, offset: int) -> None:
         """Fill buf from a sector."""
         self._file.seek(block * SECTOR_BYTES + offset)
-        self._file.readinto(buf)  # type: ignore[attr-defined]
+        self._file.readinto(buf)
 
     def writeblocks(self, block: int, buf: "bytes | bytearray", offset: int) -> None:
         """Program bytes: bits go from one to zero only."""
@@ -85,8 +88,8 @@ class HostBoard(CommonBoard):
         super().__init__()
         self.config_directory = os.getenv("SLEEPBELT_STATE_DIR") or "."
         self.slots_directory = self.config_directory
-        self.sensor = FifoAdc()
-        self.flash = FileFlash(self.config_directory + "/flash.bin")
+        self.sensor: "Sensor" = FifoAdc()
+        self.flash: "BlockDevice" = FileFlash(self.config_directory + "/flash.bin")
 
     def idle(self, ms: int) -> None:
         """Until the time is over or the radio has something."""

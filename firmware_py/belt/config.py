@@ -76,7 +76,7 @@ class Config:
 
     def begin_boot(self, last_boot_id: int) -> int:
         """The id of this run: above every id used before, also if config.json was lost (the ring remembers one)."""
-        boot_id = max(self.values["boot_counter"], last_boot_id) + 1
+        boot_id: int = max(self.values["boot_counter"], last_boot_id) + 1
         self.set(boot_counter=boot_id)
         return boot_id
 

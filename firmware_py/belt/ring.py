@@ -1,9 +1,9 @@
 """The belt's memory of the night: records in a ring of raw flash sectors, safe against a power cut at any write.
 
-A slot is 64 bytes: seq, boot id, uptime, the last acknowledged seq, kind, body, CRC32 over all of it. Slots are written
-once after an erase and in order; a torn slot fails its CRC and is passed over. `seq` rises by one for ever. The gateway's
-ack travels in the next record written, so it costs no flash of its own; losing the newest ack in a power cut only makes
-the gateway hear some records twice. A full ring overwrites its oldest sector and says so (`overrun`).
+A slot is 64 bytes: seq, boot id, uptime, the last acknowledged seq, kind, body, CRC32 over all of it. Slots are
+written once after an erase and in order; a torn slot fails its CRC and is passed over. `seq` rises by one for ever. The
+gateway's ack travels in the next record written, so it costs no flash of its own; losing the newest ack in a power cut
+only makes the gateway hear some records twice. A full ring overwrites its oldest sector and says so (`overrun`).
 """
 
 import binascii

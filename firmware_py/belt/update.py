@@ -1,7 +1,7 @@
 """A firmware image received over the link into the slot that is not running; boot.py tries it at the next start.
 
-The image is one archive file; what it must hold and how it is signed is checked before the slot is switched. An update is
-resumable: UPDATE_BEGIN with the size and hash of a transfer already begun answers with the offset to go on from.
+The image is one archive file; what it must hold and how it is signed is checked before the slot is switched. An update
+is resumable: UPDATE_BEGIN with the size and hash of a transfer already begun answers with the offset to go on from.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """bleak 3.x backend classes on a Bumble host: a gateway with these sees emulated belts as real ones (RADIO.md tier T1).
 
-`radio_classes("unix:/path/hci0.sock")` gives scanner and client classes for one adapter; any Bumble transport works, also
-`usb:0` (tier T3). All scanners and clients of one adapter share one Bumble device, opened by the first that needs it. A lost
-transport ends every connection and scan; the next use opens it anew.
+`radio_classes("unix:/path/hci0.sock")` gives scanner and client classes for one adapter; any Bumble transport works,
+also `usb:0` (tier T3). All scanners and clients of one adapter share one Bumble device, opened by the first that needs
+it. A lost transport ends every connection and scan; the next use opens it anew.
 """
 
 from __future__ import annotations
@@ -89,7 +89,6 @@ class _Adapter:
         device = await self.device()
         self._listeners.append(listener)
         if len(self._listeners) == 1:
-            # Passive for Bumble's accumulator: it then reports advertisement and scan response each by itself.
             await device.start_scanning(
                 legacy=True, active=True, scan_interval=SCAN_INTERVAL_MS, scan_window=SCAN_INTERVAL_MS
             )
@@ -115,7 +114,7 @@ def _adapter(spec: str) -> _Adapter:
 
 
 def radio_classes(adapter: str) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:
-    """(scanner class, client class) for `backend=` of BleakScanner and BleakClient, on a Bumble transport by its name."""
+    """(scanner class, client class) for `backend=` of BleakScanner and BleakClient, on a Bumble transport by name."""
     scanner = type("BumbleScannerOnAdapter", (BumbleScanner,), {"adapter": adapter})
     client = type("BumbleClientOnAdapter", (BumbleClient,), {"adapter": adapter})
     return scanner, client

@@ -29,6 +29,7 @@ class _Session(StreamPacketSource):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """H4 packets in both directions from here."""
+        assert isinstance(transport, asyncio.WriteTransport)
         number = next(_numbers)
         address = f"00:5B:1E:00:{number >> 8 & 0xFF:02X}:{number & 0xFF:02X}"
         self._adapter = AdapterController(
@@ -47,13 +48,16 @@ class _Session(StreamPacketSource):
 
 async def serve_adapters(link: VirtualLink, path: Path) -> asyncio.Server:
     """Listen on `path`; SocketInUseError if a living process does already (a dead one's leftover is replaced)."""
-    if path.exists():
-        try:
-            _, writer = await asyncio.open_unix_connection(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-        else:
-            writer.close()
-            raise SocketInUseError(f"{path} is served by another process: choose another --socket or end that one")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _, writer = await asyncio.open_unix_connection(str(path))
+    except (ConnectionRefusedError, FileNotFoundError):
+        _clear(path)
+    else:
+        writer.close()
+        raise SocketInUseError(f"{path} is served by another process: choose another --socket or end that one")
     return await asyncio.get_running_loop().create_unix_server(lambda: _Session(link), str(path))
+
+
+def _clear(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """The virtual air: Bumble's link and controllers, with what RADIO.md found missing in them.
 
 Added here: advertisements that are not connectable (a belt goes on with its beacon while connected) and real scan
-responses, advertisements only to those who listen, a reset and a lost host that end connections as a supervision timeout
-would, connecting that can be cancelled, centrals with any kind of address, data length 251.
+responses, advertisements only to those who listen, a reset and a lost host that end connections as a supervision
+timeout would, connecting that can be cancelled, centrals with any kind of address, data length 251.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class VirtualLink(LocalLink):
     """All controllers that can hear each other."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.frames_sent = 0
 
     def send_advertising_pdu(self, sender_controller: Controller, packet: ll.AdvertisingPdu) -> None:

@@ -9,7 +9,17 @@ import json
 import struct
 
 from emulation import (
-    ADVERTISE, CONNECT, DISCONNECT, HANG_UP, MTU, NOTIFY, SENT, SERVICES, VALUE, WRITE, emulator,
+    ADVERTISE,
+    CONNECT,
+    DISCONNECT,
+    HANG_UP,
+    MTU,
+    NOTIFY,
+    SENT,
+    SERVICES,
+    VALUE,
+    WRITE,
+    emulator,
 )
 
 FLAG_READ, FLAG_WRITE_NO_RESPONSE, FLAG_WRITE, FLAG_NOTIFY = 0x02, 0x04, 0x08, 0x10

@@ -1,7 +1,7 @@
 """The belt's side of the socket to hil/belt_host.py: virtual time, samples and radio events come from there.
 
-Each message is `length u16, type u8, payload` (hil/channel.py has the table). The belt runs until it has reached the time
-it was granted, says so (IDLE), and reads until the next grant (RUN); events are delivered in between.
+Each message is `length u16, type u8, payload` (hil/channel.py has the table). The belt runs until it has reached the
+time it was granted, says so (IDLE), and reads until the next grant (RUN); events are delivered in between.
 """
 
 import gc

@@ -1,7 +1,7 @@
 """Virtual time in place of the interpreter's `time`: ticks wrap at 2^30 ms as on boards, sleeping asks the host."""
 
 from emulation import emulator
-from utime import gmtime, localtime, mktime
+from utime import gmtime, localtime, mktime  # noqa: F401
 
 _PERIOD = 1 << 30
 

@@ -52,10 +52,15 @@ class Client:
         if packet is None:
             return
         if packet[0] == session.PLAIN:
-            self.frames.put_nowait(frames.decode(packet[1:]))
+            self._keep(packet[1:])
         elif self._up is not None:
             self._received, frame = session.unseal(self._up, self._received, packet)
-            self.frames.put_nowait(frames.decode(frame))
+            self._keep(frame)
+
+    def _keep(self, frame: bytes) -> None:
+        kind, values, tail = frames.decode(frame)
+        assert values is not None
+        self.frames.put_nowait((kind, values, tail))
 
     async def write(self, packet: bytes) -> None:
         parts, self._fragment = fragments.split(packet, self.ble.mtu_size - 3, self._fragment)
@@ -113,7 +118,9 @@ class Client:
         return self
 
 
-async def hear_beacon(adapter: str, serial: bytes, key: bytes, above: int = 0) -> tuple[int, tuple[int, ...], BLEDevice]:
+async def hear_beacon(
+    adapter: str, serial: bytes, key: bytes, above: int = 0
+) -> tuple[int, tuple[int, ...], BLEDevice]:
     """(counter, values, device) of the next genuine beacon of a belt with a counter above `above`."""
     scanner_class, _ = radio_classes(adapter)
     encrypt = aes(session.beacon_key(aes, key))
