@@ -159,7 +159,8 @@ class Ward:
     def _meet_deadlines_before(self, until_ms: int) -> list[Effect]:
         """Judge at each deadline before `until_ms`, by the wall clock as it went until now."""
         effects: list[Effect] = []
-        while (due_ms := self.next_deadline_ms()) is not None and due_ms < until_ms:
+        # What a fact of this very moment has made due in the past is judged with the moment, not between its facts.
+        while (due_ms := self.next_deadline_ms()) is not None and max(due_ms, self._now_ms) < until_ms:
             self._now_ms = max(due_ms, self._now_ms)
             self._set_clocks(self._now_ms)
             effects += self._judge(self._now_ms)
