@@ -7,6 +7,7 @@ that would be refused.
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from math import isfinite
 from typing import Any, TypeVar
 
 __all__ = [
@@ -124,9 +125,10 @@ def boolean(value: Any) -> bool:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """A map with text keys; what lies below is bounded by the packing limits."""
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise ValueError(f"{_short(value)} is not a map with text keys")
+    """A map that JSON can carry too: text keys, finite numbers, no bytes; its size is bounded by the packing limits."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{_short(value)} is not a map")
+    _check_plain(value)
     return dict(value)
 
 
@@ -168,6 +170,22 @@ def _defaults(cls: type) -> dict[str, Any]:
         elif field.default_factory is not MISSING:
             found[field.name] = field.default_factory()
     return found
+
+
+def _check_plain(value: Any) -> None:
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError(f"{_short(value)} has a key that is no text")
+        for inner in value.values():
+            _check_plain(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check_plain(inner)
+    elif isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"{value} is not a number that can be sent")
+    elif value is not None and not isinstance(value, (str, int)):
+        raise ValueError(f"{_short(value)} cannot be sent")
 
 
 def _short(value: Any) -> str:
