@@ -30,10 +30,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Absence:
-    """One time out of bed, UTC seconds; `end_s` None: not back when the report was made."""
+    """One time out of bed, UTC seconds; `end_s` None: not back when the report was made.
+
+    `known_s`: how much of it is known to have been out; the rest had no data.
+    """
 
     start_s: int
     end_s: int | None
+    known_s: int
 
 
 def night_span(pieces: Sequence[Piece]) -> tuple[int, int] | None:
@@ -50,19 +54,42 @@ def timeline_pieces(report: Mapping[str, Any], timezone: str) -> list[Piece]:
     ]
 
 
-def absences(pieces: Sequence[Piece], ends_s: int) -> list[Absence]:
-    """Times out of bed in order: neighbouring pieces that are out are one; one that reaches `ends_s` is not over."""
-    found: list[Absence] = []
-    for piece in pieces:
-        if piece.state != "out":
-            continue
-        if found and found[-1].end_s == piece.start_s:
-            found[-1] = Absence(found[-1].start_s, piece.end_s)
-        else:
-            found.append(Absence(piece.start_s, piece.end_s))
-    if found and found[-1].end_s == ends_s:
-        found[-1] = Absence(found[-1].start_s, None)
+def absences(pieces: Sequence[Piece], times_out: int | None) -> list[Absence]:
+    """Times out of bed in order, as the report counts them; one that lasts to the end of the timeline is not over.
+
+    An absence interrupted only by missing data is one, unless the report's `times_out` says that somebody came back.
+    """
+    out = [piece for piece in pieces if piece.state == "out"]
+    apart = [Absence(piece.start_s, piece.end_s, piece.end_s - piece.start_s) for piece in out]
+    found = apart if len(apart) == times_out else _joined(pieces)
+    if found and pieces[-1].state == "out":
+        found[-1] = Absence(found[-1].start_s, None, found[-1].known_s)
     return found
+
+
+def _joined(pieces: Sequence[Piece]) -> list[Absence]:
+    found: list[Absence] = []
+    going = False
+    for piece in pieces:
+        if piece.state == "out":
+            seconds = piece.end_s - piece.start_s
+            if going:
+                found[-1] = Absence(found[-1].start_s, piece.end_s, found[-1].known_s + seconds)
+            else:
+                found.append(Absence(piece.start_s, piece.end_s, seconds))
+            going = True
+        elif piece.state != "no_data":
+            going = False
+    return found
+
+
+def absence_text(t: Strings, absence: Absence) -> str:
+    """How long somebody was out: to the second, `at least` where data is missing, `not back` where it goes on."""
+    if absence.end_s is None:
+        return t("resident.not_back")
+    told = exact_duration(t, absence.known_s)
+    whole = absence.known_s == absence.end_s - absence.start_s
+    return told if whole else t("residents.at_least", value=told)
 
 
 def count_text(t: Strings, value: int | None, coverage_percent: float | None) -> str:

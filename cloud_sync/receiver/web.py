@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from cloud_sync.pages import charts, night_view
 from cloud_sync.pages.kit import Kit, Visitor, script_texts, wall_time
-from cloud_sync.pages.language import Strings, duration, exact_duration
+from cloud_sync.pages.language import Strings, duration
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
@@ -264,6 +264,7 @@ class _Pages:
             "chart": "",
             "curves": [],
             "absences": [],
+            "absence_text": partial(night_view.absence_text, t),
             "local": lambda at_s: wall_time(at_s * 1000, zone.key),
         }
         if span is None:
@@ -271,7 +272,7 @@ class _Pages:
         offset = datetime.fromtimestamp(span[0], zone).utcoffset()
         hours = charts.hour_ticks(span, int(offset.total_seconds()) if offset else 0)
         ticks = [charts.Tick(at_s, wall_time(at_s * 1000, zone.key)) for at_s in hours]
-        absences = night_view.absences(pieces, span[1])
+        absences = night_view.absences(pieces, report.get("times_out_of_bed"))
         start, end = (wall_time(at_s * 1000, zone.key) for at_s in span)
         title = t("resident.timeline_alt", start=start, end=end, summary=_summary(absences, zone.key, t))
         values["absences"] = absences
@@ -349,8 +350,7 @@ def _summary(absences: Sequence[night_view.Absence], zone: str, t: Strings) -> s
     if not absences:
         return t("resident.exits_none")
     return "; ".join(
-        f"{t('resident.exit_at')} {wall_time(each.start_s * 1000, zone)}, "
-        + (exact_duration(t, each.end_s - each.start_s) if each.end_s is not None else t("resident.not_back"))
+        f"{t('resident.exit_at')} {wall_time(each.start_s * 1000, zone)}, {night_view.absence_text(t, each)}"
         for each in absences
     )
 

@@ -98,7 +98,9 @@ def test_a_pin_matches_its_own_hash_only() -> None:
     assert "4827" not in stored
 
 
-@pytest.mark.parametrize("stored", ["", "scrypt$", "4827", "scrypt$40$8$1$00$00", "scrypt$13$8$2$zz$00", "scrypt$a$b$c$d$e"])
+@pytest.mark.parametrize(
+    "stored", ["", "scrypt$", "4827", "scrypt$40$8$1$00$00", "scrypt$13$8$2$zz$00", "scrypt$a$b$c$d$e"]
+)
 def test_a_stored_text_that_is_no_hash_matches_nothing(stored: str) -> None:
     assert not pin_matches("4827", stored)
 
