@@ -1,0 +1,258 @@
+"""The SQLite store: once only, nothing silently dropped, and files that are damaged, foreign or from the future."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud_sync.ingest import Arrival, Outcome, examine
+from cloud_sync.receiver.names import KeyFileError, NameBook
+from cloud_sync.receiver.stores.base import Admission, StoreError
+from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
+from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from protocol.batch import BeltEventItem, DeviceState, Envelope, GapReport, encode_envelope, encode_item
+from tests.cloud_sync.samples import START_UTC_MS, alarm, minute, night, stamp
+
+NOW = START_UTC_MS + 3_600_000
+
+
+class Store:
+    """Both sides of one file, and a way to let batches arrive."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.writes = SqliteWrites(path)
+        self.reads = SqliteReads(path)
+
+    def take(
+        self, *bodies: bytes, seq: int = 1, floor: int = 1, lane: str = "vitals", epoch: str = "e"
+    ) -> tuple[Outcome, ...]:
+        return self.writes.commit([arrival(*bodies, seq=seq, floor=floor, lane=lane, epoch=epoch)], NOW).outcomes[0]
+
+    def close(self) -> None:
+        self.reads.close()
+        self.writes.close()
+
+
+def arrival(*bodies: bytes, seq: int = 1, floor: int = 1, lane: str = "vitals", epoch: str = "e") -> Arrival:
+    envelope = Envelope("gw-01", epoch, seq, floor, tuple(enumerate(bodies)))
+    found = examine(f"sb/v1/gw-01/{lane}", encode_envelope(envelope))
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "receiver.db")
+    yield opened
+    opened.close()
+
+
+def test_a_chunk_is_stored_with_its_readings_and_minutes(store: Store) -> None:
+    assert store.take(encode_item(minute())) == ("stored",)
+    counts = store.reads.counts()
+    (row,) = store.reads.minutes("gw-01", "101-A", START_UTC_MS, START_UTC_MS + 60_000)
+    assert (counts["readings"], counts["chunks"]) == (60, 1)
+    assert (row.readings, row.occupied_s, row.turn_overs, row.movement) == (60, 60, 1, 1)
+
+
+def test_the_same_batch_again_changes_nothing_and_is_acked_again(store: Store) -> None:
+    store.take(encode_item(minute()), encode_item(alarm()))
+    assert store.take(encode_item(minute()), encode_item(alarm())) == ("repeated", "repeated")
+    counts = store.reads.counts()
+    assert (counts["readings"], counts["items"], counts["duplicates"]) == (60, 2, 2)
+
+
+def test_the_same_item_in_another_batch_is_the_same_item(store: Store) -> None:
+    store.take(encode_item(minute(number=0)), encode_item(minute(number=1)))
+    assert store.take(encode_item(minute(number=1)), seq=2) == ("repeated",)
+
+
+def test_the_same_key_with_other_contents_is_a_conflict_and_the_first_stays(store: Store) -> None:
+    store.take(encode_item(minute(seed=1)))
+    assert store.take(encode_item(minute(seed=2))) == ("conflict",)
+    counts = store.reads.counts()
+    assert (counts["readings"], counts["conflicts"], counts["quarantined"]) == (60, 1, 1)
+
+
+def test_the_same_seq_of_a_new_epoch_is_another_item(store: Store) -> None:
+    store.take(encode_item(minute(seed=1)), epoch="e")
+    assert store.take(encode_item(minute(seed=2)), epoch="f") == ("stored",)
+
+
+def test_poison_is_kept_in_quarantine_and_rejected_each_time(store: Store) -> None:
+    assert store.take(b"\xc1poison", encode_item(alarm())) == ("rejected", "stored")
+    assert store.take(b"\xc1poison", encode_item(alarm())) == ("rejected", "repeated")
+    assert store.reads.counts()["quarantined"] == 1
+
+
+def test_an_unreadable_message_is_kept_in_quarantine_once(store: Store) -> None:
+    garbage = examine("sb/v1/gw-01/alarm", b"garbage")
+    assert garbage is not None
+    store.writes.commit([garbage, garbage], NOW)
+    assert store.reads.counts()["quarantined"] == 1
+
+
+def test_a_floor_over_everything_stored_proves_that_nothing_is_missing(store: Store) -> None:
+    store.take(encode_item(alarm()), encode_item(alarm()), seq=1)
+    store.take(encode_item(alarm()), seq=3, floor=3)
+    assert store.reads.gaps(10) == []
+
+
+def test_what_the_floor_passes_without_being_here_is_a_gap(store: Store) -> None:
+    store.take(encode_item(alarm()), seq=1)
+    store.take(encode_item(alarm()), seq=9, floor=6)
+    (gap,) = store.reads.gaps(10)
+    assert (gap.first_seq, gap.last_seq) == (2, 5)
+    assert store.reads.counts()["missing"] == 4
+
+
+def test_a_gap_closes_when_its_seqs_come_after_all(store: Store) -> None:
+    store.take(encode_item(alarm()), seq=9, floor=4)
+    store.take(encode_item(alarm()), seq=2, floor=4)
+    assert [(gap.first_seq, gap.last_seq) for gap in store.reads.gaps(10)] == [(3, 3), (1, 1)]
+    store.take(encode_item(alarm()), seq=1)
+    store.take(encode_item(alarm()), seq=3)
+    assert store.reads.gaps(10) == []
+
+
+def test_a_gateway_that_lost_its_store_explains_the_gap(store: Store) -> None:
+    store.take(encode_item(minute()), epoch="old")
+    store.take(encode_item(GapReport(stamp(), "vitals", "old", 1, 4, "store_lost")), epoch="new")
+    (gap,) = store.reads.gaps(10)
+    assert (gap.epoch, gap.first_seq, gap.last_seq, gap.reason) == ("old", 2, 4, "store_lost")
+
+
+def test_alarm_events_in_any_order_give_the_same_alarm(store: Store) -> None:
+    store.take(encode_item(alarm("ack", at_s=60)), seq=2, lane="alarm")
+    assert store.reads.open_alarms() == []
+    store.take(encode_item(alarm(level=1)), seq=1, lane="alarm")
+    (row,) = store.reads.open_alarms()
+    assert (row.state, row.bed, row.acknowledged_utc_ms) == ("acknowledged", "101-A", START_UTC_MS + 60_000)
+
+
+def test_a_closed_alarm_is_no_open_one(store: Store) -> None:
+    store.take(encode_item(alarm()), encode_item(alarm("alarm_clear", at_s=5, detail="away")), lane="alarm")
+    assert store.reads.open_alarms() == []
+    assert [row.state for row in store.reads.alarms(10)] == ["closed"]
+
+
+def test_the_newest_version_of_a_night_is_shown_and_older_ones_are_kept(store: Store) -> None:
+    store.take(encode_item(night(version=2, turn_overs=20)), encode_item(night(version=1, turn_overs=10)))
+    assert store.reads.latest_nights()["gw-01", "101-A"].turn_overs == 20
+    with sqlite3.connect(store.path) as direct:
+        assert direct.execute("SELECT count(*) FROM nights").fetchone() == (2,)
+
+
+def test_the_latest_night_is_the_one_of_the_latest_waking_date(store: Store) -> None:
+    store.take(encode_item(night(night_of="2026-11-24")), encode_item(night(night_of="2026-11-23", version=7)))
+    assert store.reads.latest_nights()["gw-01", "101-A"].night_of == "2026-11-24"
+    assert [card.night_of for card in store.reads.nights("gw-01", "101-A", 5)] == ["2026-11-24", "2026-11-23"]
+
+
+def test_events_of_alarms_and_belts_are_one_list_newest_first(store: Store) -> None:
+    store.take(
+        encode_item(alarm(at_s=10)),
+        encode_item(BeltEventItem("101-A", "b", stamp(20), "absence", 3, 1, fields={"duration_s": 30})),
+        encode_item(DeviceState("b", "belt", stamp(30), "101-A")),
+    )
+    rows = store.reads.events("gw-01", "101-A", START_UTC_MS, START_UTC_MS + 60_000, 10)
+    assert [(row.event, row.detail, row.source) for row in rows] == [
+        ("absence", "duration_s=30", "belt"),
+        ("alarm_raise", "", "alarm"),
+    ]
+
+
+def test_what_was_committed_is_there_after_a_restart(store: Store) -> None:
+    store.take(encode_item(minute()))
+    store.close()
+    store.__init__(store.path)  # type: ignore[misc]
+    assert store.take(encode_item(minute())) == ("repeated",)
+
+
+def test_a_commit_that_cannot_be_made_leaves_nothing_behind(store: Store) -> None:
+    with sqlite3.connect(store.path) as direct:
+        direct.execute("DROP TABLE counters")
+    with pytest.raises(StoreError, match="cannot commit"):
+        store.take(encode_item(minute()))
+    with sqlite3.connect(store.path) as direct:
+        assert direct.execute("SELECT count(*) FROM received").fetchone() == (0,)
+
+
+def test_a_damaged_file_is_renamed_aside_and_a_fresh_one_begun(tmp_path: Path) -> None:
+    path = tmp_path / "receiver.db"
+    path.write_bytes(b"SQLite format 3\x00" + bytes(range(256)) * 64)
+    writes = SqliteWrites(path)
+    assert "damaged" in writes.remark
+    assert writes.commit([arrival(encode_item(alarm()))], NOW).outcomes == (("stored",),)
+    writes.close()
+    assert len(list(tmp_path.glob("receiver.db.damaged-*"))) == 1
+
+
+def test_a_file_with_a_garbled_page_is_renamed_aside(tmp_path: Path) -> None:
+    path = tmp_path / "receiver.db"
+    writes = SqliteWrites(path)
+    for number in range(200):
+        writes.commit([arrival(encode_item(minute(number=number)), seq=number + 1)], NOW)
+    writes.close()
+    data = bytearray(path.read_bytes())
+    for page in range(2, len(data) // 4096):
+        data[page * 4096 : page * 4096 + 64] = b"\xff" * 64
+    path.write_bytes(bytes(data))
+    again = SqliteWrites(path)
+    again.close()
+    assert "damaged" in again.remark
+
+
+def test_a_database_from_the_future_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "receiver.db"
+    SqliteWrites(path).close()
+    with sqlite3.connect(path) as direct:
+        direct.execute("PRAGMA user_version=99")
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="version 99"):
+        SqliteWrites(path)
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "receiver.db"
+    with sqlite3.connect(path) as direct:
+        direct.execute("CREATE TABLE theirs (x)")
+    with pytest.raises(StoreError, match="another program"):
+        SqliteWrites(path)
+
+
+def test_names_are_found_in_no_byte_of_the_database(tmp_path: Path, store: Store) -> None:
+    names = NameBook(tmp_path / "names.key")
+    store.writes.admit([Admission(names.seal("r-1", "Wang Xiulan"), "gw-01", "101-A", "101")], NOW)
+    files = [file.read_bytes() for file in tmp_path.iterdir()]
+    assert not any(b"Wang" in data or b"Xiulan" in data for data in files)
+    assert names.open_all(store.reads.names()) == {"r-1": "Wang Xiulan"}
+
+
+def test_a_name_moved_to_another_resident_does_not_open(tmp_path: Path) -> None:
+    names = NameBook(tmp_path / "names.key")
+    sealed = names.seal("r-1", "Wang Xiulan")
+    assert names.open(type(sealed)("r-2", sealed.nonce, sealed.sealed)) == "?"
+
+
+def test_a_cut_key_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "names.key").write_bytes(b"short")
+    with pytest.raises(KeyFileError, match="5 bytes"):
+        NameBook(tmp_path / "names.key")
+
+
+def test_a_key_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    NameBook(tmp_path / "names.key")
+    assert (tmp_path / "names.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_bed_given_to_another_resident_ends_the_former_assignment(tmp_path: Path, store: Store) -> None:
+    names = NameBook(tmp_path / "names.key")
+    for resident in ("r-1", "r-2"):
+        store.writes.admit([Admission(names.seal(resident, "N"), "gw-01", "101-A", "101")], NOW)
+    assert [place.resident_id for place in store.reads.places()] == ["r-2"]
