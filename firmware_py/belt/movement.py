@@ -1,34 +1,102 @@
-"""Movement strength and turn-overs from the bursts in the beat band."""
+"""Movement strength and turn-overs.
+
+A burst alone does not tell a turn from a shrug: after a turn the heart lies differently on the sensor. So what the
+beats and the breath look like after a burst is compared with before: strength, upward and downward peaks, ring
+frequency, depth of breathing.
+"""
+
+from array import array
+
+BURST_RATIO_16 = 42  # peak over 2.6 times the usual one
+QUIET_PEAK_DEFAULT = 60 * 16  # 14-bit units, when nobody has been in bed yet
+QUIET_PEAK_MIN = 4 * 16
+JOIN_S = 2  # bursts this close are one movement
+SETTLE_S = 2  # seconds after a burst that do not count for the look of the beats
+LOOK_S = 8
+LOOKS = 5
 
 
 class Movement:
-    """Strength 0..100 of each second; a turn-over is a burst of at least three seconds, known when it ends."""
+    """Strength 0..100 and burst of each second; turn_over is 1 in the second a turn-over is recognised."""
 
     def __init__(self) -> None:
         self.strength = 0
         self.burst = False
         self.turn_over = 0
         self.turn_over_count = 0
-        self._quiet = 0
+        self.usual_peak = QUIET_PEAK_DEFAULT
         self._burst_s = 0
+        self._burst_weight = 0
         self._quiet_s = 0
+        self._left_bed = False
+        self._before = array("i", [0] * LOOKS)
+        self._after = array("i", [0] * LOOKS)
+        self._before_s = 0
 
     def second(self, peak: int, clipped: int, occupied: bool) -> None:
-        """Take one second: peak deflection in 14-bit units and the clipped samples in it."""
+        """Judge the second just past: peak deflection in 14-bit units, clipped samples in it."""
+        ratio = peak * 16 // self.usual_peak
+        self.burst = clipped >= 3 or ratio > BURST_RATIO_16
+        self.strength = min(100, max(0, (ratio - 20) * 4 // 5))
+        if clipped >= 3:
+            self.strength = max(self.strength, min(100, 60 + clipped))
+        if not self.burst:
+            self._adapt((peak - self.usual_peak) // 16)
+        elif not occupied and clipped < 3:
+            # nobody's beats are known yet: what goes on for long is the person, not a movement
+            self._adapt((peak - self.usual_peak) // 8)
+
+    def _adapt(self, step: int) -> None:
+        self.usual_peak = max(QUIET_PEAK_MIN, self.usual_peak + step)
+
+    def look(self, looks: "array[int]", clipped: int, occupied: bool) -> None:
+        """Compare what beats look like before and after a burst; looks = LOOKS positive measures of this second."""
         self.turn_over = 0
-        if not self._quiet:
-            self._quiet = peak
-        ratio = peak * 16 // (self._quiet + 64)
-        self.burst = clipped > 0 or ratio > 40
-        self.strength = 100 if clipped > 10 else min(100, max(0, (ratio - 24) // 2))
+        if not occupied:
+            self._burst_s = 0
+            self._quiet_s = 0
+            self._before_s = 0
+            return
         if self.burst:
+            if self._burst_s and self._quiet_s > JOIN_S:
+                self._conclude()
             self._burst_s += 1
+            self._burst_weight += 2 if clipped >= 3 else 1
             self._quiet_s = 0
             return
-        self._quiet += (peak - self._quiet) // 8
+        if not self._burst_s:
+            self._average(self._before, self._before_s, looks, 12)
+            self._before_s += 1
+            return
         self._quiet_s += 1
-        if self._quiet_s == 2:
-            if self._burst_s >= 3 and occupied:
-                self.turn_over = 1
-                self.turn_over_count += 1
-            self._burst_s = 0
+        if self._quiet_s > SETTLE_S:
+            self._average(self._after, self._quiet_s - SETTLE_S - 1, looks, LOOK_S)
+            if self._quiet_s == SETTLE_S + LOOK_S:
+                self._conclude()
+
+    def _average(self, into: "array[int]", count: int, looks: "array[int]", most: int) -> None:
+        count = min(count, most - 1)
+        for i in range(LOOKS):
+            into[i] = (into[i] * count + looks[i] * 16) // (count + 1) if count else looks[i] * 16
+
+    def _conclude(self) -> None:
+        """The burst is over: a turn-over if it was long and strong, or shorter and the beats look different now."""
+        change = 0
+        if self._before_s >= 5 and self._quiet_s >= SETTLE_S + 3:
+            for i in range(LOOKS):
+                before = self._before[i] + 1
+                after = self._after[i] + 1
+                change += abs(after - before) * 100 // (after + before)
+        if self._burst_weight >= 3 and self._burst_weight * 8 + change >= TURN_SCORE:
+            self.turn_over = 1
+            self.turn_over_count += 1
+        if self._quiet_s >= SETTLE_S + 3:
+            for i in range(LOOKS):
+                self._before[i] = self._after[i]
+            self._before_s = LOOK_S
+        self._burst_s = 0
+        self._burst_weight = 0
+        self._quiet_s = 0
+
+
+TURN_SCORE = 85

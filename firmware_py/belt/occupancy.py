@@ -1,63 +1,146 @@
-"""Is somebody in bed: three states with hysteresis, from the power of the beat band and what preceded its loss."""
+"""Is somebody in bed: empty, unclear or occupied, with hysteresis, from the strength of the beats and what preceded
+their loss.
 
-EMPTY = 0
-UNCLEAR = 1
-OCCUPIED = 2
+A body that leaves moves: a burst, then silence, is an exit after EXIT_S. Silence without a burst may be apnoea, a weak
+signal or a dead sensor, all alike from here: after SILENT_S that is `unclear`, never `empty`. Somebody has come when
+the beat band has been alive for ENTER_S seconds that are not movement, so that a carer's hands do not count.
+Every change is dated back to the second it began in.
+"""
 
-POWER_EMPTY = 60  # below: nobody (rms per second, 1/64 of a 10-bit count)
-POWER_OCCUPIED = 110
-EXIT_AFTER_BURST_S = 6
-EXIT_SILENT_S = 25
+from array import array
+
+from protocol.wire.frames import EMPTY, OCCUPIED, UNCLEAR
+
+EXIT_S = 5  # silence after a burst that makes an exit
+EXIT_BURST_S = 8  # how long before the silence the burst may have ended
+SILENT_S = 25
 ENTER_S = 4
+FIRST_EMPTY_S = 12  # silence after start that makes an empty bed
+FAULT_S = 3
 FINISHED_MAX = 8
+
+# Strength of the beat band, 1/64 count rms at 10 bits (real beds: 60-400 in bed, 3-8 empty).
+ALIVE_MIN = 20
+ENTER_MIN = 36
+ALIVE_MAX = 75  # the relative thresholds stop here
+SHARE = 7  # in bed is at least this share of the usual strength; a neighbour's beats are less
+# Zero crossings of the waveform a second: bodies 7-13, ventilation and mains above, pumps below.
+CROSSINGS_MAX = 15
+CROSSINGS_MIN = 4
 
 
 class Occupancy:
-    """State, its age and the finished absences, one step a second; changes are dated back to when they happened."""
+    """State, its age, the usual strength and the finished absences; one step a second."""
 
     def __init__(self) -> None:
         self.state = UNCLEAR
         self.state_age_s = 0
         self.exit_count = 0
         self.uptime_s = 0
+        self.usual = 0  # beat-band strength of the person in bed, 0 = not known
+        self.check = False  # unclear because the signal went without a movement
         # the last FINISHED_MAX absences, (ended_uptime_s, duration_s), oldest first
         self.finished: list[tuple[int, int]] = []
         self._low_s = 0
-        self._high_s = 0
+        self._alive_s = 0
+        self._active_s = 0  # seconds since activity (movement or life) began
         self._burst_age_s = 1000
-        self._low_after_burst = False
+        self._exit_like = False
+        self._crossings = array("i", [0] * 4)
+        self._crossings_at = 0
+        self._seen = False  # somebody has been in bed since start
 
-    def second(self, level: int, burst: bool) -> None:
-        """Take one second: level = beat-band rms in 1/64 count, burst = movement or clipping in it."""
+    def skip(self, seconds: int) -> None:
+        """Let time pass without samples."""
+        self.uptime_s += seconds
+        self.state_age_s += seconds
+
+    def second(self, level: int, crossings: int, burst: bool, fault_s: int) -> None:
+        """Take one second: beat-band strength, zero crossings, movement in it, seconds the sensor has been faulty."""
         self.uptime_s += 1
         self.state_age_s += 1
-        self._burst_age_s = 0 if burst else self._burst_age_s + 1
-        if level < POWER_EMPTY:
-            if self._low_s == 0:
-                self._low_after_burst = self._burst_age_s <= 5
-            self._low_s += 1
-            self._high_s = 0
+        self._crossings[self._crossings_at] = crossings
+        self._crossings_at = (self._crossings_at + 1) & 3
+        self._count(self._alive(level), burst)
+        if self.state == OCCUPIED and not burst and self._low_s == 0:
+            self.usual = self.usual + (level - self.usual) // 16 if self.usual else level
+        if fault_s >= FAULT_S:
+            self._doubt(fault_s)
+        elif self.state == EMPTY:
+            self._enter(level)
         else:
-            if level >= POWER_OCCUPIED:
-                self._high_s += 1
-            self._low_s = 0
-        if self.state != EMPTY:
             self._leave()
-        if self.state != OCCUPIED and self._high_s >= ENTER_S:
-            self._enter()
+            if self.state == UNCLEAR:
+                self._enter(level)
+
+    def _alive(self, level: int) -> bool:
+        threshold = ALIVE_MIN if self.state == OCCUPIED else ENTER_MIN
+        relative = self.usual // SHARE
+        if relative > ALIVE_MAX:
+            relative = ALIVE_MAX
+        if relative > threshold:
+            threshold = relative
+        if level < threshold:
+            return False
+        total = 0
+        for i in range(4):
+            total += self._crossings[i]
+        if self.state == OCCUPIED and not self._burst_age_s <= 2 * EXIT_BURST_S:
+            return True
+        return CROSSINGS_MIN * 4 <= total <= CROSSINGS_MAX * 4 or self.uptime_s < 4
+
+    def _count(self, alive: bool, burst: bool) -> None:
+        if burst:
+            self._burst_age_s = 0
+            self._low_s = 0
+            self._active_s += 1
+            return
+        self._burst_age_s += 1
+        if alive:
+            self._alive_s += 1
+            self._active_s += 1
+            self._low_s = 0
+            return
+        if self._low_s == 0:
+            self._exit_like = self._burst_age_s <= EXIT_BURST_S
+        self._low_s += 1
+        if self._low_s == 1:
+            self._active_s += 1  # a slow heart may miss one second
+        else:
+            self._alive_s = 0
+            self._active_s = 0
 
     def _leave(self) -> None:
-        if self._low_s >= (EXIT_AFTER_BURST_S if self._low_after_burst else EXIT_SILENT_S):
-            if self.state == OCCUPIED:
-                self.exit_count += 1
-            self.state = EMPTY
-            self.state_age_s = self._low_s
+        if self.state == UNCLEAR and not self._seen and self._low_s >= FIRST_EMPTY_S:
+            self._change(EMPTY, self._low_s)
+        elif self._exit_like and self._low_s >= EXIT_S and (self._seen or self.state == OCCUPIED):
+            self.exit_count += 1
+            self._change(EMPTY, self._low_s)
+        elif self.state == OCCUPIED and self._low_s >= SILENT_S:
+            self.check = True
+            self._change(UNCLEAR, self._low_s)
 
-    def _enter(self) -> None:
-        if self.state == EMPTY:
-            duration_s = self.state_age_s - self._high_s
+    def _enter(self, level: int) -> None:
+        if self._alive_s < ENTER_S:
+            return
+        came_s = self._active_s
+        if self.state == EMPTY and self._seen:
             if len(self.finished) == FINISHED_MAX:
                 self.finished.pop(0)
-            self.finished.append((self.uptime_s - self._high_s, max(duration_s, 0)))
-        self.state = OCCUPIED
-        self.state_age_s = self._high_s
+            self.finished.append((self.uptime_s - came_s, max(self.state_age_s - came_s, 0)))
+        if not self.usual:
+            self.usual = level
+        self._seen = True
+        self._change(OCCUPIED, came_s)
+
+    def _doubt(self, fault_s: int) -> None:
+        self._alive_s = 0
+        self._active_s = 0
+        if self.state == OCCUPIED or (self.state == EMPTY and fault_s >= 60):
+            self._change(UNCLEAR, fault_s)
+
+    def _change(self, state: int, age_s: int) -> None:
+        self.state = state
+        self.state_age_s = age_s
+        if state != UNCLEAR:
+            self.check = False

@@ -2,33 +2,54 @@
 
 from array import array
 
-from .movement import Movement
-from .occupancy import OCCUPIED, Occupancy
+from protocol.wire.frames import (
+    FLAG_CHECK_SENSOR,
+    FLAG_CLIPPED,
+    FLAG_IRREGULAR,
+    FLAG_MOVING,
+    FLAG_SENSOR_FAULT,
+    FLAG_WEAK_BREATH,
+    OCCUPIED,
+    REASON_IRREGULAR,
+    REASON_MOVING,
+    REASON_NO_SIGNAL,
+    REASON_NONE,
+    REASON_SENSOR_FAULT,
+    REASON_WEAK,
+    UNCLEAR,
+)
+
+from .movement import LOOKS, Movement
+from .occupancy import FAULT_S, Occupancy
 from .signal import Breath, Filters, Heart, isqrt
 
 RATE_HZ = 50
-PRESENT = 0
-NO_SIGNAL = 1
-IRREGULAR = 2
-MOVING = 3
-WEAK = 4
-SENSOR_FAULT = 5
-
 HEART_QUALITY_MIN = 20
 BREATH_QUALITY_MIN = 45
+RAIL_FAULT_S = 5
+GAP_MAX = 10  # samples; a longer gap makes the second a moving one: the beat phase is lost
+MACHINE_CROSSINGS = 35  # in ten seconds: fewer is a pump, not a body
 
 
 class Pipeline:
     """push() blocks of raw counts at 50 Hz, then second() once per 50 samples; bits = width of a count (up to 15)."""
 
     def __init__(self, bits: int = 10) -> None:
-        self._scale = 1 << (14 - bits) if bits <= 14 else 1
+        if not 1 <= bits <= 15:
+            raise ValueError("bits must be 1 to 15")
+        self._scale = 1 << max(0, 14 - bits)
+        self._shift = max(0, bits - 14)
         self.filters = Filters()
         self.heart = Heart()
         self.breath = Breath()
         self.occupancy = Occupancy()
         self.movement = Movement()
+        self._looks = array("i", [0] * LOOKS)
+        self._crossings = array("i", [0] * 10)
+        self._at = 0
         self._moving_s = 0
+        self._rail_s = 0
+        self._gap = 0
 
     @property
     def state_age_s(self) -> int:
@@ -52,6 +73,11 @@ class Pipeline:
 
     def push(self, buf: "array[int]", n: int, gap: int = 0) -> None:
         """Take n raw counts (n <= 50) that follow `gap` lost samples."""
+        if gap:
+            self._gap += gap
+        if self._shift:
+            for i in range(n):
+                buf[i] >>= self._shift
         self.filters.push(buf, n, self._scale)
 
     def second(self) -> "tuple[int, int, int, int, int, int, int, int, int, int, int, int]":
@@ -61,39 +87,92 @@ class Pipeline:
         resp reason, movement 0..100, turn_over, weak_breath, flags)
         """
         filters = self.filters
-        level = isqrt(filters.power // RATE_HZ * 16)
-        self.movement.second(filters.peak, filters.clipped, self.occupancy.state == OCCUPIED)
-        self.occupancy.second(level, self.movement.burst)
-        self.heart.push(filters, self.movement.burst)
-        self.breath.push(filters.breath, self.movement.burst)
+        movement = self.movement
+        occupancy = self.occupancy
+        if self._gap >= RATE_HZ:
+            occupancy.skip(self._gap // RATE_HZ)
+        level = isqrt(filters.power // RATE_HZ << 4)
+        peak = max(filters.peak_up, -filters.peak_down)
+        self._rail_s = self._rail_s + 1 if filters.clipped > RATE_HZ - 5 else 0
+        fault_s = filters.same_s if filters.same_s else max(0, self._rail_s - RAIL_FAULT_S)
+        movement.second(peak, filters.clipped, occupancy.state == OCCUPIED)
+        occupancy.second(level, filters.crossings, movement.burst, fault_s)
+        occupied = occupancy.state == OCCUPIED
+        moving = movement.burst or self._gap > GAP_MAX
+        self._gap = 0
+        self._moving_s = 3 if moving else max(0, self._moving_s - 1)
+        self._crossings[self._at] = filters.crossings
+        self._at = (self._at + 1) % 10
+        self.heart.push(filters, moving)
+        self.breath.push(filters.breath, moving)
+        self._look(level, occupied)
+        flags = self._flags(fault_s, occupied)
         filters.begin_second()
-        self._moving_s = 3 if self.movement.burst else max(0, self._moving_s - 1)
-        occupied = self.occupancy.state == OCCUPIED
-        heart_dbpm = -1
-        resp_dpm = -1
-        if not occupied:
-            heart_reason = resp_reason = NO_SIGNAL
-        else:
-            heart_reason = resp_reason = MOVING if self._moving_s else WEAK
-            if self.heart.rhythm.irregular:
-                heart_reason = IRREGULAR
-            elif not self._moving_s and self.heart.quality >= HEART_QUALITY_MIN and self.heart.rhythm.known:
-                heart_dbpm = self.heart.dbpm
-                heart_reason = PRESENT
-            if self.breath.quality >= BREATH_QUALITY_MIN:
-                resp_dpm = self.breath.dpm
-                resp_reason = PRESENT
+        reason = REASON_NONE
+        if occupancy.state == UNCLEAR:
+            reason = REASON_SENSOR_FAULT if fault_s >= FAULT_S else REASON_WEAK if occupancy.check else REASON_NO_SIGNAL
+        heart_dbpm, heart_reason = self._heart(occupied, reason)
+        resp_dpm, resp_reason = self._respiration(occupied, reason)
         return (
-            self.occupancy.state,
-            PRESENT,
+            occupancy.state,
+            reason,
             heart_dbpm,
             self.heart.quality if heart_dbpm >= 0 else 0,
             heart_reason,
             resp_dpm,
             self.breath.quality if resp_dpm >= 0 else 0,
             resp_reason,
-            self.movement.strength,
-            self.movement.turn_over,
+            movement.strength,
+            movement.turn_over,
             1 if self.breath.weak and occupied else 0,
-            0,
+            flags,
         )
+
+    def _look(self, level: int, occupied: bool) -> None:
+        looks = self._looks
+        filters = self.filters
+        looks[0] = level
+        looks[1] = filters.peak_up
+        looks[2] = -filters.peak_down
+        looks[3] = filters.crossings * 2
+        looks[4] = self.breath.depth
+        self.movement.look(looks, filters.clipped, occupied)
+
+    def _flags(self, fault_s: int, occupied: bool) -> int:
+        flags = FLAG_MOVING if self.movement.burst else 0
+        if self.filters.clipped:
+            flags |= FLAG_CLIPPED
+        if fault_s >= FAULT_S:
+            flags |= FLAG_SENSOR_FAULT
+        if occupied and self.breath.weak:
+            flags |= FLAG_WEAK_BREATH
+        if occupied and self.heart.rhythm.irregular:
+            flags |= FLAG_IRREGULAR
+        if self.occupancy.check:
+            flags |= FLAG_CHECK_SENSOR
+        return flags
+
+    def _heart(self, occupied: bool, reason: int) -> "tuple[int, int]":
+        heart = self.heart
+        if not occupied:
+            return -1, reason if reason else REASON_NO_SIGNAL
+        total = 0
+        for i in range(10):
+            total += self._crossings[i]
+        if total < MACHINE_CROSSINGS:
+            return -1, REASON_NO_SIGNAL
+        if self._moving_s:
+            return -1, REASON_MOVING
+        if heart.rhythm.irregular:
+            return -1, REASON_IRREGULAR
+        if heart.dbpm < 0 or heart.quality < HEART_QUALITY_MIN or not heart.rhythm.known:
+            return -1, REASON_WEAK
+        return heart.dbpm, REASON_NONE
+
+    def _respiration(self, occupied: bool, reason: int) -> "tuple[int, int]":
+        breath = self.breath
+        if not occupied:
+            return -1, reason if reason else REASON_NO_SIGNAL
+        if breath.dpm >= 0 and breath.quality >= BREATH_QUALITY_MIN:
+            return breath.dpm, REASON_NONE
+        return -1, REASON_MOVING if self._moving_s else REASON_WEAK

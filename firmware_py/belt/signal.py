@@ -11,6 +11,8 @@ BEAT_LAG_MIN = 23  # .46 s, 130 bpm
 BEAT_LAG_MAX = 79  # 1.58 s, 38 bpm
 BEAT_LAGS = BEAT_LAG_MAX - BEAT_LAG_MIN + 1
 WINDOW_S = 10
+RAIL_DISTANCE = 200 * 16  # a rail is at least this far from the middle, 14-bit units
+RAIL_RIPPLE = 12
 STILL_S = 7  # seconds without movement that a window needs
 SETTLED_S = 3  # seconds the track must agree with itself before its value counts
 STRAY_256 = 27  # two-second intervals this far (two measures, sum 10 %) from the tracked one are usual in fibrillation
@@ -47,72 +49,63 @@ def ones(bits: int) -> int:
 
 
 class Filters:
-    """One second of 14-bit samples in; beat-band waveform, occupancy-band power, peak and 5 Hz breath samples out."""
+    """Samples in; beat waveform, its envelope, 5 Hz breath samples and the measures of the second out."""
 
     def __init__(self) -> None:
-        self.wave = array("i", bytes(4 * RATE_HZ))
-        self.envelope = array("i", bytes(4 * RATE_HZ // 2))
-        self.breath = array("i", bytes(4 * 5))
+        self.wave = array("i", bytes(4 * RATE_HZ))  # 1-10 Hz, 14-bit units
+        self.envelope = array("i", bytes(4 * RATE_HZ // 2))  # 25 Hz, of the 3-9 Hz band, mean removed
+        self.breath = array("i", bytes(4 * 5))  # 5 Hz means, 14-bit units
         self.count = 0
         self.breath_count = 0
-        self.power = 0  # sum of squares of the 3-8 Hz band over the second, (10-bit count / 4) squared
-        self.peak = 0  # largest beat-band deflection, 14-bit units
+        self.power = 0  # squares of the 3-10 Hz band (steeper than the waveform), (1/4 count at 10 bits) squared
+        self.peak_up = 0  # largest deflections of the waveform
+        self.peak_down = 0
+        self.crossings = 0  # sign changes of the waveform
         self.clipped = 0  # samples at a rail
-        self.low = 1 << 20
-        self.high = -(1 << 20)
+        self.same_s = 0  # seconds the code has not changed
+        self._same = 0
+        self._flat = 0
+        self._raw1 = 0
+        self._middle = 0
         self._started = False
-        self._slow1 = 0
-        self._slow2 = 0
-        self._x1 = 0
-        self._x2 = 0
-        self._last = 0
-        self._y1 = 0
-        self._y2 = 0
-        self._rough1 = 0
-        self._rough2 = 0
-        self._rough_mean = 0
+        self._states = array("i", [0] * 12)
         self._sum = 0
         self._sum_count = 0
 
     def begin_second(self) -> None:
-        """Forget the counts of the last second; the filter states stay."""
+        """Forget the measures of the last second; the filter states stay."""
+        self.same_s = self.same_s + 1 if self._same >= RATE_HZ else 0
+        self._same = 0
         self.count = 0
         self.breath_count = 0
         self.power = 0
-        self.peak = 0
+        self.peak_up = 0
+        self.peak_down = 0
+        self.crossings = 0
         self.clipped = 0
 
     def push(self, buf: "array[int]", n: int, scale: int) -> None:
         """Filter n samples, each multiplied by scale to give 14-bit units."""
-        if not self._started and n:
+        if n and not self._started:
             self._started = True
             first = buf[0] * scale
-            self._slow1 = first << 6
-            self._slow2 = 0
-        slow1 = self._slow1
-        slow2 = self._slow2
-        x1 = self._x1
-        x2 = self._x2
-        y1 = self._y1
-        y2 = self._y2
-        rough1 = self._rough1
-        rough2 = self._rough2
-        rough_mean = self._rough_mean
+            self._states[0] = first << 6
+            self._middle = first << 6
+            self._raw1 = first
+        self._watch_rails(buf, n, scale)
+        self._sum_breath(buf, n, scale)
+        states = self._states
+        slow1, slow2, x1, x2, y1, y2 = states[0], states[1], states[2], states[3], states[4], states[5]
+        d1, d2, d3, rough1, rough2, rough_mean = states[6], states[7], states[8], states[9], states[10], states[11]
         count = self.count
         power = self.power
-        peak = self.peak
+        up = self.peak_up
+        down = self.peak_down
+        crossings = self.crossings
         wave = self.wave
         envelope = self.envelope
         for i in range(n):
             x = buf[i] * scale
-            self._sum += x
-            self._sum_count += 1
-            if self._sum_count == 10:
-                if self.breath_count < 5:
-                    self.breath[self.breath_count] = self._sum // 10
-                    self.breath_count += 1
-                self._sum = 0
-                self._sum_count = 0
             # two one-pole high passes at 1 Hz, then the binomial low pass 1-2-1
             slow1 += ((x << 6) - slow1) >> 3
             high = x - (slow1 >> 6)
@@ -121,39 +114,81 @@ class Filters:
             y = (high + 2 * x1 + x2) >> 2
             x2 = x1
             x1 = high
+            if (y < 0) != (y1 < 0):
+                crossings += 1
+            if y > up:
+                up = y
+            elif y < down:
+                down = y
             # difference over two samples: 3-9 Hz; rectified and smoothed it is the envelope
-            band = (y - y2) >> 1
+            d = (y - y2) >> 1
             y2 = y1
             y1 = y
-            if band < 0:
-                band = -band
-            rough1 += ((band << 6) - rough1) >> 2
+            rough1 += (((d if d >= 0 else -d) << 6) - rough1) >> 2
             rough2 += (rough1 - rough2) >> 2
             rough_mean += (rough2 - rough_mean) >> 6
+            # once more, and 1-1: a pump's few hertz and mains are down by 30 dB, beats by 6
+            band = (d + d1 - d2 - d3) >> 2
+            d3 = d2
+            d2 = d1
+            d1 = d
+            if band > 2000:
+                band = 2000
+            elif band < -2000:
+                band = -2000
+            power += band * band
             if count < RATE_HZ:
                 wave[count] = y
                 if count & 1:
                     envelope[count >> 1] = (rough2 - rough_mean) >> 5
                 count += 1
-            if y > peak:
-                peak = y
-            elif -y > peak:
-                peak = -y
-            if band > 2000:
-                band = 2000
-            power += band * band
-        self._slow1 = slow1
-        self._slow2 = slow2
-        self._x1 = x1
-        self._x2 = x2
-        self._y1 = y1
-        self._y2 = y2
-        self._rough1 = rough1
-        self._rough2 = rough2
-        self._rough_mean = rough_mean
+        states[0], states[1], states[2], states[3], states[4], states[5] = slow1, slow2, x1, x2, y1, y2
+        states[6], states[7], states[8], states[9], states[10], states[11] = d1, d2, d3, rough1, rough2, rough_mean
         self.count = count
         self.power = power
-        self.peak = peak
+        self.peak_up = up
+        self.peak_down = down
+        self.crossings = crossings
+
+    def _watch_rails(self, buf: "array[int]", n: int, scale: int) -> None:
+        """Count samples that stand still far from the middle: the amplifier is at its rail, wherever that is."""
+        flat = self._flat
+        raw1 = self._raw1
+        middle = self._middle
+        same = self._same
+        for i in range(n):
+            x = buf[i] * scale
+            step = x - raw1
+            if step == 0:
+                same += 1
+            if -RAIL_RIPPLE <= step <= RAIL_RIPPLE and abs(x - (middle >> 6)) > RAIL_DISTANCE:
+                flat += 1
+                if flat >= 2:
+                    self.clipped += 1
+            else:
+                flat = 0
+            raw1 = x
+        if n:
+            middle += ((raw1 << 6) - middle) >> 8
+        self._flat = flat
+        self._raw1 = raw1
+        self._middle = middle
+        self._same = same
+
+    def _sum_breath(self, buf: "array[int]", n: int, scale: int) -> None:
+        total = self._sum
+        count = self._sum_count
+        for i in range(n):
+            total += buf[i] * scale
+            count += 1
+            if count == 10:
+                if self.breath_count < 5:
+                    self.breath[self.breath_count] = total // 10
+                    self.breath_count += 1
+                total = 0
+                count = 0
+        self._sum = total
+        self._sum_count = count
 
 
 class Correlator:
@@ -447,6 +482,7 @@ class Breath:
         self.correlator = Correlator(self.RATE_HZ, self.LAG_MIN, self.LAG_DOUBLE_MAX, self.WINDOW_S)
         self.level = 0  # usual mean deflection, 14-bit units * 16
         self.weak = False
+        self.depth = 0  # mean deflection of the last second, same unit
         self.dpm = -1
         self.quality = 0
         self._lags = self.LAG_MAX - self.LAG_MIN + 1
@@ -463,7 +499,7 @@ class Breath:
 
     def push(self, samples: "array[int]", moving: bool) -> None:
         """Add five samples in 14-bit units; sets dpm (tenths of breaths per minute, -1 unknown), quality and weak."""
-        depth = self._filter(samples, moving)
+        self.depth = depth = self._filter(samples, moving)
         self._still_s = (self._still_s << 1 | (0 if moving else 1)) & 0x1FFFFFFF
         self._watch_depth(depth, moving)
         self.correlator.push()
