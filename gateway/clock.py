@@ -21,6 +21,9 @@ from typing import Any
 from cloud_sync.clock import Clock
 from protocol.clock_scale import REAL_TIME, ClockScale
 
+# The axis begins here and not at 0, so that what a belt remembers from before its gateway's first start is positive.
+ELAPSED_FIRST_MS = 100 * 86_400_000
+
 __all__ = ["Anchor", "GatewayClock", "elapsed_at_start_ms", "wall_time_trusted"]
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
@@ -44,12 +47,12 @@ class Anchor:
 
 
 def elapsed_at_start_ms(anchor: Anchor | None, now: Anchor, scale: ClockScale = REAL_TIME) -> int:
-    """Elapsed ms of `now` (whose own elapsed_ms is ignored), carried on from `anchor`; 0 without one.
+    """Elapsed ms of `now` (whose own elapsed_ms is ignored), carried on from `anchor`; the axis' beginning without one.
 
     Boot times are real ms and wall times virtual ms; `scale` turns the former into virtual differences.
     """
     if anchor is None:
-        return 0
+        return ELAPSED_FIRST_MS
     if anchor.boot_id == now.boot_id:
         real_now_ms = scale.real_ms(now.utc_ms)
         passed_ms = now.utc_ms - scale.virtual_ms(real_now_ms - (now.boottime_ms - anchor.boottime_ms))

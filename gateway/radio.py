@@ -128,7 +128,7 @@ class _Known:
     beacon_counter: int
     device: BLEDevice | None = None
     link: BeltLink | None = None
-    said: str = ""  # the last trouble that was logged
+    said: str | None = None  # the last trouble that was logged, "" that it was over
 
 
 def bleak_radio(config: RadioConfig, belts: Sequence[Belt], identity: bytes, clock: GatewayClock) -> BleakRadio:
@@ -190,7 +190,7 @@ class BleakRadio:
         self._events: asyncio.Queue[RadioEvent] = asyncio.Queue(QUEUE_MAX)
         self._wake = asyncio.Event()
         self._heard_any_ms = _real_ms()
-        self._scan_said = ""
+        self._scan_said: str | None = None
 
     async def event(self) -> RadioEvent:
         return await self._events.get()

@@ -1,0 +1,367 @@
+"""The gateway process: the only place where its parts are put together and where tasks live and die.
+
+Start: configuration -> store -> clock carried on from the last anchor -> ward as it was -> page -> radio -> uplink.
+A part that dies by an unforeseen error brings the whole process down at once, loudly: a supervisor starts it again, and
+a running absence goes on from the store. Nothing here is a zombie that says "online".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gateway.alerter import Signal, build_alerter
+from gateway.board_port import BoardPort
+from gateway.clock import Anchor, GatewayClock
+from gateway.config import Config, gateway_identity
+from gateway.metrics import metric_routes, rss_bytes
+from gateway.night_job import NightJob
+from gateway.radio import Belt, Radio, bleak_radio
+from gateway.room import Room
+from gateway.store import Store, StoreOutbox
+from gateway.store_files import Writes
+from gateway.web.port import UplinkWord
+from protocol.batch import GapReport, LiveBed, LiveSnapshot, Stamp, encode_item
+from protocol.messages import REASONS
+
+if TYPE_CHECKING:
+    from cloud_sync.uplink import Uplink
+
+__all__ = ["Gateway", "GatewayError"]
+
+log = logging.getLogger(__name__)
+
+PUBLISH_S = 1.0
+FLUSH_S = 10.0
+NIGHT_EVERY_S = 30.0
+WAKE_EARLY_MS = 1
+RETENTION_EVERY_S = 6 * 3600.0
+MS_PER_DAY = 86_400_000
+
+RadioFactory = Callable[[Config, list[Belt], GatewayClock], Radio]
+
+
+class GatewayError(Exception):
+    """The gateway cannot start; the text says what, where and what to do."""
+
+
+class Gateway:
+    """One gateway. `await Gateway.start(config)`, then `run()` until `stop()` or a signal, then `summary()`."""
+
+    def __init__(self, config: Config, clock: GatewayClock, store: Store, saved: dict[str, Any] | None) -> None:
+        self.config = config
+        self.clock = clock
+        self._store = store
+        self._stopping = asyncio.Event()
+        self._due = asyncio.Event()
+        self._dirty = False
+        self._radio: Radio | None = None
+        self._uplink: Uplink | None = None
+        self._alerter = build_alerter(config.alerter, self._page_alert)
+        self._state_lost = False
+        self.room = self._room(saved)
+        self.port = BoardPort(self.room, clock, self._uplink_word, self._troubles)
+        self._nights = NightJob(config, store, clock)
+        self._server: Any = None
+        self.page = ""
+
+    @classmethod
+    async def start(cls, config: Config, radio_factory: RadioFactory | None = None) -> Gateway:
+        """Open everything; StoreError, RadioError, ListenError or GatewayError if something cannot be opened."""
+        store = await Store.open(config.gateway.data_dir)
+        try:
+            saved = await store.call(lambda files: files.state())
+            clock = GatewayClock(_anchor(saved), config.gateway.time_trust)
+            gateway = cls(config, clock, store, saved)
+            gateway._open_page()
+            belts = gateway._belts(saved)
+            gateway._radio = (radio_factory or _bleak_radio)(config, belts, clock)
+            gateway._open_uplink()
+        except BaseException:
+            await store.close()
+            raise
+        return gateway
+
+    async def run(self) -> None:
+        """Serve until told to stop; an ExceptionGroup if a part died."""
+        assert self._radio is not None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError, RuntimeError):  # not the main thread (tests)
+                loop.add_signal_handler(number, self.stop)
+        self._store.on_committed = self._committed
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                # The store outlives the others by a little: what they hand over at the end is still committed.
+                writer = tasks.create_task(self._store.run())
+                parts = [tasks.create_task(part) for part in (
+                    self._alerter.run(), self._hear(), self._wait_deadlines(), self._publish(), self._keep_house(),
+                    self._radio.run(), self._server.serve_pages(),
+                )]
+                uplink = tasks.create_task(self._uplink.run()) if self._uplink is not None else None
+                self._report_repairs()
+                self.room.start()
+                await self._stopping.wait()
+                await self._end(parts, uplink, writer)
+        finally:
+            await self._store.close()
+
+    def stop(self) -> None:
+        """End in order: readings that are here are stored and offered to the cloud once more."""
+        self._stopping.set()
+
+    def ready(self) -> dict[str, Any]:
+        """The ready line: where to look."""
+        return {
+            "event": "ready",
+            "gateway": self.config.gateway.id,
+            "page": self.page,
+            "beds": [bed.label for bed in self.config.beds],
+            "radio": {"backend": self.config.radio.backend, "adapter": self.config.radio.adapter},
+            "uplink": None if self.config.uplink is None else self._uplink_address(),
+            "data_dir": str(self.config.gateway.data_dir),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """The closing line: what passed through."""
+        return {"event": "summary", "gateway": self.config.gateway.id, **self._figures()}
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        assert self._radio is not None
+        while True:
+            self.room.radio_event(await self._radio.event())
+            self._due.set()
+
+    async def _wait_deadlines(self) -> None:
+        """Call the room at its next deadline, and at least each second for what only time tells it."""
+        while True:
+            self._due.clear()
+            self.room.advance()
+            deadline_ms = self.room.next_deadline_ms()
+            wait_s = self.clock.real_delay_s(3600.0)
+            if deadline_ms is not None:
+                wait_s = self.clock.real_delay_s(max(0, deadline_ms - self.clock.elapsed_ms()) / 1000) + 0.001
+            # Not below a millisecond: a deadline that is not met by now must not spin the loop.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(1.0, max(0.001, wait_s))):
+                    await self._due.wait()
+
+    async def _publish(self) -> None:
+        """Vitals reach the pages once a second; decisions do not wait for this."""
+        while True:
+            await asyncio.sleep(PUBLISH_S)
+            if self._dirty:
+                self._dirty = False
+                self.port.publish()
+                self._send_live()
+
+    async def _keep_house(self) -> None:
+        """Nights that ended, and what retention drops."""
+        drop_due_s = 0.0
+        while True:
+            await self._nights.run_once()
+            drop_due_s -= NIGHT_EVERY_S
+            if drop_due_s <= 0 and self.clock.trusted():
+                drop_due_s = RETENTION_EVERY_S
+                keep_from_ms = self.clock.utc_ms() - self.config.gateway.retention_days * MS_PER_DAY
+                await self._store.call(lambda files, keep=keep_from_ms: files.drop_before(keep))  # type: ignore[misc]
+            await asyncio.sleep(min(NIGHT_EVERY_S, self.clock.real_delay_s(600.0)))
+
+    async def _end(
+        self, parts: list[asyncio.Task[None]], uplink: asyncio.Task[None] | None, writer: asyncio.Task[None]
+    ) -> None:
+        self.port.close()
+        await self._server.stop()
+        for part in parts[:-1]:
+            part.cancel()
+        await asyncio.wait(parts)
+        self.room.finish()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                await self._store.flushed()
+                await self._nights.run_once()
+                await self._store.flushed()
+        if self._uplink is not None and uplink is not None:
+            if self._uplink.status().state == "ok":
+                await self._uplink.flush(FLUSH_S)
+            uplink.cancel()
+            await asyncio.wait([uplink])
+        writer.cancel()
+
+    # -- parts -------------------------------------------------------------------------------------------------------
+
+    def _room(self, saved: dict[str, Any] | None) -> Room:
+        def build(state: dict[str, Any] | None) -> Room:
+            return Room(self.config, self.clock, state, self._store.put, self._send, self._alerter.hand, self._changed)
+
+        try:
+            return build(saved)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            # A state of another version, or one that damage has changed: watching from now on beats not watching.
+            log.error("the saved state cannot be used (%r); every bed starts unknown", error)
+            self._state_lost = True
+            return build(None)
+
+    def _open_page(self) -> None:
+        # Page server and templates: the largest imports after the radio, and `--check` needs none of them.
+        from cloud_sync.pages.server import PageServer
+        from gateway.web.board import build_app
+
+        app = build_app(self.port, self.config.web)
+        app.router.routes[:0] = metric_routes(self._figures)
+        self._server = PageServer(app, self.config.web)
+        self.page = self._server.address
+
+    def _open_uplink(self) -> None:
+        if self.config.uplink is None:
+            return
+        from cloud_sync.uplink import Uplink, UplinkSettings
+
+        settings = UplinkSettings(self.config.uplink.url, self.config.gateway.id, self.config.uplink.flush_s)
+        self._uplink = Uplink(StoreOutbox(self._store), settings, self.clock)
+
+    def _uplink_address(self) -> str:
+        from cloud_sync.mqtt import parse_broker_url
+
+        assert self.config.uplink is not None
+        return str(parse_broker_url(self.config.uplink.url))
+
+    def _belts(self, saved: dict[str, Any] | None) -> list[Belt]:
+        known = (saved or {}).get("belts", {})
+        belts = []
+        for bed in self.config.beds:
+            if bed.serial is not None and bed.key is not None:
+                belts.append(Belt(bed.serial, bed.key, known.get(bed.serial.hex(), {}).get("beacon_counter", 0)))
+        return belts
+
+    def _report_repairs(self) -> None:
+        """Tell the cloud which seqs are gone for good; the belts are asked again by their rings."""
+        anchor = self.clock.anchor()
+        boot = int(anchor.boot_id.replace("-", "")[:15], 16)
+        at = Stamp(boot, max(0, anchor.elapsed_ms), max(0, anchor.utc_ms), anchor.trusted)
+        told: set[tuple[str, str, int, int]] = set()
+        for repair in self._store.repairs:
+            log.error("%s was damaged (%s); it is kept as %s", repair.file, repair.reason, repair.aside.name)
+            told |= {(repair.epoch, lane, first, last) for lane, first, last in repair.lost}
+        items = [
+            encode_item(GapReport(at, lane, epoch, first, last, "the gateway's store was damaged"))
+            for epoch, lane, first, last in sorted(told)
+        ]
+        if items:
+            self._store.put(Writes(alarm_items=items))
+
+    def _committed(self, writes: Writes) -> None:
+        self.room.committed(writes)
+        self._nights.touched(writes)
+
+    # -- outputs -----------------------------------------------------------------------------------------------------
+
+    def _send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
+        return self._radio is not None and self._radio.send(serial, kind, values)
+
+    def _changed(self, urgent: bool) -> None:
+        self._dirty = True
+        if urgent:
+            self.port.publish()
+            self._send_live()
+
+    async def _page_alert(self, _: Signal) -> None:
+        self.port.publish()
+
+    def _send_live(self) -> None:
+        if self._uplink is not None:
+            self._uplink.live(_live(self.port, self.config))
+
+    def _uplink_word(self) -> UplinkWord:
+        if self._uplink is None:
+            return "off"
+        return "ok" if self._uplink.status().state == "ok" else "down"
+
+    def _troubles(self) -> list[str]:
+        troubles = []
+        if not self.clock.trusted():
+            troubles.append("time_untrusted")
+        if self.room.radio_down:
+            troubles.append("radio_down")
+        if self._store.failing is not None or self._state_lost or self._store.repairs:
+            troubles.append("storage")
+        if self._alerter.failing():
+            troubles.append("alert_channel")
+        return troubles
+
+    def _figures(self) -> dict[str, int | float]:
+        counters = self.room.counters
+        radio = self._radio.counters if self._radio is not None else {}
+        views = self.room.views(self.room.now())
+        return {
+            **{name: counters[name] for name in (
+                "readings_received", "readings_stored", "alarms_raised", "beacons", "records_received", "records_lost"
+            )},
+            "chunks_dropped": self._store.dropped_chunks,
+            "belts_heard": sum(not view.silent for view in views.values()),
+            "beds_alarming": sum(view.alarm == "unacknowledged" for view in views.values()),
+            "rss_bytes": rss_bytes(),
+            **{f"radio_{name}": value for name, value in sorted(radio.items())},
+            **({} if self._uplink is None else {
+                f"uplink_{name}": value for name, value in asdict(self._uplink.status()).items()
+                if isinstance(value, int)
+            }),
+        }
+
+
+def _anchor(saved: dict[str, Any] | None) -> Anchor | None:
+    try:
+        return None if saved is None else Anchor(**saved["anchor"])
+    except (KeyError, TypeError):
+        return None
+
+
+def _bleak_radio(config: Config, belts: list[Belt], clock: GatewayClock) -> Radio:
+    return bleak_radio(config.radio, belts, gateway_identity(config.gateway.id), clock)
+
+
+def _live(port: BoardPort, config: Config) -> LiveSnapshot:
+    """The lossy snapshot for the platform, from the same words that the wall board shows."""
+    snapshot = port.snapshot()
+    offset_ms = snapshot["utc_ms"] - snapshot["elapsed_ms"]
+
+    def utc(elapsed_ms: int | None) -> int:
+        return 0 if elapsed_ms is None else max(0, elapsed_ms + offset_ms)
+
+    beds = []
+    for bed in snapshot["beds"]:
+        heart, breath, belt = bed["heart"], bed["respiration"], bed["belt"]
+        open_alarm = bed["alarm"]["state"] != "none"
+        beds.append(LiveBed(
+            bed=bed["bed"],
+            state=bed["state"],
+            belt=belt["id"] if belt is not None else "",
+            mode=bed["mode"],
+            alarm=bed["alarm"]["state"],
+            level=bed["alarm"]["level"] if open_alarm else 0,
+            priority=bed["alarm"]["priority"] if open_alarm else "",
+            out_since_utc_ms=utc(bed["out_since_ms"]),
+            heard_utc_ms=utc(belt["last_heard_ms"]) if belt is not None else 0,
+            heart_rate_bpm=None if heart["value"] is None else round(heart["value"]),
+            heart_reason=_reason(heart["reason"]),
+            respiration_per_min=None if breath["value"] is None else round(breath["value"]),
+            respiration_reason=_reason(breath["reason"]),
+            movement=bed["movement"] or 0,
+            watched=bed["watched"],
+            why_unwatched=bed["unwatched_reason"] or "",
+            battery_percent=-1 if belt is None or belt["battery_percent"] is None else belt["battery_percent"],
+        ))
+    return LiveSnapshot(config.gateway.id, max(0, snapshot["utc_ms"]), snapshot["time_trusted"], tuple(beds))
+
+
+def _reason(word: str | None) -> int:
+    if word is None:
+        return 0
+    return REASONS.index(word) if word in REASONS else REASONS.index("no_signal")
