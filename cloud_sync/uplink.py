@@ -125,12 +125,13 @@ class _Lane:
         self._live_changed = asyncio.Event()
         self._said_up: bool | None = None
         self._draining = 0
+        self._is_refused = False
         self.sent_messages = self.sent_bytes = self.resent_messages = 0
         self.freed_items = self.rejected_items = self.refused_publishes = 0
 
     @property
     def is_up(self) -> bool:
-        return self._core.is_connected and not self._core.is_overdue()
+        return self._core.is_connected and not self._core.is_overdue() and not self._is_refused
 
     def live(self, snapshot: LiveSnapshot) -> None:
         self._live = snapshot
@@ -243,6 +244,7 @@ class _Lane:
 
     def _refused(self, reason: str) -> None:
         self.refused_publishes += 1
+        self._is_refused = True
         self._say_up(False, f"the broker refuses to take batches of {self._settings.gateway}: {reason}")
 
     async def _take_acks(self, link: Link) -> None:
@@ -256,6 +258,7 @@ class _Lane:
             if freed.accepted:
                 await self._outbox.acked(self._policy.lane, freed.accepted)
                 self.freed_items += len(freed.accepted)
+                self._is_refused = False
             if freed.rejected:
                 await self._outbox.rejected(self._policy.lane, freed.rejected)
                 self.rejected_items += len(freed.rejected)
