@@ -7,6 +7,7 @@ application's own ack frees data.
 
 import asyncio
 import logging
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -56,13 +57,18 @@ def parse_broker_url(url: str) -> BrokerAddress:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise BrokerUrlError(f"{url!r}: {error}") from None
+        raise BrokerUrlError(f"{_without_password(url)!r}: {error}") from None
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/") or port == 0:
-        raise BrokerUrlError(f"{url!r}: a broker is given as mqtt://host:port or mqtts://host:port")
+        shown = _without_password(url)
+        raise BrokerUrlError(f"{shown!r}: a broker is given as mqtt://host:port or mqtts://host:port")
     tls = parts.scheme == "mqtts"
     username = unquote(parts.username) if parts.username else None
     password = unquote(parts.password) if parts.password else None
     return BrokerAddress(parts.hostname, port or (8883 if tls else 1883), tls, username, password)
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//...@", url)
 
 
 class _ReasonedClient(aiomqtt.Client):

@@ -50,7 +50,7 @@ def read_residents(path: Path) -> list[Resident]:
     if not isinstance(entries, list) or not entries or len(entries) > RESIDENTS_MAX or len(document) != 1:
         raise ResidentsError(f"{path}: 1 to {RESIDENTS_MAX} [[resident]] tables belong there, and nothing else")
     residents = [_resident(entry, f"{path}: resident {number}") for number, entry in enumerate(entries, 1)]
-    for key in ("resident_id", "place"):
+    for key in ("place", "resident_id"):
         seen: set[Any] = set()
         for number, resident in enumerate(residents, 1):
             value = resident.resident_id if key == "resident_id" else (resident.gateway, resident.bed)

@@ -110,5 +110,5 @@ def checked(settings: ReceiverSettings, has_broker: bool) -> ReceiverSettings:
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value:
-        raise SettingsError(f"{where}: {value!r} is not a text")
+        raise SettingsError(f"{where}: not a text")  # the value may be a secret
     return value

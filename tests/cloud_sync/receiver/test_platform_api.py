@@ -1,0 +1,210 @@
+"""What pages and the API read, on a real store: residents, nights, alarms, changes, and who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from cloud_sync.clock import Clock
+from cloud_sync.ingest import examine
+from cloud_sync.pages.settings import WebSettings
+from cloud_sync.receiver.api import build_api
+from cloud_sync.receiver.names import NameBook
+from cloud_sync.receiver.platform import Platform
+from cloud_sync.receiver.residents import ResidentsError, admissions, read_residents
+from cloud_sync.receiver.stores.base import Committed, StoreReads, StoreWrites
+from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
+from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from cloud_sync.receiver.threads import StoreThread
+from protocol.batch import Envelope, Item, LiveBed, LiveSnapshot, encode_envelope, encode_item
+from protocol.clock_scale import ClockScale
+from tests.cloud_sync.samples import START_UTC_MS, alarm, minute, night
+
+RESIDENTS = """\
+[[resident]]
+name = "王秀兰"
+gateway = "gw-01"
+bed = "101-A"
+room = "101"
+id = "r-wang"
+
+[[resident]]
+name = "Ann Smith"
+gateway = "gw-01"
+bed = "101-B"
+room = "101"
+"""
+TOKEN = "0123456789abcdef"
+
+
+@dataclass
+class Bench:
+    """A platform on a store, without broker or network; its clock runs an hour after the samples begin."""
+
+    platform: Platform
+    writes: StoreThread[StoreWrites]
+
+    def take(self, *items: Item, seq: int = 1) -> Committed:
+        bodies = tuple(enumerate(encode_item(item) for item in items))
+        arrival = examine("sb/v1/gw-01/vitals", encode_envelope(Envelope("gw-01", "e", seq, 1, bodies)))
+        assert arrival is not None
+        committed = self.writes.call_now(lambda store: store.commit([arrival], START_UTC_MS))
+        self.platform.committed(committed)
+        return committed
+
+    def client(self, token: str | None = None, is_open: bool = True) -> TestClient:
+        routes, _ = build_api(self.platform, WebSettings(open_access=is_open), token)
+        return TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", raise_server_exceptions=False)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    file = tmp_path / "residents.toml"
+    file.write_text(RESIDENTS, encoding="utf-8")
+    names = NameBook(tmp_path / "names.key")
+    writes: StoreThread[StoreWrites] = StoreThread("writes", lambda: SqliteWrites(tmp_path / "r.db"))
+    writes.call_now(lambda store: store.admit(admissions(read_residents(file), names), START_UTC_MS - 1000))
+    reads: StoreThread[StoreReads] = StoreThread("reads", lambda: SqliteReads(tmp_path / "r.db"))
+    real_ms = Clock(ClockScale()).utc_ms()
+    platform = Platform(reads, names, Clock(ClockScale(real_ms, START_UTC_MS + 3_600_000, 1.0)), "Asia/Shanghai")
+    asyncio.run(platform.refresh_places())
+    yield Bench(platform, writes)
+    for thread in (reads, writes):
+        thread.call_now(lambda store: store.close())
+        thread.shutdown()
+
+
+def test_residents_stand_in_the_order_of_rooms_and_beds_with_their_names(bench: Bench) -> None:
+    cards = bench.client().get("/api/residents").json()["residents"]
+    assert [(card["display_name"], card["initials"], card["bed"]) for card in cards] == [
+        ("王秀兰", "秀兰", "101-A"),
+        ("Ann Smith", "AS", "101-B"),
+    ]
+
+
+def test_a_bed_nobody_spoke_of_is_unknown_and_stale(bench: Bench) -> None:
+    live = bench.client().get("/api/residents").json()["residents"][0]["live"]
+    assert (live["state"], live["stale"], live["heart_rate_bpm"]) == ("unknown", True, None)
+
+
+def test_a_live_snapshot_shows_on_its_card(bench: Bench) -> None:
+    now = bench.platform.now_utc_ms()
+    bed = LiveBed("101-A", "absent", out_since_utc_ms=now - 5000, heart_rate_bpm=58, heart_reason=0)
+    bench.platform.heard(LiveSnapshot("gw-01", now, True, (bed,)))
+    live = bench.client().get("/api/residents").json()["residents"][0]["live"]
+    assert (live["state"], live["stale"], live["out_since_utc_ms"]) == ("absent", False, now - 5000)
+    assert live["heart_rate_bpm"] == 58
+
+
+def test_a_retained_snapshot_of_an_hour_ago_is_stale(bench: Bench) -> None:
+    bench.platform.heard(LiveSnapshot("gw-01", START_UTC_MS, True, (LiveBed("101-A", "present"),)))
+    assert bench.client().get("/api/residents").json()["residents"][0]["live"]["stale"] is True
+
+
+def test_last_night_shows_on_its_card_and_in_full_on_the_resident(bench: Bench) -> None:
+    bench.take(night(), minute())
+    client = bench.client()
+    card = client.get("/api/residents").json()["residents"][0]
+    page = client.get("/api/residents/r-wang").json()
+    assert (card["night"]["sleep_s"], card["night"]["times_out"], card["night"]["turn_overs"]) == (25_200, 2, 12)
+    assert page["report"]["night"]["heart_rate_bpm"] == {"mean": 61.4, "min": 52, "max": 80}
+    assert client.get("/api/nights").json()["nights"][0]["resident_id"] == "r-wang"
+
+
+def test_minutes_of_the_night_lie_between_noon_and_noon(bench: Bench) -> None:
+    # The samples begin at 2026-11-18 20:27 in Shanghai: the night of the 19th.
+    bench.take(minute(number=0), minute(number=1))
+    page = bench.client().get("/api/residents/r-wang", params={"night_of": "2026-11-19"}).json()
+    assert [row["utc_ms"] for row in page["minutes"]] == [START_UTC_MS, START_UTC_MS + 60_000]
+    other = bench.client().get("/api/residents/r-wang", params={"night_of": "2026-11-20"}).json()
+    assert other["minutes"] == []
+
+
+def test_an_open_alarm_shows_with_its_resident(bench: Bench) -> None:
+    bench.take(alarm(), alarm("ack", alarm_id="a-0"))
+    client = bench.client()
+    (row,) = client.get("/api/alarms", params={"open": "1"}).json()["alarms"]
+    assert (row["resident_id"], row["state"], row["room"]) == ("r-wang", "unacknowledged", "101")
+    assert client.get("/api/residents").json()["residents"][0]["open_alarms"] == [row]
+
+
+def test_counts_are_told(bench: Bench) -> None:
+    bench.take(minute())
+    bench.take(minute())
+    stats = bench.client().get("/api/stats").json()
+    assert (stats["readings"], stats["duplicates"], stats["missing"]) == (60, 1, 0)
+
+
+def test_a_resident_or_date_that_is_none_is_not_found(bench: Bench) -> None:
+    client = bench.client()
+    assert client.get("/api/residents/nobody").status_code == 404
+    assert client.get("/api/residents/r-wang", params={"night_of": "yesterday"}).status_code == 404
+
+
+def test_a_limit_that_is_none_is_a_bad_request(bench: Bench) -> None:
+    assert bench.client().get("/api/alarms", params={"limit": "-1"}).status_code == 400
+
+
+def test_health_says_whether_batches_can_arrive(bench: Bench) -> None:
+    assert bench.client().get("/healthz").status_code == 503
+    bench.platform.is_connected = lambda: True
+    assert bench.client().get("/healthz").json() == {"ok": True, "broker": "connected"}
+
+
+def test_without_token_and_open_access_nothing_but_health_is_told(bench: Bench) -> None:
+    client = bench.client(is_open=False)
+    assert client.get("/api/residents").status_code == 401
+    assert client.get("/healthz").status_code == 503
+
+
+def test_a_token_opens_the_api_and_another_does_not(bench: Bench) -> None:
+    client = bench.client(TOKEN, is_open=False)
+    assert client.get("/api/residents", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert client.get("/api/residents", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.get("/api/residents").status_code == 401
+
+
+def test_a_foreign_host_name_is_refused_where_anybody_may_look(bench: Bench) -> None:
+    assert bench.client().get("/api/residents", headers={"Host": "evil.example"}).status_code == 421
+
+
+async def test_changes_name_the_residents_they_touch_and_merge_while_nobody_looks(bench: Bench) -> None:
+    changes = bench.platform.changes()
+    waiting = asyncio.ensure_future(anext(changes))
+    await asyncio.sleep(0)
+    bench.take(minute())
+    assert await waiting == frozenset({"r-wang"})
+    bench.take(minute("101-B"), seq=2)
+    bench.take(minute(number=1), seq=3)
+    assert len(await anext(changes)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "belong there"),
+        ("x = [", "not TOML"),
+        ('[[resident]]\nname = "N"\ngateway = "g"', "resident 1: bed"),
+        ('[[resident]]\nname = "N"\ngateway = "g"\nbed = "b"\nage = 80', "no such key: age"),
+        (RESIDENTS + RESIDENTS.replace("r-wang", "r-2"), "same gateway and bed"),
+    ],
+)
+def test_a_residents_file_that_is_wrong_is_refused_by_entry_and_key(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "residents.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ResidentsError, match=message):
+        read_residents(file)
+
+
+def test_an_error_in_a_residents_file_repeats_no_name(tmp_path: Path) -> None:
+    file = tmp_path / "residents.toml"
+    file.write_text('[[resident]]\nname = "Wang Xiulan"\ngateway = 3\nbed = "b"\n', encoding="utf-8")
+    with pytest.raises(ResidentsError) as caught:
+        read_residents(file)
+    assert "Wang" not in str(caught.value)
