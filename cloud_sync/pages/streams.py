@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 HEARTBEAT_S = 5.0  # a page calls its connection lost after 12 s without a word (15 s are promised)
 
 State = TypeVar("State")
+Change = TypeVar("Change")
 
 
 def event_bytes(event: str, data: Mapping[str, Any]) -> bytes:
@@ -45,6 +46,35 @@ class _Newest(Generic[State]):
             self._fresh.clear()
         state, self._state = self._state, None
         return state
+
+
+async def read_on_change(
+    changes: AsyncIterator[Change],
+    read: Callable[[], Awaitable[State]],
+    concerns: Callable[[Change], bool] = lambda change: True,
+    pause_s: float = 0.0,
+) -> AsyncGenerator[State, None]:
+    """What `read` gives, at once and after each change that concerns it, at most once in `pause_s`.
+
+    Listening begins before the first read: a change between the two would otherwise stay unseen until the next one.
+    """
+    coming = asyncio.ensure_future(anext(changes))
+    try:
+        await asyncio.sleep(0)
+        yield await read()
+        while True:
+            try:
+                change = await coming
+            except StopAsyncIteration:
+                return
+            coming = asyncio.ensure_future(anext(changes))
+            if concerns(change):
+                yield await read()
+                await asyncio.sleep(pause_s)
+    finally:
+        coming.cancel()
+        with suppress(asyncio.CancelledError, StopAsyncIteration):
+            await coming
 
 
 class Streams:

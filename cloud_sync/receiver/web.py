@@ -26,7 +26,7 @@ from cloud_sync.pages import charts, night_view
 from cloud_sync.pages.kit import Kit, Visitor, script_texts, wall_time
 from cloud_sync.pages.language import Strings, duration
 from cloud_sync.pages.settings import WebSettings
-from cloud_sync.pages.streams import Streams
+from cloud_sync.pages.streams import Streams, read_on_change
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
 
 REFRESH_S = 0.5  # a page is told at most twice a second, however fast the changes come
@@ -80,7 +80,7 @@ class _Pages:
         self._port, self._kit = port, kit
         self._zone = kit.settings.timezone
         self._cards: Sequence[ResidentCard] = ()
-        self._cards_at_s = -1.0
+        self._cards_began_s = -1.0
         self._reading = asyncio.Lock()
 
     # -- requests ---------------------------------------------------------------------------------------------------
@@ -127,11 +127,8 @@ class _Pages:
         )
 
     async def residents_stream(self, request: Request) -> Response:
-        async def states() -> AsyncIterator[Sequence[ResidentCard]]:
-            yield await self._fresh_cards()
-            async for _ in self._port.changes():
-                yield await self._fresh_cards()
-                await asyncio.sleep(REFRESH_S)
+        def states() -> AsyncIterator[Sequence[ResidentCard]]:
+            return read_on_change(self._port.changes(), self._fresh_cards, pause_s=REFRESH_S)
 
         def pieces(cards: Sequence[ResidentCard], t: Strings) -> tuple[dict[str, str], dict[str, Any]]:
             alarms = [alarm for card in cards for alarm in card.open_alarms if alarm.state == "unacknowledged"]
@@ -148,12 +145,11 @@ class _Pages:
         async def read() -> tuple[ResidentPage | None, list[AlarmRow]]:
             return await self._port.resident(resident_id, night_of), await self._alarms_of(resident_id)
 
-        async def states() -> AsyncIterator[tuple[ResidentPage | None, list[AlarmRow]]]:
-            yield await read()
-            async for touched in self._port.changes():
-                if not touched or resident_id in touched:
-                    yield await read()
-                    await asyncio.sleep(REFRESH_S)
+        def concerns(touched: frozenset[str]) -> bool:
+            return not touched or resident_id in touched
+
+        def states() -> AsyncIterator[tuple[ResidentPage | None, list[AlarmRow]]]:
+            return read_on_change(self._port.changes(), read, concerns, REFRESH_S)
 
         def pieces(
             state: tuple[ResidentPage | None, list[AlarmRow]], t: Strings
@@ -187,11 +183,13 @@ class _Pages:
         return self._kit.streams.response(states, render)
 
     async def _fresh_cards(self) -> Sequence[ResidentCard]:
-        """All residents, read once for all pages that ask in the same moment."""
+        """All residents, by a reading that began after this call: pages that wait for it share it."""
+        asked_s = time.monotonic()
         async with self._reading:
-            if time.monotonic() - self._cards_at_s > REFRESH_S / 2:
+            if self._cards_began_s < asked_s:
+                began_s = time.monotonic()
                 self._cards = await self._port.residents()
-                self._cards_at_s = time.monotonic()
+                self._cards_began_s = began_s
             return self._cards
 
     async def _alarms_of(self, resident_id: str) -> list[AlarmRow]:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from cloud_sync.pages.kit import Kit, Visitor, error_json, script_texts, wall_time
 from cloud_sync.pages.language import Strings
 from cloud_sync.pages.settings import WebSettings
+from cloud_sync.pages.streams import read_on_change
 from gateway.web.port import ACTIONS, Bed, Snapshot, WardPort
 
 ACT_WAIT_S = 5.0
@@ -121,19 +122,20 @@ class _Board:
             return self._kit.error(request, visitor, 401, "sign_in")
         sent: dict[str, str] = {}
 
-        async def changes() -> AsyncIterator[Snapshot]:
-            yield self._port.snapshot()
-            async for snapshot in self._port.changes():
-                yield snapshot
+        async def now() -> Snapshot:
+            return self._port.snapshot()
+
+        def changes() -> AsyncIterator[Snapshot]:
+            return read_on_change(self._port.changes(), now)
 
         def render(state: Snapshot | None) -> list[tuple[str, Mapping[str, Any]]]:
             # Rights are looked up anew: a session that ended takes the buttons away.
-            now = self._kit.visitor(request, touch=False)
+            viewer = self._kit.visitor(request, touch=False)
             snapshot = state or self._port.snapshot()
             clock = {"elapsed_ms": snapshot["elapsed_ms"], "speed": snapshot["speed"]}
-            if not now.may(_VIEW):
+            if not viewer.may(_VIEW):
                 return []
-            pieces = self._pieces(snapshot, now)
+            pieces = self._pieces(snapshot, viewer)
             fresh = {name: html for name, html in pieces.items() if sent.get(name) != html}
             first = not sent
             sent.clear()
@@ -144,10 +146,10 @@ class _Board:
                 **clock,
                 "fragments": fresh,
                 "order": _order(snapshot),
-                "alarms": _alarms(snapshot, now.t),
+                "alarms": _alarms(snapshot, viewer.t),
             }
             if first:
-                message["csrf"] = self._kit.csrf(now)
+                message["csrf"] = self._kit.csrf(viewer)
             return [("state", message)]
 
         return self._kit.streams.response(changes, render)

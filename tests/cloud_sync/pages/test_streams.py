@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from starlette.responses import StreamingResponse
 
-from cloud_sync.pages.streams import Streams, event_bytes
+from cloud_sync.pages.streams import Streams, event_bytes, read_on_change
 
 
 def told(state: int | None) -> list[tuple[str, Mapping[str, Any]]]:
@@ -76,3 +76,39 @@ async def test_closing_ends_every_stream_and_refuses_new_ones() -> None:
     assert [event async for event in events] == []
     assert streams.open == 0
     assert streams.response(source, told).status_code == 503
+
+
+async def test_a_change_between_the_first_reading_and_listening_is_not_missed() -> None:
+    value, listening, told_of = 1, asyncio.Event(), asyncio.Event()
+
+    async def changes() -> AsyncIterator[None]:
+        listening.set()
+        await told_of.wait()
+        yield None
+        await asyncio.Event().wait()
+
+    async def read() -> int:
+        assert listening.is_set()
+        return value
+
+    values = read_on_change(changes(), read)
+    assert await anext(values) == 1
+    value = 2
+    told_of.set()
+    assert await anext(values) == 2
+    await values.aclose()
+
+
+async def test_only_what_concerns_a_page_is_read_again() -> None:
+    readings = 0
+
+    async def changes() -> AsyncIterator[str]:
+        for touched in ("other", "mine", "other"):
+            yield touched
+
+    async def read() -> int:
+        nonlocal readings
+        readings += 1
+        return readings
+
+    assert [value async for value in read_on_change(changes(), read, lambda touched: touched == "mine")] == [1, 2]
