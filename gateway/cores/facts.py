@@ -32,8 +32,9 @@ class FinishedAbsence:
 class Occupancy:
     """The belt was heard: its raw classification, held for `state_age_s`.
 
-    `vitals_valid` None says nothing about the rates (the last word stands). `ever_occupied` is False when the
-    belt has not seen anybody since its boot (rule 21). Repeating an unchanged state changes nothing.
+    `vitals_valid` None says nothing about the rates: the last word stands, and a bed that becomes occupied is taken to
+    show valid ones until a `Vitals` denies it. `ever_occupied` is False when the belt has not seen anybody since its
+    boot (rule 21). Repeating an unchanged state changes nothing.
     """
 
     bed: str

@@ -85,12 +85,11 @@ def _state(value: Any, where: str) -> str:
 
 
 def _occupancy(fields: Fields, bed: str) -> Happening:
-    # Without a word on the rates the belt shows valid ones: `vitals_valid: false` is how a cat is written.
     return facts.Occupancy(
         bed,
         fields.need("state", _state),
         fields.take("state_age_s", read_seconds, 0.0),
-        vitals_valid=fields.take("vitals_valid", read_flag, True),
+        vitals_valid=fields.take("vitals_valid", _flag_or_none, None),
     )
 
 

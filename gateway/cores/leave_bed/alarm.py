@@ -69,7 +69,6 @@ def settled_return(bed: Bed) -> None:
     """Rule 12, when a held episode closes."""
     alarm = bed.state.alarm
     if alarm.state == UNACKNOWLEDGED and bed.profile.latch == "visual":
-        _silence(bed, rule="2")
         alarm.state = LATCHED
         bed.log(ALARM_LATCHED, rule="12")
     elif alarm.state in (UNACKNOWLEDGED, ACKNOWLEDGED):
@@ -79,12 +78,13 @@ def settled_return(bed: Bed) -> None:
 def clear_alarm(bed: Bed, reason: str, *, rule: str) -> None:
     """End whatever alarm there is; nothing without one."""
     if bed.state.alarm.state != NONE:
-        _silence(bed, rule=rule)
+        silence(bed, rule=rule)
         bed.state.alarm = Alarm()
         bed.log(ALARM_CLEAR, reason, rule=rule)
 
 
-def _silence(bed: Bed, *, rule: str) -> None:
+def silence(bed: Bed, *, rule: str) -> None:
+    """Stop the sound and the escalation count."""
     alarm = bed.state.alarm
     stop_counting(alarm, bed.now_ms)
     if alarm.sounding:

@@ -1,7 +1,7 @@
 """Finished absences that a belt reports after a silence: applied in order, after the fact, without sound (rule 16).
 
-Chosen readings. An absence shorter than `exit_confirm_s`, or a return shorter than `entry_confirm_s`, is not
-confirmed here either (rules 1, 2). What a belt remembers as ended counts as a return without asking for vitals.
+Chosen readings. An absence shorter than `exit_confirm_s` is no confirmed exit here either (rule 1). That it is finished
+is the belt's own word: its end counts as a return at once, without `entry_confirm_s` and without asking for vitals.
 A missed alarm is disclosed when the gap is reconstructed, that is when the belt is heard again.
 """
 
@@ -20,12 +20,10 @@ def apply_finished(bed: Bed, absences: Sequence[FinishedAbsence], last_heard_ms:
     spans = sorted(_span(bed, absence) for absence in absences)
     spans = [(start_ms, end_ms) for start_ms, end_ms in spans if last_heard_ms < end_ms <= bed.now_ms]
     known_ms = last_heard_ms
-    for index, (start_ms, end_ms) in enumerate(spans):
-        if end_ms <= known_ms and index:
-            continue
-        occupied_until_ms = spans[index + 1][0] if index + 1 < len(spans) else bed.now_ms
-        _apply(bed, max(start_ms, known_ms), end_ms, occupied_until_ms)
-        known_ms = end_ms
+    for start_ms, end_ms in spans:
+        if end_ms > known_ms:
+            _apply(bed, max(start_ms, known_ms), end_ms)
+            known_ms = end_ms
     return known_ms
 
 
@@ -34,7 +32,7 @@ def _span(bed: Bed, absence: FinishedAbsence) -> tuple[int, int]:
     return end_ms - to_ms(absence.duration_s), end_ms
 
 
-def _apply(bed: Bed, start_ms: int, end_ms: int, occupied_until_ms: int) -> None:
+def _apply(bed: Bed, start_ms: int, end_ms: int) -> None:
     state = bed.state
     entry_ms, exit_ms = to_ms(bed.profile.entry_confirm_s), to_ms(bed.profile.exit_confirm_s)
     began_in_gap = True
@@ -56,5 +54,4 @@ def _apply(bed: Bed, start_ms: int, end_ms: int, occupied_until_ms: int) -> None
     overdue_ms = None if episode is None else episode.overdue_ms()
     if began_in_gap and overdue_ms is not None and end_ms >= overdue_ms:
         disclose_missed(bed, rule="16")
-    if occupied_until_ms - end_ms >= entry_ms:
-        return_at(bed, end_ms)
+    return_at(bed, end_ms)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from gateway.cores.effects import TECH_CLEAR, TECH_RAISE
-from gateway.cores.facts import EMPTY, OCCUPIED, UNCLEAR, LinkDown, LinkUp, Report
+from gateway.cores.facts import EMPTY, OCCUPIED, UNCLEAR, LinkDown, LinkUp, Occupancy, Report
 from gateway.cores.leave_bed.alarm import stop_counting
 from gateway.cores.leave_bed.bed import Bed, to_ms
 from gateway.cores.leave_bed.gap import apply_finished
+from gateway.cores.leave_bed.presence import confirm_by_now
 from gateway.cores.leave_bed.state import ABSENT, NO_ALARM_YET, PRESENT, Rate
 from gateway.cores.leave_bed.vital_notices import rate_reported
 
@@ -19,7 +20,7 @@ def hear(bed: Bed, report: Report) -> None:
     if state.offline:
         state.offline = False
         bed.log(TECH_CLEAR, "belt_offline", rule="16")
-    age_ms = to_ms(report.state_age_s)
+    age_ms, raw_before = to_ms(report.state_age_s), state.raw
     if state.raw is None or state.last_heard_ms is None:
         _first_contact(bed, report, age_ms)
     else:
@@ -30,11 +31,12 @@ def hear(bed: Bed, report: Report) -> None:
                 floor_ms = apply_finished(bed, report.finished_absences, floor_ms)
             since_ms = max(since_ms, floor_ms)
         _set_raw(bed, report.state, since_ms)
+        if was_silent:
+            confirm_by_now(bed)  # after the fact: before anything that people do in this second
     state.last_heard_ms = bed.now_ms
     if first_after_boot and state.raw != OCCUPIED and state.episode is not None:
         state.episode.restarted = False
-    if report.vitals_valid is not None:
-        rate_reported(bed, report.vitals_valid)
+    _take_rate(bed, report, changed=raw_before != state.raw)
 
 
 def fall_silent(bed: Bed, fact: LinkDown) -> None:
@@ -94,6 +96,15 @@ def assume_heard_all_along(bed: Bed, raw: str, age_s: float) -> None:
         state.armed = age_ms >= to_ms(bed.profile.settle_s)
     else:
         state.occupancy, state.since_ms = ABSENT, state.raw_since_ms
+
+
+def _take_rate(bed: Bed, report: Report, *, changed: bool) -> None:
+    """The rates of a report. Valid ones of a changed state are as old as the state itself."""
+    valid = report.vitals_valid
+    if valid is None and changed and report.state == OCCUPIED and isinstance(report, Occupancy):
+        valid = True
+    if valid is not None:
+        rate_reported(bed, valid, bed.state.raw_since_ms if changed else bed.now_ms)
 
 
 def _first_contact(bed: Bed, report: Report, age_ms: int) -> None:

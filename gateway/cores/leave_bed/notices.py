@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gateway.cores.effects import NOTICE
-from gateway.cores.facts import OCCUPIED, SENSOR, UNCLEAR
+from gateway.cores.facts import SENSOR, UNCLEAR
 from gateway.cores.leave_bed.bed import Bed, to_ms
+from gateway.cores.leave_bed.raw import entry_since_ms
 from gateway.cores.leave_bed.state import ABSENT, PRESENT
-from gateway.cores.leave_bed.vital_notices import rate_is_valid
 from gateway.cores.windows import last_occurrence_utc_ms, next_occurrence_utc_ms
 
 CHECK_BED = "check_bed"
@@ -84,13 +84,9 @@ def no_signal_due_ms(bed: Bed) -> int | None:
     since_ms, rate = _in_bed_since_ms(bed), bed.state.rate
     if bed.profile.no_signal_s <= 0 or since_ms is None or not bed.state.heard or NO_SIGNAL in bed.state.notices:
         return None
-    if rate.since_ms is None:
-        since_ms = max(since_ms, rate.lost_ms or since_ms)
-    elif rate.until_ms is not None:
-        since_ms = max(since_ms, rate.until_ms)  # without a new reading this one lapses then
-    else:
+    if rate.since_ms is not None:
         return None
-    return since_ms + to_ms(bed.profile.no_signal_s)
+    return max(since_ms, rate.lost_ms or since_ms) + to_ms(bed.profile.no_signal_s)
 
 
 def next_times_of_day_ms(bed: Bed) -> list[int]:
@@ -101,10 +97,8 @@ def next_times_of_day_ms(bed: Bed) -> list[int]:
 
 
 def _in_bed_since_ms(bed: Bed) -> int | None:
-    """Start of presence, or the end of maintenance or away if later: whoever was at the bed has seen to it."""
-    if bed.state.occupancy != PRESENT or bed.state.since_ms is None or bed.suspended:
-        return None
-    return max(bed.state.since_ms, bed.state.suspension_ended_ms or bed.state.since_ms)
+    """Start of presence, while resident rules apply."""
+    return None if bed.state.occupancy != PRESENT or bed.suspended else bed.state.since_ms
 
 
 def _judge_check_bed(bed: Bed) -> None:
@@ -113,8 +107,8 @@ def _judge_check_bed(bed: Bed) -> None:
     if due_ms is not None and bed.now_ms >= due_ms and bed.window_open(bed.now_ms):
         bed.raise_notice(CHECK_BED, rule="23")
     # Still present: occupied again for as long as a return takes is a confirmed state (an exit clears it elsewhere).
-    confirmed_ms = state.raw_since_ms + to_ms(bed.profile.entry_confirm_s)
-    if state.heard and state.raw == OCCUPIED and bed.now_ms >= confirmed_ms:
+    entry_ms = entry_since_ms(bed)
+    if state.heard and entry_ms is not None and bed.now_ms >= entry_ms + to_ms(bed.profile.entry_confirm_s):
         bed.clear_notice(CHECK_BED, rule="23")
 
 
@@ -132,13 +126,14 @@ def _judge_times_of_day(bed: Bed, judged_before_ms: int) -> None:
 
 
 def _came(bed: Bed, code: str, minute: int | None, judged_before_ms: int) -> bool:
-    """Whether that minute began since the last judgement; the same one counts once, wherever the clock is stepped."""
+    """Whether that minute began since the last judgement. A clock corrected by seconds does not make it come twice."""
     if minute is None:
         return False
-    at_utc_ms = last_occurrence_utc_ms(minute, bed.zone, bed.utc_ms(bed.now_ms))
-    if at_utc_ms - bed.offset_ms <= judged_before_ms or bed.state.fired_utc_ms.get(code) == at_utc_ms:
+    at_ms = last_occurrence_utc_ms(minute, bed.zone, bed.utc_ms(bed.now_ms)) - bed.offset_ms
+    came_ms = bed.state.came_ms.get(code)
+    if at_ms <= judged_before_ms or (came_ms is not None and at_ms - came_ms < 60_000):
         return False
-    bed.state.fired_utc_ms[code] = at_utc_ms
+    bed.state.came_ms[code] = at_ms
     return True
 
 
@@ -146,5 +141,5 @@ def _judge_no_signal(bed: Bed) -> None:
     due_ms = no_signal_due_ms(bed)
     if due_ms is not None and bed.now_ms >= due_ms:
         bed.raise_notice(NO_SIGNAL, rule=NO_SIGNAL, reason=bed.state.rate.reason or SENSOR)
-    elif rate_is_valid(bed):
+    elif bed.state.rate.since_ms is not None:
         bed.clear_notice(NO_SIGNAL, rule=NO_SIGNAL)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from gateway.cores.effects import EXIT, MISSED_ALARM, NOTICE, RETURN
-from gateway.cores.facts import EMPTY, OCCUPIED
 from gateway.cores.leave_bed.absence import end_prealert_at_return, judge_by_windows
-from gateway.cores.leave_bed.alarm import follow_sound, settled_return
+from gateway.cores.leave_bed.alarm import follow_sound, settled_return, silence
 from gateway.cores.leave_bed.bed import Bed, to_ms
 from gateway.cores.leave_bed.modes import end_assist
 from gateway.cores.leave_bed.notices import count_exit, ended_by_exit, ended_by_return
+from gateway.cores.leave_bed.raw import entry_since_ms, exit_confirmed_ms
 from gateway.cores.leave_bed.state import ABSENT, ACTIVE, AWAY, NO_ALARM_YET, PRESENT, Episode
-from gateway.cores.leave_bed.vital_notices import rate_is_valid
 
 
 def judge_presence(bed: Bed) -> None:
-    """Confirm and settle whatever is due, in the order of time: a bed that has settled leaves as a settled bed."""
+    """Confirm and settle whatever is due, then let the sound follow."""
+    confirm_by_now(bed)
+    follow_sound(bed, rule=_sound_rule(bed))
+
+
+def confirm_by_now(bed: Bed) -> None:
+    """Confirm and settle in the order of time (a bed that has settled leaves as a settled bed), without sound."""
     while bed.state.heard and (_settle_by_now(bed) or _confirm_exit(bed) or _confirm_return(bed)):
         pass
-    follow_sound(bed, rule=_sound_rule(bed))
 
 
 def settle(bed: Bed, until_ms: int) -> bool:
@@ -28,6 +32,7 @@ def settle(bed: Bed, until_ms: int) -> bool:
     settle_ms = to_ms(bed.profile.settle_s)
     changed = False
     if state.episode is not None and state.episode.held and until_ms - state.since_ms >= settle_ms:
+        silence(bed, rule="2")  # the return itself comes first, also when it is only found after a gap
         bed.log(RETURN, rule="5")
         state.episode = None
         settled_return(bed)
@@ -37,6 +42,13 @@ def settle(bed: Bed, until_ms: int) -> bool:
         end_assist(bed)
         changed = True
     return changed
+
+
+def _settle_by_now(bed: Bed) -> bool:
+    """Settle what has settled by now, or by the exit that ends it."""
+    # Presence ends when the exit is confirmed, which may lie in the past when a report comes late.
+    left_ms = exit_confirmed_ms(bed)
+    return settle(bed, bed.now_ms if left_ms is None else min(bed.now_ms, left_ms))
 
 
 def settling_since_ms(bed: Bed) -> int:
@@ -83,23 +95,6 @@ def disclose_missed(bed: Bed, *, rule: str) -> None:
         bed.log(MISSED_ALARM, rule=rule)
 
 
-def entry_since_ms(bed: Bed) -> int | None:
-    """Where a return under confirmation starts: raw occupied, or the valid rate if later (rule 22); None: nowhere."""
-    state = bed.state
-    if state.raw != OCCUPIED:
-        return None
-    if not bed.profile.require_vitals:
-        return state.raw_since_ms
-    if state.rate.since_ms is None or not rate_is_valid(bed):
-        return None
-    return max(state.raw_since_ms, state.rate.since_ms)
-
-
-def exit_confirmed_ms(bed: Bed) -> int | None:
-    """When raw empty has lasted long enough; None while raw is anything else."""
-    return bed.state.raw_since_ms + to_ms(bed.profile.exit_confirm_s) if bed.state.raw == EMPTY else None
-
-
 def _hold(bed: Bed, episode: Episode, since_ms: int) -> None:
     episode.held = True
     end_prealert_at_return(bed, episode)
@@ -107,12 +102,6 @@ def _hold(bed: Bed, episode: Episode, since_ms: int) -> None:
     if episode.restarted and deadline_ms is not None and since_ms >= deadline_ms:
         disclose_missed(bed, rule="17")
     episode.restarted = False
-
-
-def _settle_by_now(bed: Bed) -> bool:
-    # Presence ends when the exit is confirmed, which may lie in the past when a report comes late.
-    left_ms = exit_confirmed_ms(bed)
-    return settle(bed, bed.now_ms if left_ms is None else min(bed.now_ms, left_ms))
 
 
 def _confirm_exit(bed: Bed) -> bool:

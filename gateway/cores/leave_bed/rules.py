@@ -33,7 +33,8 @@ from gateway.cores.leave_bed.notices import (
     reposition_due_ms,
     turned_over,
 )
-from gateway.cores.leave_bed.presence import entry_since_ms, exit_confirmed_ms, judge_presence, settling_since_ms
+from gateway.cores.leave_bed.presence import judge_presence, settling_since_ms
+from gateway.cores.leave_bed.raw import entry_since_ms, exit_confirmed_ms
 from gateway.cores.leave_bed.state import PRESENT, UNACKNOWLEDGED
 from gateway.cores.leave_bed.vital_notices import judge_vitals, next_vital_ms, take_vitals
 from gateway.cores.profile import ProfileError

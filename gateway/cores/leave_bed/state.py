@@ -68,9 +68,7 @@ class Rate:
     """Whether the belt shows a valid heart or respiration rate (rules 22, no_signal)."""
 
     since_ms: int | None = None
-    """Valid without a break since then; None: not valid."""
-    until_ms: int | None = None
-    """Valid up to and including then, unless a new value comes; None: until further notice."""
+    """Valid without a break since then; None: not valid. It stands until the belt says otherwise."""
     lost_ms: int | None = None
     """Not valid since then, if `since_ms` is None."""
     reason: str = ""
@@ -128,8 +126,8 @@ class BedState:
     exits_ms: list[int] = field(default_factory=list)
     repeat_noticed_ms: int | None = None
     turned_ms: int | None = None
-    fired_utc_ms: dict[str, int] = field(default_factory=dict)
-    """When each time-of-day notice was last looked at, so that a clock stepped back does not repeat it."""
+    came_ms: dict[str, int] = field(default_factory=dict)
+    """When the minute of each time-of-day notice last came."""
     sample: Sample | None = None
     sampled_to_ms: int = 0
     watches: dict[str, VitalWatch] = field(default_factory=dict)
@@ -146,5 +144,5 @@ class BedState:
         plain["watches"] = {name: VitalWatch(**watch) for name, watch in plain["watches"].items()}
         for name in ("notices", "exits_ms"):
             plain[name] = list(plain[name])
-        plain["fired_utc_ms"] = dict(plain["fired_utc_ms"])
+        plain["came_ms"] = dict(plain["came_ms"])
         return cls(**plain)

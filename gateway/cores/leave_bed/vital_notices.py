@@ -1,7 +1,9 @@
 """Attention notices on heart and respiration rate: sustained time beyond a limit, of good-quality samples only.
 
-Chosen readings. Time beyond a limit adds up over poor samples and short spells in range; 30 s on end in range, at least
-the hysteresis inside the limit, start it over and clear the notice. Between limit and hysteresis neither counts.
+Chosen readings. The values of a reading hold 10 s at most; that it was valid holds until the belt says otherwise, as a
+flag of an occupancy report does. Time beyond a limit adds up over poor samples and short spells in range; 30 s on end
+in range, at least the hysteresis inside the limit, start it over and clear the notice. Between limit and hysteresis
+neither counts.
 """
 
 from __future__ import annotations
@@ -17,24 +19,16 @@ RESPIRATION_HYSTERESIS_PER_MIN = 2
 VITAL_NOTICES = ("hr_high", "hr_low", "rr_high", "rr_low")
 
 
-def rate_reported(bed: Bed, valid: bool, until_ms: int | None = None, reason: str = "") -> None:
-    """Whether there is a valid rate from now on (until `until_ms`, if given)."""
+def rate_reported(bed: Bed, valid: bool, since_ms: int, reason: str = "") -> None:
+    """Whether there is a valid rate from now on; if there was none before, since `since_ms`."""
     rate = bed.state.rate
-    lapsed_ms = rate.until_ms if rate.until_ms is not None and bed.now_ms > rate.until_ms else None
     if not valid:
         if rate.since_ms is not None or rate.lost_ms is None:
-            rate.lost_ms = bed.now_ms if lapsed_ms is None else lapsed_ms
+            rate.lost_ms = bed.now_ms
         rate.since_ms = None
         rate.reason = reason or rate.reason
-    elif rate.since_ms is None or lapsed_ms is not None:
-        rate.since_ms, rate.reason = bed.now_ms, ""
-    rate.until_ms = until_ms if valid else None
-
-
-def rate_is_valid(bed: Bed) -> bool:
-    """Whether the belt shows a valid heart or respiration rate now; a reading holds up to and including its 10 s."""
-    rate = bed.state.rate
-    return rate.since_ms is not None and (rate.until_ms is None or bed.now_ms <= rate.until_ms)
+    elif rate.since_ms is None:
+        rate.since_ms, rate.reason = since_ms, ""
 
 
 def take_vitals(bed: Bed, fact: Vitals) -> None:
@@ -47,7 +41,7 @@ def take_vitals(bed: Bed, fact: Vitals) -> None:
     valid = present if fact.valid is None else fact.valid
     good = valid and (fact.quality is None or fact.quality >= GOOD_QUALITY)
     state.sample = Sample(bed.now_ms, fact.heart_rate_bpm, fact.respiration_per_min, good)
-    rate_reported(bed, valid, bed.now_ms + HOLD_MS, fact.reason or "")
+    rate_reported(bed, valid, bed.now_ms, fact.reason or "")
 
 
 def judge_vitals(bed: Bed) -> None:

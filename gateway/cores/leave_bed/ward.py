@@ -216,6 +216,9 @@ class Ward:
         self._times_from_ms = self._now_ms - 1
         self._set_clocks(self._now_ms)
         effects = self._follow_trust(now.trusted)
+        if not now.trusted and not effects:
+            # "Since boot": every boot without time is untrusted anew.
+            effects.append(Effect(self._now_ms, None, TIME_UNTRUSTED, rule="18"))
         for bed in self._beds.values():
             gateway_started(bed)
             if not now.trusted:
