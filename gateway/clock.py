@@ -21,13 +21,12 @@ from typing import Any
 from cloud_sync.clock import Clock
 from protocol.clock_scale import REAL_TIME, ClockScale
 
-# The axis begins here and not at 0, so that what a belt remembers from before its gateway's first start is positive.
-ELAPSED_FIRST_MS = 100 * 86_400_000
-
-__all__ = ["Anchor", "GatewayClock", "elapsed_at_start_ms", "wall_time_trusted"]
+__all__ = ["ELAPSED_FIRST_MS", "Anchor", "GatewayClock", "elapsed_at_start_ms", "wall_time_trusted"]
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 TIMESYNC_FILE = Path("/run/systemd/timesync/synchronized")
+# The axis begins here and not at 0, so that what a belt remembers from before its gateway's first start is positive.
+ELAPSED_FIRST_MS = 100 * 86_400_000
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 

@@ -1,0 +1,231 @@
+"""belt_session: facts from reports and beacons, silence, order, history."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.cores.belt_session import CREDITS, BeltSession
+from gateway.cores.facts import FinishedAbsence, LinkDown, LinkUp, Occupancy, TurnOver, Vitals
+from protocol.wire import frames
+from tests.gateway.cores.belt_talk import beacon, hello, minute, report
+
+T0 = 1_000_000
+
+
+def heard_session() -> BeltSession:
+    session = BeltSession("A")
+    session.opened(T0, hello())
+    session.report(T0, report(0))
+    return session
+
+
+def test_the_first_report_is_a_link_up_with_the_belts_own_age() -> None:
+    session = BeltSession("A")
+    session.opened(T0, hello())
+    facts = session.report(T0, report(50, "empty", 30, exit_count=2)).facts
+    assert facts[0] == LinkUp("A", "empty", 30.0, (), True, True)
+
+
+def test_a_belt_that_never_saw_anybody_since_its_boot_says_so() -> None:
+    session = BeltSession("A")
+    (link_up, *_) = session.report(T0, report(50, "empty", 50, exit_count=0)).facts
+    assert isinstance(link_up, LinkUp)
+    assert not link_up.ever_occupied
+
+
+def test_later_reports_are_occupancy_and_vitals() -> None:
+    facts = heard_session().report(T0 + 1000, report(1, "empty", 6)).facts
+    assert facts == [Occupancy("A", "empty", 6.0, True, False), Vitals("A", True, 61.5, 14.5, 80)]
+
+
+def test_a_delayed_report_is_made_older_by_its_delay() -> None:
+    (occupancy, _) = heard_session().report(T0 + 3400, report(1, "empty", 6)).facts
+    assert isinstance(occupancy, Occupancy)
+    assert occupancy.state_age_s == pytest.approx(8.4, abs=0.01)
+
+
+def test_a_repeated_or_older_report_changes_nothing() -> None:
+    session = heard_session()
+    session.report(T0 + 2000, report(2))
+    before = session.to_state()
+    for uptime_s in (2, 1, 0):
+        outcome = session.report(T0 + 3000, report(uptime_s, "empty", 9))
+        assert not outcome.accepted
+        assert not outcome.facts
+    assert session.to_state() == before
+
+
+def test_silence_is_told_once_with_the_moment_last_heard() -> None:
+    session = heard_session()
+    deadline_ms = session.next_deadline_ms()
+    assert deadline_ms == T0 + 5000
+    assert not session.advance(T0 + 4999).facts
+    assert session.advance(T0 + 5000).facts == [LinkDown("A", T0)]
+    assert not session.advance(T0 + 60_000).facts
+
+
+def test_after_silence_the_session_brings_the_finished_absences() -> None:
+    session = heard_session()
+    session.advance(T0 + 10_000)
+    session.opened(T0 + 100_000, hello(uptime_s=100))
+    session.absences(T0 + 100_000, 1, 100_000, ((40, 20), (10, 5)))
+    (link_up, _) = session.report(T0 + 101_000, report(101, "occupied", 11, exit_count=2)).facts
+    assert isinstance(link_up, LinkUp)
+    assert link_up.finished_absences == (FinishedAbsence(41.0, 20), FinishedAbsence(11.0, 5))
+
+
+def test_a_link_loss_shorter_than_the_silence_is_no_silence() -> None:
+    session = heard_session()
+    session.closed(T0 + 1000)
+    session.opened(T0 + 3000, hello(uptime_s=3))
+    (fact, _) = session.report(T0 + 3000, report(3)).facts
+    assert isinstance(fact, Occupancy)
+
+
+def test_beacons_alone_carry_occupancy() -> None:
+    session = BeltSession("A")
+    assert isinstance(session.beacon(T0, 5, beacon("empty", 20, exit_count_low=3)).facts[0], LinkUp)
+    assert session.beacon(T0 + 1000, 6, beacon("occupied", 0)).facts[0] == Occupancy("A", "occupied", 0.0, True, True)
+
+
+def test_a_repeated_beacon_never_counts_as_heard() -> None:
+    session = BeltSession("A")
+    session.beacon(T0, 5, beacon())
+    assert not session.beacon(T0 + 4000, 5, beacon()).accepted
+    assert session.advance(T0 + 5000).facts == [LinkDown("A", T0)]
+
+
+def test_a_beacon_beside_a_session_is_only_a_sign_of_life() -> None:
+    session = heard_session()
+    assert not session.beacon(T0 + 2900, 1, beacon("empty", 1)).facts
+    assert not session.advance(T0 + 5000).facts
+    assert session.advance(T0 + 7900).facts == [LinkDown("A", T0 + 2900)]
+
+
+def test_a_return_seen_by_beacon_waits_for_the_session_that_knows_the_absences() -> None:
+    session = heard_session()
+    session.advance(T0 + 10_000)
+    assert not session.beacon(T0 + 60_000, 1, beacon("occupied", 5, exit_count_low=1)).facts
+    session.opened(T0 + 61_000, hello(uptime_s=61))
+    session.absences(T0 + 61_000, 1, 61_000, ((6, 30),))
+    (link_up, _) = session.report(T0 + 61_000, report(61, "occupied", 6, exit_count=1)).facts
+    assert isinstance(link_up, LinkUp)
+    assert link_up.finished_absences == (FinishedAbsence(6.0, 30),)
+
+
+def test_a_return_seen_by_beacon_is_told_without_a_session_after_a_while() -> None:
+    session = heard_session()
+    session.advance(T0 + 10_000)
+    session.beacon(T0 + 60_000, 1, beacon("occupied", 5, exit_count_low=1))
+    assert isinstance(session.advance(T0 + 65_000).facts[0], LinkUp)
+
+
+def test_an_exit_seen_by_beacon_waits_for_nobody() -> None:
+    session = heard_session()
+    session.advance(T0 + 10_000)
+    assert isinstance(session.beacon(T0 + 60_000, 1, beacon("empty", 5, exit_count_low=1)).facts[0], LinkUp)
+
+
+def test_a_turn_over_is_counted_once_and_not_over_a_reboot() -> None:
+    session = heard_session()
+    facts = session.report(T0 + 1000, report(1, turn_over_count=1)).facts
+    assert TurnOver("A") in facts
+    assert TurnOver("A") not in session.report(T0 + 2000, report(2, turn_over_count=1)).facts
+    assert TurnOver("A") not in session.report(T0 + 3000, report(0.5, turn_over_count=5, boot_id=2)).facts
+
+
+def test_a_poor_rate_is_left_out_beside_a_good_one() -> None:
+    (_, vitals) = heard_session().report(T0 + 1000, report(1, respiration_quality=20)).facts
+    assert vitals == Vitals("A", True, 61.5, None, 80)
+
+
+def test_missing_records_are_asked_for_when_a_session_opens() -> None:
+    session = BeltSession("A")
+    outcome = session.opened(T0, hello(record_seq=40, oldest_seq=3))
+    assert outcome.sends == [(frames.HISTORY, (1, 3, 40, CREDITS))]
+
+
+def test_history_goes_on_by_credits_and_ends_when_all_is_there() -> None:
+    session = BeltSession("A")
+    session.opened(T0, hello(record_seq=30))
+    sends = []
+    for seq in range(1, 31):
+        outcome = session.record(T0 + seq, minute(seq, 60 * seq))
+        assert [placed.record.seq for placed in outcome.records] == [seq]
+        sends += outcome.sends
+    assert sends == [(frames.CREDIT, (1, CREDITS // 2))] * 3
+    assert not session.history_end(T0 + 40, 1, 30, 1, 30).sends
+
+
+def test_a_record_that_leaves_a_gap_is_dropped_and_the_gap_asked_for() -> None:
+    session = BeltSession("A")
+    session.opened(T0, hello(record_seq=1))
+    session.record(T0, minute(1, 60))
+    outcome = session.record(T0 + 1000, minute(3, 180))
+    assert not outcome.accepted
+    assert outcome.sends == [(frames.HISTORY, (2, 2, 3, CREDITS))]
+    assert session.record(T0 + 1100, minute(2, 120)).accepted
+    assert session.record(T0 + 1200, minute(3, 180)).accepted
+
+
+def test_a_record_sent_again_is_not_taken_again() -> None:
+    session = BeltSession("A")
+    session.opened(T0, hello(record_seq=1))
+    session.record(T0, minute(1, 60))
+    assert not session.record(T0, minute(1, 60)).records
+
+
+def test_records_that_the_ring_no_longer_has_are_named() -> None:
+    session = BeltSession("A", state={"next_seq": 5})
+    outcome = session.opened(T0, hello(record_seq=90, oldest_seq=50))
+    assert outcome.lost_records == (5, 49)
+    assert outcome.sends[0][1][1] == 50
+
+
+def test_a_ring_made_anew_starts_a_new_numbering() -> None:
+    session = BeltSession("A", state={"next_seq": 500})
+    outcome = session.opened(T0, hello(record_seq=2, oldest_seq=1))
+    assert outcome.lost_records is None
+    assert outcome.sends[0][1][1:3] == (1, 2)
+
+
+def test_a_history_that_stalls_is_asked_for_again() -> None:
+    session = BeltSession("A")
+    session.opened(T0, hello(record_seq=3))
+    assert not session.advance(T0 + 4999).sends
+    assert session.advance(T0 + 5000).sends == [(frames.HISTORY, (2, 1, 3, CREDITS))]
+
+
+def test_a_record_of_a_boot_never_heard_has_no_time_and_one_heard_has() -> None:
+    session = BeltSession("A")
+    session.opened(T0, hello(record_seq=2, boot_id=7, uptime_s=600))
+    (old,) = session.record(T0, minute(1, 60, boot_id=6)).records
+    (new,) = session.record(T0, minute(2, 540, boot_id=7)).records
+    assert old.at_ms is None
+    assert new.at_ms == T0 - 60_000
+
+
+def test_a_restart_keeps_numbering_and_anchors_and_counts_the_belt_as_unheard() -> None:
+    session = heard_session()
+    session.record(T0, minute(1, 60))
+    again = BeltSession("A", state=json.loads(json.dumps(session.to_state())))
+    assert again.next_seq == session.next_seq
+    assert again.anchor_ms(1) == T0
+    assert isinstance(again.report(T0 + 9000, report(9)).facts[0], LinkUp)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=80))
+def test_whatever_order_and_however_often_records_come_each_is_taken_once_in_order(
+    arrivals: list[tuple[int, bool]],
+) -> None:
+    session = BeltSession("A")
+    session.opened(T0, hello(record_seq=40))
+    taken = []
+    for seq, _ in arrivals:
+        taken += [placed.record.seq for placed in session.record(T0, minute(seq, 60 * seq)).records]
+    assert taken == list(range(1, len(taken) + 1))
