@@ -30,7 +30,7 @@ RESET_POWER_ON, RESET_WATCHDOG = 1, 3
 
 
 class BeltDiedError(RuntimeError):
-    """The firmware's process ended by itself; carries what it wrote on stderr."""
+    """The firmware's process ended by itself; carries what it printed."""
 
 
 class Samples(Protocol):
@@ -158,7 +158,7 @@ class BeltHost:
         command = firmware_command(find_interpreter(), self.heap)
         self._process = await asyncio.create_subprocess_exec(
             *command, env=environment, pass_fds=(there.fileno(),), stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         there.close()
         self._reader, self._writer = await asyncio.open_connection(sock=here)
@@ -259,8 +259,8 @@ class BeltHost:
     async def _last_words(self) -> str:
         process = self._process
         assert process is not None
-        assert process.stderr is not None
-        text = (await process.stderr.read()).decode(errors="replace").strip()
+        assert process.stdout is not None
+        text = (await process.stdout.read()).decode(errors="replace").strip()
         await self._close()
         await self.radio.power_off()
         return f"the belt in {self.state_directory} ended with code {process.returncode}: {text or 'no output'}"

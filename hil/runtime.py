@@ -21,7 +21,7 @@ import micropython_run
 sys.argv[0] = "micropython"
 sys.exit(micropython_run.run_main(sys.argv))
 """
-HEAP = "128wK"  # words scale with the host: as many objects as 128 KiB hold on a 32-bit board
+HEAP = "192wK"  # words scale with the host: as many objects as 192 KiB hold on a 32-bit board (a Pico W has about 190)
 
 
 class RuntimeMissingError(RuntimeError):

@@ -1,5 +1,6 @@
 """The belt's composition root: board, radio, sampler, records and link in one loop that never waits for any of them."""
 
+import gc
 import os
 import struct
 
@@ -263,4 +264,5 @@ def run() -> None:
     """Entry of main.py: make the board and serve."""
     from .board import open_board
 
+    gc.collect()  # the large buffers come next: give them one piece of memory
     Belt(open_board()).run()

@@ -6,6 +6,7 @@ import machine
 
 from .board import MODEL_EMULATED
 from .board_common import CommonBoard
+from .ring import RING_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from .ring import BlockDevice
     from .sampler import Sensor
 
-FLASH_SECTORS = 32
 SECTOR_BYTES = 4096
+FLASH_SECTORS = RING_BYTES // SECTOR_BYTES
 
 
 class FileFlash:

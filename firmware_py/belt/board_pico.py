@@ -7,6 +7,7 @@ import rp2
 
 from .board import MODEL_PICO_2_W, MODEL_PICO_W
 from .board_common import LitBoard
+from .ring import RING_BYTES
 from .timer_ring import TimerRing
 
 TYPE_CHECKING = False
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 ADC_PIN = 26
 RATE_HZ = 100
-RING_BYTES = 128 * 1024
 STORAGE_BYTES = 848 * 1024  # the filesystem is made smaller by RING_BYTES when the board is set up
 
 

@@ -9,6 +9,7 @@ only makes the gateway hear some records twice. A full ring overwrites its oldes
 import binascii
 import struct
 
+RING_BYTES = 128 * 1024  # what every board gives it: 33 h of minute records
 SLOT_BYTES = 64
 PAGE_BYTES = 256  # RP2 programs whole pages; bits written as 1 stay what they are
 BODY_BYTES_MAX = 24
@@ -184,8 +185,8 @@ class Ring:
                     if head < 0 or self._first[sector] > self._first[head]:
                         head = sector
                     break
-                if self._slot_buf == _BLANK:
-                    break
+                if self._slot_buf == _BLANK and at >= WRITE_ATTEMPTS:
+                    break  # blank from the start; a worn slot may look blank too
         if head < 0:
             return
         self._sector = head
