@@ -40,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
     if arguments.check:
         return _check(settings, arguments.json)
     level = logging.DEBUG if arguments.verbose else logging.INFO
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     return _run(settings, arguments.json)
 
