@@ -135,6 +135,7 @@ class Kit:
             visitor=visitor,
             csrf=self._sessions.csrf(token),
             here=quote(request.url.path),
+            account_html=Markup(self.account_html(visitor, request.url.path, self._sessions.csrf(token))),
             can_sign_in=bool(self.settings.accounts),
             open_access=self.settings.open_access,
             **values,
@@ -143,6 +144,12 @@ class Kit:
         if not visitor.token:
             self._set_cookie(response, token)
         return response
+
+    def account_html(self, visitor: Visitor, path: str, csrf: str) -> str:
+        """The corner of a page that says who is signed in, or lets somebody sign in and come back to `path`."""
+        can_sign_in = bool(self.settings.accounts)
+        values = {"account": visitor.account, "csrf": csrf, "here": quote(path), "can_sign_in": can_sign_in}
+        return self.fragment("account.html", visitor.t, **values)
 
     def error(self, request: Request, visitor: Visitor, status: int, code: str) -> Response:
         """A page (or JSON under /api/) that says what is wrong and what to do; `code` names a text `error.CODE`."""

@@ -69,6 +69,7 @@ async def read_on_change(
                 return
             coming = asyncio.ensure_future(anext(changes))
             if concerns(change):
+                await asyncio.sleep(0)  # listen again before reading
                 yield await read()
                 await asyncio.sleep(pause_s)
     finally:

@@ -170,7 +170,7 @@ class _Pages:
         def render(state: Any) -> list[tuple[str, Mapping[str, Any]]]:
             now = self._kit.visitor(request, touch=False)
             if not now.may(_SEE):
-                return []  # the session has ended: the page will say that its connection is lost
+                return [("reload", {})]  # the session has ended: the page asks for sign-in
             clock = {"elapsed_ms": self._port.now_utc_ms()}
             if state is None:
                 return [("beat", clock)]

@@ -28,6 +28,7 @@ from cloud_sync.pages.streams import read_on_change
 from gateway.web.port import ACTIONS, Bed, Snapshot, WardPort
 
 ACT_WAIT_S = 5.0
+REFRESH_S = 0.2  # a first change is shown at once, more of them five times a second
 FRAGMENTS_MAX = 512
 _VIEW = "view"
 _CARE = frozenset({_VIEW, "acknowledge", "assist", "away_on", "away_off", *ACTIONS[-3:]})
@@ -112,6 +113,7 @@ class _Board:
             gateway=snapshot["gateway"],
             tiles=tiles,
             counts=Markup(pieces["counts"]),
+            access=Markup(pieces["access"]),
             gateway_notices=Markup(pieces["gateway"]),
             script_texts=script_texts(visitor.t, *_SCRIPT_TEXTS),
         )
@@ -126,7 +128,7 @@ class _Board:
             return self._port.snapshot()
 
         def changes() -> AsyncIterator[Snapshot]:
-            return read_on_change(self._port.changes(), now)
+            return read_on_change(self._port.changes(), now, pause_s=REFRESH_S)
 
         def render(state: Snapshot | None) -> list[tuple[str, Mapping[str, Any]]]:
             # Rights are looked up anew: a session that ended takes the buttons away.
@@ -134,22 +136,22 @@ class _Board:
             snapshot = state or self._port.snapshot()
             clock = {"elapsed_ms": snapshot["elapsed_ms"], "speed": snapshot["speed"]}
             if not viewer.may(_VIEW):
-                return []
-            pieces = self._pieces(snapshot, viewer)
+                return [("reload", clock)]
+            csrf = self._kit.csrf(viewer)
+            # The sign-in corner changes with the session, and no reload may silence the tone (a browser wants a touch).
+            pieces = {**self._pieces(snapshot, viewer), "account": self._kit.account_html(viewer, "/", csrf)}
             fresh = {name: html for name, html in pieces.items() if sent.get(name) != html}
-            first = not sent
             sent.clear()
             sent.update(pieces)
             if state is None and not fresh:
                 return [("beat", clock)]
-            message: dict[str, Any] = {
+            message = {
                 **clock,
                 "fragments": fresh,
                 "order": _order(snapshot),
                 "alarms": _alarms(snapshot, viewer.t),
+                "csrf": csrf,
             }
-            if first:
-                message["csrf"] = self._kit.csrf(viewer)
             return [("state", message)]
 
         return self._kit.streams.response(changes, render)
@@ -211,13 +213,16 @@ class _Board:
                 "gateway_notices.html", t, notices=snapshot["notices"], time_trusted=snapshot["time_trusted"]
             ),
         }
+        pieces["access"] = self._kit.fragment(
+            "access.html", t, account=visitor.account, can_sign_in=bool(self._kit.settings.accounts)
+        )
         for bed in snapshot["beds"]:
             seen = json.dumps(bed, sort_keys=True)
             key = f"{t.language} {zone} {utc_minus_elapsed_ms} {seen}"
             pieces[f"live:{bed['bed']}"] = self._cached("live " + key, "tile_live.html", t, bed=bed, clock=clock)
             rights = " ".join(sorted(allowed))
             pieces[f"actions:{bed['bed']}"] = self._cached(
-                f"actions {t.language} {rights} {seen}",
+                f"actions {t.language} {rights} {bed['bed']} {bed['alarm']['state']} {bed['mode']} {bed['outcome_due']}",
                 "tile_actions.html",
                 t,
                 bed=bed,

@@ -98,6 +98,15 @@ const live = (() => {
     if (focused && focused !== document.body) focused.focus({ preventScroll: true });
   }
 
+  /* The server refused the stream: too many pages (try again), or this visitor has to sign in (the page says how). */
+  async function again(address) {
+    try {
+      const page = await fetch(location.href, { method: "HEAD", redirect: "manual" });
+      if (page.type === "opaqueredirect") { location.reload(); return; }
+    } catch { /* not there yet */ }
+    connect(address);
+  }
+
   function connect(address) {
     source = new EventSource(address);
     const heard = (handle) => (event) => {
@@ -113,10 +122,10 @@ const live = (() => {
       patch(data.fragments || {});
       for (const listener of listeners) listener(data);
     }));
+    source.addEventListener("reload", () => location.reload());
     source.onerror = () => {
-      // The browser reconnects by itself, except after an answer that is not a stream (server starting, too many pages).
-      if (source.readyState !== EventSource.CLOSED) return;
-      setTimeout(() => connect(address), RETRY_MS);
+      // The browser reconnects by itself, except after an answer that is not a stream.
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => again(address), RETRY_MS);
     };
   }
 

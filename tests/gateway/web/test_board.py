@@ -316,3 +316,10 @@ async def test_what_does_not_exist_is_a_page_that_says_so(ward: SmallWard) -> No
     async with browser(ward, STAFF) as client:
         answer = await client.get("/nothing/here")
     assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
+
+
+async def test_who_is_signed_in_can_sign_out_on_every_page(ward: SmallWard, carer: httpx.AsyncClient) -> None:
+    page = (await carer.get("/")).text
+    assert "carer (Carer)" in page
+    assert 'action="/logout"' in page
+    assert "Sign in with your PIN" not in page
