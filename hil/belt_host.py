@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hil.channel import HEADER, FromBelt, ToBelt, message
 from hil.runtime import HEAP, find_interpreter, firmware_command, firmware_environment
 
-__all__ = ["BeltDiedError", "BeltHost", "Identity", "Samples", "SilentRadio"]
+__all__ = ["BeltDiedError", "BeltHost", "Identity", "Samples", "SilentRadio", "StateError"]
 
 RATE_HZ = 50
 BITS = 10
@@ -31,6 +31,10 @@ RESET_POWER_ON, RESET_WATCHDOG = 1, 3
 
 class BeltDiedError(RuntimeError):
     """The firmware's process ended by itself; carries what it printed."""
+
+
+class StateError(ValueError):
+    """A belt's state directory cannot be used; the message names the file."""
 
 
 class Samples(Protocol):
@@ -111,9 +115,16 @@ class Identity:
 
     @classmethod
     def read(cls, directory: Path) -> Identity:
-        """The identity in a belt's state directory."""
-        values = json.loads((directory / "identity.json").read_text())
-        return cls(bytes.fromhex(values["serial"]), bytes.fromhex(values["claim_secret"]))
+        """The identity in a belt's state directory; StateError if there is none or it is damaged."""
+        path = directory / "identity.json"
+        try:
+            values = json.loads(path.read_text())
+            identity = cls(bytes.fromhex(values["serial"]), bytes.fromhex(values["claim_secret"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StateError(f"{path}: {error}; remove the directory to make a new belt") from None
+        if (len(identity.serial), len(identity.claim_secret)) != (8, 16):
+            raise StateError(f"{path}: serial of 8 and claim_secret of 16 bytes belong there")
+        return identity
 
 
 @dataclass

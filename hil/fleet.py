@@ -139,6 +139,17 @@ class Fleet:
         """Start a belt's process now; its clock begins at zero, its flash is what it was."""
         await belt.host.start(self._clock.now_ms() - self.signal_start_ms, cause)
 
+    async def power_cut(self, belt: DrivenBelt, off_s: float) -> None:
+        """SIGKILL a belt at whatever it does; it comes back after `off_s` real seconds."""
+        index = self.belts.index(belt)
+        self._tasks[index].cancel()
+        await asyncio.gather(self._tasks[index], return_exceptions=True)
+        await belt.host.kill()
+        await asyncio.sleep(off_s)
+        belt.restarts += 1
+        await self.power_on(belt)
+        self._tasks[index] = asyncio.create_task(self._drive(belt))
+
     async def stop(self) -> None:
         """End all belts; their state directories can be used again."""
         for task in self._tasks:

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hil.belt_host import BeltDiedError
+from hil.belt_host import BeltDiedError, StateError
 from hil.clock import HilClock
 from hil.fleet import Fleet, pick_scripts
 from hil.radio.hci_server import SocketInUseError, serve_adapters
@@ -48,7 +48,7 @@ def serve_belts(arguments: argparse.Namespace) -> int:
             state = Path(arguments.state_dir)
         try:
             return asyncio.run(_serve(arguments, clock, scripts, state, Path(arguments.socket)))
-        except (SocketInUseError, OSError) as error:
+        except (SocketInUseError, StateError, OSError) as error:
             return _bad_input(str(error))
         except BeltDiedError as error:
             print(f"sleepbelt hil: {error}", file=sys.stderr)

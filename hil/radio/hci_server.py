@@ -36,6 +36,7 @@ class _Session(StreamPacketSource):
             f"hci{number}", host_source=self, host_sink=StreamPacketSink(transport), link=self._link,
             public_address=address,
         )  # fmt: skip
+        self._adapter.unplug = transport.abort
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The host is gone: belts see a supervision timeout and advertise again."""

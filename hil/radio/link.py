@@ -8,6 +8,7 @@ timeout would, connecting that can be cancelled, centrals with any kind of addre
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bumble import hci, ll
@@ -48,6 +49,12 @@ class VirtualLink(LocalLink):
         for controller in list(self.controllers):
             if isinstance(controller, AdapterController) and controller.listens:
                 controller.on_ll_advertising_pdu(packet)
+
+    def unplug_adapters(self) -> None:
+        """Every adapter is pulled out of its host."""
+        for controller in list(self.controllers):
+            if isinstance(controller, AdapterController):
+                controller.unplug()
 
     def belt_at(self, address: hci.Address) -> BeltController | None:
         """The belt with that address."""
@@ -157,7 +164,9 @@ class BeltController(_VirtualController):
 
 
 class AdapterController(_VirtualController):
-    """The adapter of one gateway."""
+    """The adapter of one gateway; `unplug` takes it away from its host."""
+
+    unplug: Callable[[], None] = staticmethod(lambda: None)
 
     @property
     def listens(self) -> bool:
