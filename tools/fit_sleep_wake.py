@@ -26,7 +26,7 @@ DATA = PROJECT.parent / "shared" / "data" / "sleep_hr_stage_dev.npz"
 TABLE = PROJECT / "gateway" / "cores" / "sleep_wake_table.py"
 RIDGE = 2000.0
 CLIP = 2.5
-SLEEP_PROBABILITY_MIN = 0.78
+SLEEP_PROBABILITY_MIN = 0.79
 
 Array = npt.NDArray[np.float64]
 
@@ -121,27 +121,52 @@ def kappa(table: Array) -> float:
     return float((np.trace(table) / total - chance) / (1 - chance))
 
 
-def confusion(person: Person, asleep: Array) -> Array:
+def confusion(person: Person, asleep: npt.NDArray[np.bool_]) -> Array:
     """Epochs counted by truth (row) and score (column); 0 wake, 1 sleep."""
     scored = person.stage >= 0
     return np.array([[np.sum((person.stage[scored] == a) & (asleep[scored] == b)) for b in (0, 1)] for a in (0, 1)])
 
 
-def summary(tables: list[Array]) -> str:
+@dataclass(frozen=True)
+class Figures:
+    """Pooled over all epochs, but for `kappa_of_people` (mean of each person's) and the errors of TST by person."""
+
+    people: int
+    kappa: float
+    kappa_of_people: float
+    specificity: float
+    sensitivity: float
+    tst_mae_min: float
+    tst_bias_min: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.people} people: kappa {self.kappa:.3f} (mean of people {self.kappa_of_people:.3f}), "
+            f"wake specificity {self.specificity:.3f}, sensitivity {self.sensitivity:.3f}, "
+            f"TST MAE {self.tst_mae_min:.1f} min, bias {self.tst_bias_min:+.1f} min"
+        )
+
+
+def figures(tables: list[Array]) -> Figures:
     pooled = np.sum(tables, axis=0)
     errors_min = np.array([(table[:, 1].sum() - table[1].sum()) / 2 for table in tables])
-    return (
-        f"{len(tables)} people: kappa {kappa(pooled):.3f} (mean of people {np.mean([kappa(t) for t in tables]):.3f}), "
-        f"wake specificity {pooled[0, 0] / pooled[0].sum():.3f}, sensitivity {pooled[1, 1] / pooled[1].sum():.3f}, "
-        f"TST MAE {np.abs(errors_min).mean():.1f} min, bias {errors_min.mean():+.1f} min"
+    return Figures(
+        people=len(tables),
+        kappa=kappa(pooled),
+        kappa_of_people=float(np.mean([kappa(table) for table in tables])),
+        specificity=float(pooled[0, 0] / pooled[0].sum()),
+        sensitivity=float(pooled[1, 1] / pooled[1].sum()),
+        tst_mae_min=float(np.abs(errors_min).mean()),
+        tst_bias_min=float(errors_min.mean()),
     )
 
 
-def leave_one_out(people: list[Person], threshold: float) -> list[Array]:
-    tables = []
-    for i, person in enumerate(people):
-        model = fit(people[:i] + people[i + 1 :])
-        tables.append(confusion(person, (model.sleep_logit(person.features) > threshold).astype(float)))
+def score_unseen(people: list[Person], folds: int, threshold: float = logit(SLEEP_PROBABILITY_MIN)) -> list[Array]:
+    """Confusion table of each person under a model fitted without their fold; folds = people: leave one out."""
+    tables: list[Array] = []
+    for fold in np.array_split(np.arange(len(people)), folds):
+        model = fit([person for i, person in enumerate(people) if i not in fold])
+        tables += [confusion(people[i], model.sleep_logit(people[i].features) > threshold) for i in fold]
     return tables
 
 
@@ -156,10 +181,10 @@ def table_source(model: Model, scores: str) -> str:
             line += text
         return f"{name} = (\n" + "\n".join([*lines, line]) + "\n)\n"
 
-    figures = scores.replace(": ", ":\n", 1)
+    heading = scores.replace(": ", ":\n", 1)
     return (
         '"""Coefficients of the sleep/wake model, written by tools/fit_sleep_wake.py; do not edit.\n\n'
-        f"Leave one person out on heart rate alone: {figures}.\n"
+        f"Leave one person out on heart rate alone: {heading}.\n"
         '"""\n\n# fmt: off\n'
         f"CLIP = {CLIP}\nSLEEP_LOGIT = {model.constant:.6g}\n"
         f"SLEEP_LOGIT_MIN = {logit(SLEEP_PROBABILITY_MIN):.4f}\n"
@@ -180,7 +205,7 @@ def main() -> int:
         print(f"{options.data}: no such file; the recordings are not part of the project", file=sys.stderr)
         return 2
     people = load_people(options.data)
-    scores = summary(leave_one_out(people, logit(SLEEP_PROBABILITY_MIN)))
+    scores = str(figures(score_unseen(people, folds=len(people))))
     print(scores)
     if options.write:
         TABLE.write_text(table_source(fit(people), scores), encoding="utf-8")

@@ -115,7 +115,7 @@ def _heart_logits(night: Sequence[Minute | None], inside: Sequence[bool]) -> lis
 
 
 def _moving_halves(night: Sequence[Minute | None], inside: Sequence[bool]) -> list[float] | None:
-    """Seconds moving in each half minute; None where no movement channel is at work. What is not known is no movement."""
+    """Seconds moving in each half minute, unknown ones 0; None where no movement channel is at work."""
     known = [minute for minute in night if minute is not None and minute.movement_s is not None]
     if len(known) < MOVEMENT_SHARE_MIN * sum(inside) or not any(minute.movement_s for minute in known):
         return None
