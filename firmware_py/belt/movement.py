@@ -11,9 +11,11 @@ BURST_RATIO_16 = 42  # peak over 2.6 times the usual one
 QUIET_PEAK_DEFAULT = 60 * 16  # 14-bit units, when nobody has been in bed yet
 QUIET_PEAK_MIN = 4 * 16
 JOIN_S = 2  # bursts this close are one movement
+LASTING_S = 15
 SETTLE_S = 2  # seconds after a burst that do not count for the look of the beats
 LOOK_S = 8
 LOOKS = 5
+TURN_SCORE = 65  # 5 a burst second (10 if it clips) plus the change of looks in percent; shrugs 10-50, turns 60-150
 
 
 class Movement:
@@ -42,8 +44,8 @@ class Movement:
             self.strength = max(self.strength, min(100, 60 + clipped))
         if not self.burst:
             self._adapt((peak - self.usual_peak) // 16)
-        elif not occupied and clipped < 3:
-            # nobody's beats are known yet: what goes on for long is the person, not a movement
+        elif clipped < 3 and (not occupied or self._burst_s > LASTING_S):
+            # what goes on for long is the person, not a movement
             self._adapt((peak - self.usual_peak) // 8)
 
     def _adapt(self, step: int) -> None:
@@ -54,6 +56,7 @@ class Movement:
         self.turn_over = 0
         if not occupied:
             self._burst_s = 0
+            self._burst_weight = 0
             self._quiet_s = 0
             self._before_s = 0
             return
@@ -87,7 +90,7 @@ class Movement:
                 before = self._before[i] + 1
                 after = self._after[i] + 1
                 change += abs(after - before) * 100 // (after + before)
-        if self._burst_weight >= 3 and self._burst_weight * 8 + change >= TURN_SCORE:
+        if self._burst_weight >= 2 and self._burst_weight * 5 + change >= TURN_SCORE:
             self.turn_over = 1
             self.turn_over_count += 1
         if self._quiet_s >= SETTLE_S + 3:
@@ -97,6 +100,3 @@ class Movement:
         self._burst_s = 0
         self._burst_weight = 0
         self._quiet_s = 0
-
-
-TURN_SCORE = 85

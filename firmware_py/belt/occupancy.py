@@ -22,8 +22,9 @@ FINISHED_MAX = 8
 # Strength of the beat band, 1/64 count rms at 10 bits (real beds: 60-400 in bed, 3-8 empty).
 ALIVE_MIN = 20
 ENTER_MIN = 36
-ALIVE_MAX = 75  # the relative thresholds stop here
-SHARE = 7  # in bed is at least this share of the usual strength; a neighbour's beats are less
+ALIVE_MAX = 110  # the relative thresholds stop here
+USUAL_S = 40
+SHARE = 4  # in bed is at least this share of the usual strength; a neighbour's beats are less
 # Zero crossings of the waveform a second: bodies 7-13, ventilation and mains above, pumps below.
 CROSSINGS_MAX = 15
 CROSSINGS_MIN = 4
@@ -63,7 +64,7 @@ class Occupancy:
         self._crossings_at = (self._crossings_at + 1) & 3
         self._count(self._alive(level), burst)
         if self.state == OCCUPIED and not burst and self._low_s == 0:
-            self.usual = self.usual + (level - self.usual) // 16 if self.usual else level
+            self.usual = self.usual + (level - self.usual) // USUAL_S if self.usual else level
         if fault_s >= FAULT_S:
             self._doubt(fault_s)
         elif self.state == EMPTY:
@@ -85,9 +86,11 @@ class Occupancy:
         total = 0
         for i in range(4):
             total += self._crossings[i]
-        if self.state == OCCUPIED and not self._burst_age_s <= 2 * EXIT_BURST_S:
+        if self.uptime_s < 4 or (self.state == OCCUPIED and self._burst_age_s > 2 * EXIT_BURST_S):
             return True
-        return CROSSINGS_MIN * 4 <= total <= CROSSINGS_MAX * 4 or self.uptime_s < 4
+        if total > CROSSINGS_MAX * 4:
+            return False
+        return total >= CROSSINGS_MIN * 4 or (self.state == OCCUPIED and level * 2 > self.usual)
 
     def _count(self, alive: bool, burst: bool) -> None:
         if burst:
