@@ -2,7 +2,8 @@
 
 Chosen readings. An absence shorter than `exit_confirm_s` is no confirmed exit here either (rule 1). That it is finished
 is the belt's own word: its end counts as a return at once, without `entry_confirm_s` and without asking for vitals.
-A missed alarm is disclosed when the gap is reconstructed, that is when the belt is heard again.
+A return that was not confirmed when the belt was last heard is none if the belt tells of another state since then: a
+silent belt is never a return. A missed alarm is disclosed when the gap is reconstructed, that is when the belt is heard again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from gateway.cores.facts import EMPTY, OCCUPIED, FinishedAbsence
 from gateway.cores.leave_bed.bed import Bed, to_ms
 from gateway.cores.leave_bed.presence import disclose_missed, exit_at, return_at, settle
-from gateway.cores.leave_bed.state import ABSENT, PRESENT
+from gateway.cores.leave_bed.state import ABSENT
 
 
 def apply_finished(bed: Bed, absences: Sequence[FinishedAbsence], last_heard_ms: int) -> int:
@@ -34,14 +35,12 @@ def _span(bed: Bed, absence: FinishedAbsence) -> tuple[int, int]:
 
 def _apply(bed: Bed, start_ms: int, end_ms: int) -> None:
     state = bed.state
-    entry_ms, exit_ms = to_ms(bed.profile.entry_confirm_s), to_ms(bed.profile.exit_confirm_s)
+    exit_ms = to_ms(bed.profile.exit_confirm_s)
     began_in_gap = True
     if state.raw == EMPTY:
         # Already empty when last heard: the absence began before the gap, confirmed or not, and its since stands.
         start_ms = state.raw_since_ms
         began_in_gap = False
-    elif state.raw == OCCUPIED and state.occupancy != PRESENT and start_ms - state.raw_since_ms >= entry_ms:
-        return_at(bed, state.raw_since_ms)
     if state.occupancy != ABSENT:
         if end_ms - start_ms < exit_ms:
             if state.raw == EMPTY:

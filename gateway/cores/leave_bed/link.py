@@ -64,10 +64,10 @@ def gateway_started(bed: Bed) -> None:
         state.episode.restarted = True
 
 
-def judge_link(bed: Bed, radio_down: bool) -> None:
-    """`belt_offline`; while `radio_down` stands for all beds none is raised of its own."""
+def judge_link(bed: Bed) -> None:
+    """`belt_offline`; not to be asked while `radio_down` stands for all beds."""
     due_ms = offline_due_ms(bed)
-    if due_ms is not None and not radio_down and bed.now_ms >= due_ms:
+    if due_ms is not None and bed.now_ms >= due_ms:
         bed.state.offline = True
         bed.log(TECH_RAISE, "belt_offline", rule="16")
 

@@ -98,8 +98,9 @@ def disclose_missed(bed: Bed, *, rule: str) -> None:
 def _hold(bed: Bed, episode: Episode, since_ms: int) -> None:
     episode.held = True
     end_prealert_at_return(bed, episode)
-    deadline_ms = episode.deadline_ms()
-    if episode.restarted and deadline_ms is not None and since_ms >= deadline_ms:
+    # As in a gap, also where stop_at_end had dropped the deadline: the gateway was not there to raise it in time.
+    overdue_ms = episode.overdue_ms()
+    if episode.restarted and overdue_ms is not None and since_ms >= overdue_ms:
         disclose_missed(bed, rule="17")
     episode.restarted = False
 

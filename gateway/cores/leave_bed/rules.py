@@ -16,7 +16,7 @@ from gateway.cores.leave_bed.absence import (
 )
 from gateway.cores.leave_bed.alarm import acknowledge, clear_alarm, escalation_due_ms, judge_alarm, realarm_due_ms
 from gateway.cores.leave_bed.bed import Bed, to_ms
-from gateway.cores.leave_bed.link import fall_silent, hear, judge_link, offline_due_ms
+from gateway.cores.leave_bed.link import fall_silent, hear, offline_due_ms
 from gateway.cores.leave_bed.modes import (
     end_away,
     end_maintenance,
@@ -46,17 +46,20 @@ def apply_fact(bed: Bed, fact: facts.BedFact) -> None:
         _TAKERS[type(fact)](bed, fact)
 
 
-def judge(bed: Bed, judged_before_ms: int, radio_down: bool) -> None:
-    """Everything due at `bed.now_ms`, in the order in which the rules act."""
-    if not bed.state.bound:
-        return
-    judge_mode(bed)
-    judge_link(bed, radio_down)
-    judge_presence(bed)
-    judge_absence(bed)
-    judge_alarm(bed)
-    judge_notices(bed, judged_before_ms)
-    judge_vitals(bed)
+def judge_resident(bed: Bed) -> None:
+    """Rules 1 to 15 now, in the order in which they act; link (16) and notices come after, over all beds."""
+    if bed.state.bound:
+        judge_mode(bed)
+        judge_presence(bed)
+        judge_absence(bed)
+        judge_alarm(bed)
+
+
+def judge_attention(bed: Bed, judged_before_ms: int) -> None:
+    """The notices that are due; a time of day counts if it came after `judged_before_ms`."""
+    if bed.state.bound:
+        judge_notices(bed, judged_before_ms)
+        judge_vitals(bed)
 
 
 def due_instants_ms(bed: Bed) -> Iterator[int | None]:

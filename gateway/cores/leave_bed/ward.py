@@ -22,9 +22,9 @@ from gateway.cores.effects import (
 from gateway.cores.leave_bed.absence import time_became_trusted
 from gateway.cores.leave_bed.bed import Bed, to_ms
 from gateway.cores.leave_bed.clock import Now
-from gateway.cores.leave_bed.link import assume_heard_all_along, gateway_started, gateway_stopped
-from gateway.cores.leave_bed.modes import end_assist
-from gateway.cores.leave_bed.rules import apply_fact, due_instants_ms, judge
+from gateway.cores.leave_bed.link import assume_heard_all_along, gateway_started, gateway_stopped, judge_link
+from gateway.cores.leave_bed.modes import end_assist, judge_mode
+from gateway.cores.leave_bed.rules import apply_fact, due_instants_ms, judge_attention, judge_resident
 from gateway.cores.leave_bed.state import BedState
 from gateway.cores.leave_bed.view import BedView, view_of
 from gateway.cores.profile import Profile
@@ -185,12 +185,18 @@ class Ward:
     def _judge(self, at_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         if self._running:
+            for bed in self._beds.values():
+                judge_resident(bed)
+            effects += self._collect()
             due_ms = self._radio_down_due_ms()
             if due_ms is not None and at_ms >= due_ms:
                 self._radio_down = True
                 effects.append(Effect(at_ms, None, TECH_RAISE, RADIO_DOWN, RADIO_DOWN))
             for bed in self._beds.values():
-                judge(bed, self._times_from_ms, self._radio_down)
+                if bed.state.bound and not self._radio_down:
+                    judge_link(bed)
+            for bed in self._beds.values():
+                judge_attention(bed, self._times_from_ms)
             effects += self._collect()
         self._judged_ms = self._times_from_ms = at_ms
         return effects
@@ -221,8 +227,10 @@ class Ward:
             effects.append(Effect(self._now_ms, None, TIME_UNTRUSTED, rule="18"))
         for bed in self._beds.values():
             gateway_started(bed)
+            judge_mode(bed)  # what ran out while the gateway was down ended then, before anything that happens now
             if not now.trusted:
                 end_assist(bed)  # rule 18: how long ago it was pressed is not known
+        effects += self._collect()
         return effects
 
     def _stop(self, at_ms: int) -> None:
