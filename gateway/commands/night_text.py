@@ -37,6 +37,7 @@ _EN = {
     "respiration_per_min": "Breathing (reference value)",
     "rate": "mean {mean}, {min} to {max} per minute",
     "irregular_minutes": "Minutes with irregular rhythm",
+    "weak_breath_minutes": "Minutes with weak breath (for attention)",
     "alarms": "Alarms",
     "alarms_value": "{count}, median response {response}",
     "no_data_s": "Without data",
@@ -83,6 +84,7 @@ _ZH = {
     "respiration_per_min": "呼吸（参考值）",
     "rate": "每分钟平均 {mean}，{min} 至 {max}",
     "irregular_minutes": "节律不齐的分钟数",
+    "weak_breath_minutes": "呼吸微弱的分钟数（提请关注）",
     "alarms": "报警",
     "alarms_value": "{count} 次，响应时间中位数 {response}",
     "no_data_s": "无数据",
@@ -104,9 +106,11 @@ _ROWS = (
     *("in_bed_at", "rise_at", "night_span_s", "time_in_bed_s", "total_sleep_s", "sleep_onset_latency_s"),
     *("wake_after_sleep_onset_s", "sleep_efficiency_percent", "awakenings", "times_out_of_bed", "out_of_bed_total_s"),
     *("out_of_bed_longest_s", "assisted_exits", "turn_overs", "restlessness", "heart_rate_bpm", "respiration_per_min"),
-    *("irregular_minutes", "alarms", "no_data_s", "coverage_percent"),
+    *("irregular_minutes", "weak_breath_minutes", "alarms", "no_data_s", "coverage_percent"),
 )
-_COUNTS = frozenset(("times_out_of_bed", "assisted_exits", "turn_overs", "awakenings", "irregular_minutes"))
+_COUNTS = frozenset(
+    ("times_out_of_bed", "assisted_exits", "turn_overs", "awakenings", "irregular_minutes", "weak_breath_minutes")
+)
 
 
 def rows(night: Mapping[str, Any], lang: str) -> list[tuple[str, str]]:

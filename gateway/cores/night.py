@@ -6,6 +6,7 @@ A number that cannot be known is None, never 0. Where the norm leaves a choice, 
   and SOL with it when the bed entry is the one that is not known.
 - A minute counts when any of it was known to be in bed. Minutes, like alarms, that no source gave leave None.
 - Awakenings are bouts of WASO: the wake before the final rise is none of them.
+- `weak_breath_minutes` is beyond the norm: a figure for attention, never a diagnosis.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ class NightReport:
     awakenings: int | None
     restlessness: float | None
     irregular_minutes: int | None
+    weak_breath_minutes: int | None
     alarms: AlarmSummary | None
     timeline: tuple[Interval, ...]
     versus_usual: Mapping[str, Usual | None] | None
@@ -184,6 +186,7 @@ def build_report(facts: NightFacts) -> NightReport | None:
         coverage_percent=round(100 * observed_s / span_s, 1),
         complete=100 * observed_s >= COMPLETE_COVERAGE_PERCENT_MIN * span_s,
         irregular_minutes=_irregular_minutes(minutes),
+        weak_breath_minutes=_weak_breath_minutes(minutes),
         alarms=_alarm_summary(facts, rest),
         timeline=intervals,
         versus_usual=versus_usual(figures, facts.night_of, facts.history),
@@ -268,8 +271,14 @@ def _restlessness(minutes: Sequence[Minute], in_bed_s: int) -> float | None:
 
 def _irregular_minutes(minutes: Sequence[Minute]) -> int | None:
     """Minutes without a heart rate because the rhythm was irregular; None where no source tells the reason."""
-    reasons = [minute.heart_rate_reason for minute in minutes if minute.heart_rate_reason is not None]
-    return sum(1 for reason in reasons if reason == "irregular") if reasons else None
+    told = [minute for minute in minutes if minute.irregular_s is not None]
+    return sum(1 for minute in told if minute.heart_rate_bpm is None and minute.irregular_s) if told else None
+
+
+def _weak_breath_minutes(minutes: Sequence[Minute]) -> int | None:
+    """Minutes with weak or paused breath; None where no source watches it."""
+    told = [minute.weak_breath_s for minute in minutes if minute.weak_breath_s is not None]
+    return sum(1 for seconds in told if seconds > 0) if told else None
 
 
 def _inside(at_utc_s: int, spans: Iterable[Span]) -> bool:

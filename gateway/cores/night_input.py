@@ -1,8 +1,8 @@
 """A night's facts from a JSON object (`sleepbelt night --facts`), checked field by field.
 
 Beside what NIGHT_REPORT.md lists, three things the platform's own exports may hold are read: `alarms`
-[{"raised_at", "answered_at"}], `history` (earlier reports, for `versus_usual`) and per minute `heart_rate_reason` and
-`movement_halves`. A file without them leaves those figures unknown. `unknown_keys` names the keys nobody reads.
+[{"raised_at", "answered_at"}], `history` (earlier reports, for `versus_usual`) and per minute `irregular_s`,
+`weak_breath_s` and `movement_halves`. A file without them leaves those figures unknown. `unknown_keys` names the keys nobody reads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.cores.night_rest import considered_span, window_span
 
 HEART_RATE_BPM = (20, 250)
 RESPIRATION_PER_MIN = (2, 70)
-MOVEMENT_S = (0, 60)
+SECONDS_OF_MINUTE = (0, 60)
 TURN_OVERS = (0, 60)
 
 _KEYS = {
@@ -31,7 +31,7 @@ _KEYS = {
     "assists": {"start", "end"},
     "minutes": {
         *("at", "heart_rate_bpm", "respiration_per_min", "movement", "turn_overs"),
-        *("heart_rate_reason", "movement_halves"),
+        *("irregular_s", "weak_breath_s", "movement_halves"),
     },
     "epochs": {"start", "stage"},
     "alarms": {"raised_at", "answered_at"},
@@ -129,10 +129,7 @@ def _minutes(facts: Mapping[str, Any], zone: ZoneInfo) -> tuple[Minute, ...]:
     for path, item in _items(facts, "minutes"):
         after = minutes[-1].at_utc_s + 1 if minutes else None
         halves = item.get("movement_halves")
-        movement_s = _optional_number(item, "movement", MOVEMENT_S, path)
-        reason = item.get("heart_rate_reason", None if "heart_rate_reason" not in item else "")
-        if reason is not None and not isinstance(reason, str):
-            raise FactsError(f"{path}.heart_rate_reason", f"a word is expected, not {_kind(reason)}")
+        movement_s = _optional_number(item, "movement", SECONDS_OF_MINUTE, path)
         turn_overs = _optional_number(item, "turn_overs", TURN_OVERS, path, whole=True)
         minutes.append(
             Minute(
@@ -142,7 +139,8 @@ def _minutes(facts: Mapping[str, Any], zone: ZoneInfo) -> tuple[Minute, ...]:
                 movement_s=movement_s,
                 turn_overs=None if turn_overs is None else int(turn_overs),
                 movement_halves_s=None if halves is None else _halves(halves, f"{path}.movement_halves"),
-                heart_rate_reason=reason,
+                irregular_s=_optional_number(item, "irregular_s", SECONDS_OF_MINUTE, path),
+                weak_breath_s=_optional_number(item, "weak_breath_s", SECONDS_OF_MINUTE, path),
             )
         )
     _refuse_overlap("minutes", "at", [(minute.at_utc_s, minute.at_utc_s + 1) for minute in minutes])
