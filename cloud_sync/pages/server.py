@@ -39,10 +39,10 @@ class PageServer(uvicorn.Server):
         super().__init__(config)
         self._app, self._settings = app, settings
         try:
-            self._socket = _listen(settings.host, settings.port)
             config.load()
-        except (ssl.SSLError, FileNotFoundError) as error:
+        except (ssl.SSLError, OSError) as error:
             raise ListenError(f"cannot use the certificate {settings.tls_certificate}: {error}") from error
+        self._socket = _listen(settings.host, settings.port)
 
     @property
     def address(self) -> str:

@@ -222,7 +222,7 @@ class _Board:
             pieces[f"live:{bed['bed']}"] = self._cached("live " + key, "tile_live.html", t, bed=bed, clock=clock)
             rights = " ".join(sorted(allowed))
             pieces[f"actions:{bed['bed']}"] = self._cached(
-                f"actions {t.language} {rights} {bed['bed']} {bed['alarm']['state']} {bed['mode']} {bed['outcome_due']}",
+                f"actions {t.language} {rights} {_buttons(bed)}",
                 "tile_actions.html",
                 t,
                 bed=bed,
@@ -263,6 +263,11 @@ def _alarms(snapshot: Snapshot, t: Strings) -> list[dict[str, Any]]:
             }
         )
     return alarms
+
+
+def _buttons(bed: Bed) -> str:
+    """All of a bed that decides which buttons it has (tile_actions.html)."""
+    return json.dumps([bed["bed"], bed["alarm"]["state"], bed["mode"], bed["outcome_due"]])
 
 
 def _counts(snapshot: Snapshot) -> dict[str, int]:

@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from playwright.async_api import Browser, Page, async_playwright, expect
 from starlette.applications import Starlette
 
+from cloud_sync.pages.pins import hash_pin
 from cloud_sync.pages.server import ListenError, PageServer
-from cloud_sync.pages.settings import WebSettings
+from cloud_sync.pages.settings import Account, WebSettings
 from cloud_sync.receiver.web import build_app as build_platform
 from gateway.web.board import build_app as build_board
 from tests.cloud_sync.pages import small_platform
@@ -241,6 +249,66 @@ async def test_residents_are_shown_live(browser: Browser, language: str) -> None
         await expect(page.locator("svg.timeline")).to_be_visible()
         await picture(page, f"resident-{language[:2]}", whole=True)
         quiet(page)
+
+
+async def test_residents_ask_for_sign_in_again_when_the_session_is_gone(browser: Browser) -> None:
+    account = Account("夜班", "carer", hash_pin("4827"))
+    settings = WebSettings(port=0, language="zh", accounts=(account,))
+    home = small_platform_home()
+    async with serving(build_platform(home, settings), settings) as address:
+        page = await opened(browser, address, "zh-CN")
+        await page.get_by_label("PIN").fill("4827")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("article")).to_have_count(6)
+        await expect(page.get_by_text("夜班（护理员）")).to_be_visible()
+    again = replace(settings, port=int(address.rstrip("/").rpartition(":")[2]))
+    async with serving(build_platform(home, again), again):
+        await expect(page.get_by_label("PIN")).to_be_visible(timeout=20_000)
+        assert page.url.endswith("/login?back=/residents")
+
+
+async def test_the_pages_are_served_over_https_with_the_sites_certificate(tmp_path: Path) -> None:
+    certificate, key = site_certificate(tmp_path)
+    settings = WebSettings(port=0, language="en", tls_certificate=str(certificate), tls_key=str(key))
+    async with serving(build_board(SmallWard(bed("1")), settings), settings) as address:
+        assert address.startswith("https://127.0.0.1:")
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        async with httpx.AsyncClient(verify=trusted) as client:
+            assert "Wall board" in (await client.get(address)).text
+
+
+async def test_a_broken_certificate_is_a_clear_error(tmp_path: Path) -> None:
+    nothing = tmp_path / "cert.pem"
+    nothing.write_text("not a certificate")
+    settings = WebSettings(port=0, tls_certificate=str(nothing), tls_key=str(nothing))
+    with pytest.raises(ListenError, match=r"cannot use the certificate .*cert\.pem"):
+        PageServer(build_board(SmallWard(), settings), settings)
+
+
+def site_certificate(folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "site")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = folder / "site.pem", folder / "site.key"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    paths[1].write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return paths
 
 
 async def test_a_stopping_server_does_not_wait_for_open_pages() -> None:
