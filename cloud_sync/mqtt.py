@@ -87,6 +87,12 @@ class _ReasonedClient(aiomqtt.Client):
             refused(str(reason_code))
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
+    def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:
+        super()._on_disconnect(*args, **kwargs)
+        if not self._connected.done():
+            # Else aiomqtt would wait out its timeout for the answer of a peer that has hung up.
+            self._connected.set_exception(aiomqtt.MqttError("it closed the connection"))
+
     def forget_disconnection(self) -> None:
         """The reason of a broken connection has been told; asyncio need not log it as never retrieved."""
         if self._disconnected.done() and not self._disconnected.cancelled():

@@ -8,7 +8,7 @@ import inspect
 import aiomqtt
 import pytest
 
-from cloud_sync.mqtt import BrokerAddress, BrokerError, BrokerUrlError, connect, parse_broker_url
+from cloud_sync.mqtt import CONNECT_TIMEOUT_S, BrokerAddress, BrokerError, BrokerUrlError, connect, parse_broker_url
 from tests.cloud_sync.refusing_broker import NOT_AUTHORIZED, refusing_broker
 
 
@@ -71,9 +71,22 @@ async def test_a_broker_that_is_not_there_is_an_error() -> None:
             pass
 
 
+async def test_a_peer_that_hangs_up_at_once_is_an_error_at_once() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server, asyncio.timeout(CONNECT_TIMEOUT_S / 2):
+        with pytest.raises(BrokerError, match="closed the connection"):
+            async with connect(BrokerAddress("127.0.0.1", server.sockets[0].getsockname()[1]), "gw-01-alarm"):
+                pass
+
+
 def test_canary_aiomqtt_still_has_the_hooks_that_are_borrowed() -> None:
     parameters = list(inspect.signature(aiomqtt.Client._on_publish).parameters)
     assert parameters == ["self", "client", "userdata", "mid", "reason_code", "properties"]
     source = inspect.getsource(aiomqtt.Client.__init__)
     assert "self._client.on_publish = self._on_publish" in source
+    assert "self._client.on_disconnect = self._on_disconnect" in source
+    assert "self._connected: asyncio.Future[None]" in source
     assert "self._disconnected: asyncio.Future[None]" in source
