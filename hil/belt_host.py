@@ -9,7 +9,6 @@ import secrets
 import signal
 import socket
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,16 +101,12 @@ class Identity:
         rng = np.random.default_rng([seed, number])
         return cls(b"EMU" + rng.bytes(3) + number.to_bytes(2, "big"), rng.bytes(16))
 
-    def write(self, directory: Path, **settings: object) -> None:
-        """Put the identity into a belt's state directory, if it has none yet; settings become its first config."""
+    def write(self, directory: Path) -> None:
+        """Put the identity into a belt's state directory, if it has none yet."""
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / "identity.json"
-        if path.exists():
-            return
-        path.write_text(json.dumps({"serial": self.serial.hex(), "claim_secret": self.claim_secret.hex()}))
-        if settings:
-            text = json.dumps(settings)
-            (directory / "config.json").write_text(f"{zlib.crc32(text.encode()):08x} {text}")
+        if not path.exists():
+            path.write_text(json.dumps({"serial": self.serial.hex(), "claim_secret": self.claim_secret.hex()}))
 
     @classmethod
     def read(cls, directory: Path) -> Identity:

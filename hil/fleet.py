@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_py.belt.config import Config
 from firmware_py.belt.ring import IOCTL_BLOCK_BYTES, IOCTL_BLOCK_COUNT, IOCTL_ERASE, Ring
 from hil.belt_host import BITS, RATE_HZ, BeltHost, Identity
 from hil.clock import HilClock
@@ -116,9 +117,10 @@ class Fleet:
         """Make one belt; its identity stays in state_directory, so a later fleet has the same belts."""
         number = len(self.belts) + 1
         speed = max(1.0, self._clock.scale.speed)
-        fresh = Identity.fresh(number, seed)
-        fresh.write(state_directory, handshake_timeout_ms=int(HANDSHAKE_TIMEOUT_REAL_MS * speed))
+        Identity.fresh(number, seed).write(state_directory)
         identity = Identity.read(state_directory)
+        # A handshake takes real time; on a compressed clock the belt must not lose patience with it.
+        Config(str(state_directory)).set(handshake_timeout_ms=int(HANDSHAKE_TIMEOUT_REAL_MS * speed))
         synth = Synth(script, rate_hz=RATE_HZ)
         truth_path = state_directory / "truth.json"
         truth_path.write_text(json.dumps(synth.truth.to_json()))

@@ -30,6 +30,7 @@ __all__ = ["BumbleClient", "BumbleScanner", "radio_classes"]
 
 MTU = 247
 DEFAULT_MTU = 23
+TRANSPORTS = ("unix", "tcp-client", "serial", "usb", "pyusb", "hci-socket", "vhci", "ws-client")
 GATT_TIMEOUT_S = 10.0
 OPEN_TIMEOUT_S = 10.0
 SCAN_INTERVAL_MS = 10.0
@@ -114,7 +115,10 @@ def _adapter(spec: str) -> _Adapter:
 
 
 def radio_classes(adapter: str) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:
-    """(scanner class, client class) for `backend=` of BleakScanner and BleakClient, on a Bumble transport by name."""
+    """(scanner class, client class) for bleak's `backend=`, on a Bumble transport by name; ValueError if it is none."""
+    scheme = adapter.partition(":")[0]
+    if scheme not in TRANSPORTS or ":" not in adapter:
+        raise ValueError(f"write unix:/path/to/socket (or another Bumble transport: {', '.join(TRANSPORTS)})")
     scanner = type("BumbleScannerOnAdapter", (BumbleScanner,), {"adapter": adapter})
     client = type("BumbleClientOnAdapter", (BumbleClient,), {"adapter": adapter})
     return scanner, client

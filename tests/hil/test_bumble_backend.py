@@ -229,6 +229,12 @@ async def test_an_adapter_that_is_not_there_is_an_error_that_names_it(tmp_path: 
         await BleakScanner(backend=scanner_class).start()
 
 
+@pytest.mark.parametrize("adapter", ["", "hci0", "/tmp/hci0.sock", "carrier-pigeon:1"])
+def test_an_adapter_name_that_is_no_transport_is_refused(adapter: str) -> None:
+    with pytest.raises(ValueError, match="unix:"):
+        radio_classes(adapter)
+
+
 async def test_an_adapter_that_goes_away_ends_its_connections_and_can_come_back(tmp_path: Path, air: Air) -> None:
     client = await air.client().open()
     air.link.unplug_adapters()
