@@ -271,8 +271,8 @@ def _restlessness(minutes: Sequence[Minute], in_bed_s: int) -> float | None:
 
 def _irregular_minutes(minutes: Sequence[Minute]) -> int | None:
     """Minutes without a heart rate because the rhythm was irregular; None where no source tells the reason."""
-    told = [minute for minute in minutes if minute.irregular_s is not None]
-    return sum(1 for minute in told if minute.heart_rate_bpm is None and minute.irregular_s) if told else None
+    reasons = [minute.heart_rate_reason for minute in minutes if minute.heart_rate_reason is not None]
+    return sum(1 for reason in reasons if reason == "irregular") if reasons else None
 
 
 def _weak_breath_minutes(minutes: Sequence[Minute]) -> int | None:

@@ -42,7 +42,8 @@ class Minute:
     """One minute record [at, at + 60 s). None = not known; never 0 in its place.
 
     `movement_s` seconds moving (0-60); `movement_halves_s` the same split over its two 30 s halves, where stored.
-    `irregular_s` seconds whose rhythm was too irregular for a rate, `weak_breath_s` seconds of weak or paused breath.
+    `heart_rate_reason`: why a rate is absent ("irregular", "moving", ...), "" = it is there, None = nobody says why.
+    `weak_breath_s` seconds of weak or paused breath.
     """
 
     at_utc_s: int
@@ -51,7 +52,7 @@ class Minute:
     movement_s: float | None = None
     turn_overs: int | None = None
     movement_halves_s: tuple[float, float] | None = None
-    irregular_s: float | None = None
+    heart_rate_reason: str | None = None
     weak_breath_s: float | None = None
 
 

@@ -1,8 +1,9 @@
 """A night's facts from a JSON object (`sleepbelt night --facts`), checked field by field.
 
 Beside what NIGHT_REPORT.md lists, three things the platform's own exports may hold are read: `alarms`
-[{"raised_at", "answered_at"}], `history` (earlier reports, for `versus_usual`) and per minute `irregular_s`,
-`weak_breath_s` and `movement_halves`. A file without them leaves those figures unknown. `unknown_keys` names the keys nobody reads.
+[{"raised_at", "answered_at"}], `history` (earlier reports, for `versus_usual`) and per minute
+`heart_rate_reason`, `weak_breath_s` and `movement_halves`. A file without them leaves those figures unknown.
+`unknown_keys` names the keys nobody reads.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _KEYS = {
     "assists": {"start", "end"},
     "minutes": {
         *("at", "heart_rate_bpm", "respiration_per_min", "movement", "turn_overs"),
-        *("irregular_s", "weak_breath_s", "movement_halves"),
+        *("heart_rate_reason", "weak_breath_s", "movement_halves"),
     },
     "epochs": {"start", "stage"},
     "alarms": {"raised_at", "answered_at"},
@@ -130,6 +131,10 @@ def _minutes(facts: Mapping[str, Any], zone: ZoneInfo) -> tuple[Minute, ...]:
         after = minutes[-1].at_utc_s + 1 if minutes else None
         halves = item.get("movement_halves")
         movement_s = _optional_number(item, "movement", SECONDS_OF_MINUTE, path)
+        # A null reason says that nothing kept the rate away; a missing key says nothing at all.
+        reason = (item["heart_rate_reason"] or "") if "heart_rate_reason" in item else None
+        if reason is not None and not isinstance(reason, str):
+            raise FactsError(f"{path}.heart_rate_reason", f"a word is expected, not {_kind(reason)}")
         turn_overs = _optional_number(item, "turn_overs", TURN_OVERS, path, whole=True)
         minutes.append(
             Minute(
@@ -139,7 +144,7 @@ def _minutes(facts: Mapping[str, Any], zone: ZoneInfo) -> tuple[Minute, ...]:
                 movement_s=movement_s,
                 turn_overs=None if turn_overs is None else int(turn_overs),
                 movement_halves_s=None if halves is None else _halves(halves, f"{path}.movement_halves"),
-                irregular_s=_optional_number(item, "irregular_s", SECONDS_OF_MINUTE, path),
+                heart_rate_reason=reason,
                 weak_breath_s=_optional_number(item, "weak_breath_s", SECONDS_OF_MINUTE, path),
             )
         )

@@ -146,8 +146,8 @@ class TestMovement:
 
     def test_irregular_minutes_need_a_source_that_tells_the_reason(self) -> None:
         silent = night_json(night_facts(("22:00", "06:00"), minutes=minutes("22:00", 9, heart_rate_bpm=None)))
-        records = minutes("22:00", 9, heart_rate_bpm=None, irregular_s=40, weak_breath_s=0)
-        records += minutes("22:09", 9, heart_rate_bpm=60, irregular_s=3, weak_breath_s=12)
+        records = minutes("22:00", 9, heart_rate_bpm=None, heart_rate_reason="irregular", weak_breath_s=0)
+        records += minutes("22:09", 9, heart_rate_bpm=60, heart_rate_reason=None, weak_breath_s=12)
         told = night_json(night_facts(("22:00", "06:00"), minutes=records))
         assert (silent["irregular_minutes"], told["irregular_minutes"]) == (None, 9)
         assert (silent["weak_breath_minutes"], told["weak_breath_minutes"]) == (None, 9)
