@@ -76,6 +76,10 @@ async def read_on_change(
         coming.cancel()
         with suppress(asyncio.CancelledError, StopAsyncIteration):
             await coming
+        # Not left to the garbage collector: a source may count its listeners.
+        close = getattr(changes, "aclose", None)
+        if close is not None:
+            await close()
 
 
 class Streams:

@@ -112,3 +112,24 @@ async def test_only_what_concerns_a_page_is_read_again() -> None:
         return readings
 
     assert [value async for value in read_on_change(changes(), read, lambda touched: touched == "mine")] == [1, 2]
+
+
+async def test_a_source_is_left_when_its_reader_goes() -> None:
+    listeners = 0
+
+    async def changes() -> AsyncIterator[int]:
+        nonlocal listeners
+        listeners += 1
+        try:
+            while True:
+                yield 1
+        finally:
+            listeners -= 1
+
+    async def read() -> int:
+        return listeners
+
+    values = read_on_change(changes(), read)
+    assert [await anext(values) for _ in range(3)] == [1, 1, 1]
+    await values.aclose()
+    assert listeners == 0
