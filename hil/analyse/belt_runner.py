@@ -1,0 +1,40 @@
+"""The belt's signal path over a file of samples: one line a second, the same on CPython and on MicroPython.
+
+`micropython belt_runner.py ROOT FILE RATE_HZ` prints the twelve numbers of each second, comma-separated. FILE holds
+little-endian int16 in 14-bit units at RATE_HZ. ROOT is the folder that holds firmware_py and protocol.
+"""
+
+import sys
+from array import array
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+
+def seconds(file: "BinaryIO", rate_hz: int) -> "Iterator[tuple[int, ...]]":
+    """Yield the pipeline's report for each whole second of samples in the file."""
+    from firmware_py.belt.decimate import RATE_HZ, Decimator
+    from firmware_py.belt.pipeline import Pipeline
+
+    pipeline = Pipeline(bits=14)
+    decimator = Decimator(rate_hz)
+    block = array("h", [0] * rate_hz)
+    out = array("h", [0] * (RATE_HZ + 2))
+    while file.readinto(block) == 2 * rate_hz:  # type: ignore[attr-defined]
+        count = decimator.push(block, 0, rate_hz, out, 0)
+        pipeline.push(out, count, 0)
+        yield pipeline.second()
+
+
+def main(argv: "list[str]") -> None:
+    """Print the reports of the file named in argv."""
+    sys.path.insert(0, argv[1])
+    with open(argv[2], "rb") as file:
+        for second in seconds(file, int(argv[3])):
+            print(",".join([str(value) for value in second]))
+
+
+if __name__ == "__main__":
+    main(sys.argv)
