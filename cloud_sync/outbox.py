@@ -23,6 +23,8 @@ class OutboxItem:
 class Outbox(Protocol):
     """Durable queue of both lanes. Every method may be slow (a store thread); none may block the loop.
 
+    Any method may raise OSError or sqlite3.Error while the disk fails: the uplink waits and tries again.
+
     `epoch` is a random text of at most 32 characters made with each new outbox: seqs start again at 1 only together
     with a new epoch. An item is durable before `pending` shows it.
     """

@@ -7,13 +7,16 @@ for ever and the outbox keeps. Each change of state is one log line.
 import asyncio
 import logging
 import random
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from cloud_sync.clock import Clock
-from cloud_sync.delivery import ALARM_POLICY, VITALS_POLICY, Batch, LaneDelivery, LanePolicy
+from cloud_sync.delivery import ALARM_POLICY, VITALS_POLICY, Batch, Freed, LaneDelivery, LanePolicy
 from cloud_sync.mqtt import BrokerAddress, BrokerError, Link, connect, parse_broker_url
 from cloud_sync.outbox import Outbox
 from protocol.batch import (
@@ -31,11 +34,14 @@ from protocol.batch import (
 __all__ = ["Uplink", "UplinkSettings", "UplinkStatus"]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RECONNECT_S_MIN = 0.5
 RECONNECT_S_MAX = 15.0
 FLUSH_REAL_S_MIN = 1.0
 LIVE_REAL_S_MIN = 0.5
+STORE_RETRY_S = 1.0
+STORE_FAILURES = (OSError, sqlite3.Error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,8 @@ class _Lane:
         self._live_changed = asyncio.Event()
         self._said_up: bool | None = None
         self._draining = 0
+        self._to_free: asyncio.Queue[Freed] = asyncio.Queue()  # bounded by what the window lets fly
+        self._said_store_failing = False
         self._is_refused = False
         self.sent_messages = self.sent_bytes = self.resent_messages = 0
         self.freed_items = self.rejected_items = self.refused_publishes = 0
@@ -140,13 +148,14 @@ class _Lane:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._load())
+            tasks.create_task(self._free())
             tasks.create_task(self._stay_connected())
 
     async def drained(self) -> None:
         """Returns once the outbox holds nothing unacked of this lane."""
         self._draining += 1
         try:
-            while await self._outbox.pending(self._policy.lane, 0, 1):
+            while await self._from_store(lambda: self._outbox.pending(self._policy.lane, 0, 1)):
                 self._core.flush(_real_ms())
                 self._wake.set()
                 self._idle_changed.clear()
@@ -165,9 +174,9 @@ class _Lane:
                 await self._idle_changed.wait()
                 continue
             after_seq, limit_bytes = want
-            items = await self._outbox.pending(lane, after_seq, limit_bytes)
+            items = await self._from_store(partial(self._outbox.pending, lane, after_seq, limit_bytes))
             if not items:
-                await self._outbox.wait(lane, after_seq)
+                await self._from_store(partial(self._outbox.wait, lane, after_seq))
                 continue
             self._core.loaded(items, _real_ms(), self._flush_delay_ms())
             self._wake.set()
@@ -255,18 +264,44 @@ class _Lane:
                 log.warning("uplink %s: an ack that is none was dropped: %s", self._policy.lane, error)
                 continue
             freed = self._core.acked(ack, _real_ms())
+            self._to_free.put_nowait(freed)
             if freed.accepted:
-                await self._outbox.acked(self._policy.lane, freed.accepted)
-                self.freed_items += len(freed.accepted)
                 self._is_refused = False
             if freed.rejected:
-                await self._outbox.rejected(self._policy.lane, freed.rejected)
-                self.rejected_items += len(freed.rejected)
                 log.error("uplink %s: the receiver rejects %s", self._policy.lane, freed.rejected)
             if freed.accepted and not self._core.is_overdue():
                 self._say_up(True, "batches are acknowledged")
             self._wake.set()
+            self._idle_changed.set()  # the loader may go on
+
+    async def _free(self) -> None:
+        """Free in the outbox what was acked; apart from the connection, which may break while the disk is slow."""
+        lane = self._policy.lane
+        while True:
+            freed = await self._to_free.get()
+            if freed.accepted:
+                await self._from_store(partial(self._outbox.acked, lane, freed.accepted))
+                self.freed_items += len(freed.accepted)
+            if freed.rejected:
+                await self._from_store(partial(self._outbox.rejected, lane, freed.rejected))
+                self.rejected_items += len(freed.rejected)
             self._idle_changed.set()
+
+    async def _from_store(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The outbox's answer, however long its disk fails: the gateway's alarms must not end with its disk."""
+        while True:
+            try:
+                answer = await call()
+            except STORE_FAILURES as error:
+                if not self._said_store_failing:
+                    log.error("uplink %s: the outbox fails, trying again: %s", self._policy.lane, error)
+                self._said_store_failing = True
+                await asyncio.sleep(STORE_RETRY_S)
+                continue
+            if self._said_store_failing:
+                log.info("uplink %s: the outbox answers again", self._policy.lane)
+                self._said_store_failing = False
+            return answer
 
     async def _send_live(self, link: Link) -> None:
         name = topic(self._settings.gateway, "live")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
+from collections.abc import Sequence
 
 import pytest
 
 from cloud_sync.clock import Clock
 from cloud_sync.mqtt import BrokerUrlError
-from cloud_sync.outbox import LANE_ALARM
+from cloud_sync.outbox import LANE_ALARM, OutboxItem
 from cloud_sync.uplink import Uplink, UplinkSettings
 from protocol.batch import encode_item
 from protocol.clock_scale import REAL_TIME
@@ -46,6 +48,30 @@ async def test_an_absent_broker_is_said_once_and_nothing_is_lost(caplog: pytest.
     assert uplink.status().state == "down"
     assert outbox.left() == 1
     assert len(caplog.records) == 2  # one a lane
+
+
+class _FailingOutbox(MemoryOutbox):
+    """Its disk fails a few times at everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 1
+
+    async def pending(self, lane: str, after_seq: int, limit_bytes: int) -> Sequence[OutboxItem]:
+        if self.failures:
+            self.failures -= 1
+            raise sqlite3.OperationalError("database or disk is full")
+        return await super().pending(lane, after_seq, limit_bytes)
+
+
+async def test_a_failing_disk_is_waited_out_and_ends_nothing() -> None:
+    outbox = _FailingOutbox()
+    outbox.put(LANE_ALARM, encode_item(alarm()))
+    async with refusing_broker() as url:
+        uplink = Uplink(outbox, UplinkSettings(url, "gw-01"), Clock(REAL_TIME))
+        await run_for(uplink, 1.5)
+    assert outbox.failures == 0
+    assert uplink.status().sent_messages >= 1
 
 
 async def test_a_broker_that_refuses_batches_is_seen_and_frees_nothing() -> None:
