@@ -1,7 +1,4 @@
-"""`sleepbelt night`: the report of a night, from a file of facts; text for people, or JSON.
-
-A source of facts is a function to `NightFacts`; the gateway's store becomes a second one beside `facts_from_file`.
-"""
+"""`sleepbelt night`: the report of a night, from a file of facts or from a gateway's store; text for people, JSON, or a PDF."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +16,8 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 _EXAMPLE = """example:
   sleepbelt night --facts night.json
   sleepbelt night --facts night.json --json
-  sleepbelt night --facts - --lang zh < night.json
+  sleepbelt night --facts - --lang zh --pdf night.pdf < night.json
+  sleepbelt night --store /var/lib/sleepbelt --bed 3-1 --date 2026-11-24
 
 night.json:
   {"timezone": "Asia/Shanghai", "night_of": "2026-11-24", "night_window": ["22:00", "06:00"],
@@ -57,16 +56,29 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; 0 also when there was no night, 2 for facts that cannot be right."""
     options = _parser().parse_args(argv)
     try:
-        answer = _answer(options.facts)
+        answer = _answer(options.facts) if options.facts is not None else _stored(options)
     except BadInputError as error:
         print(f"sleepbelt night: {error}", file=sys.stderr)
         return BAD_INPUT
+    if options.pdf is not None and (failed := _pdf(answer, options)):
+        return failed
     if options.json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
         return DONE
     from gateway.commands.night_text import text_report
 
     print(text_report(answer, options.lang))
+    return DONE
+
+
+def _pdf(answer: dict[str, Any], options: argparse.Namespace) -> int:
+    from gateway.commands.night_pdf import PdfError, write_pdf
+
+    try:
+        write_pdf(answer, options.lang, Path(options.pdf))
+    except PdfError as error:
+        print(f"sleepbelt night: {error}", file=sys.stderr)
+        return FAILED
     return DONE
 
 
@@ -84,6 +96,21 @@ def _answer(facts_file: str) -> dict[str, Any]:
     return report_json(build_report(facts))
 
 
+def _stored(options: argparse.Namespace) -> dict[str, Any]:
+    from gateway.commands.night_store import NoStoreError, stored_answer
+
+    if options.bed is None or options.date is None:
+        raise BadInputError("--store needs --bed and --date (the waking day, such as 2026-11-24)")
+    try:
+        day = date.fromisoformat(options.date).isoformat()
+    except ValueError:
+        raise BadInputError(f"--date: {options.date!r} is no date; write it as 2026-11-24") from None
+    try:
+        return stored_answer(Path(options.store), options.bed, day)
+    except NoStoreError as error:
+        raise BadInputError(f"--store: {error}") from None
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number a file of facts may hold")
 
@@ -95,7 +122,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--facts", metavar="FILE.json", required=True, help="facts of the night; - = standard input")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--facts", metavar="FILE.json", help="facts of the night; - = standard input")
+    source.add_argument("--store", metavar="FOLDER", help="data folder of a gateway; with --bed and --date")
+    parser.add_argument("--bed", help="label of the bed, with --store")
+    parser.add_argument("--date", metavar="YYYY-MM-DD", help="waking day of the night, with --store")
     parser.add_argument("--json", action="store_true", help='print {"night": {...} or null, "reason": ...}')
-    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the text (default: en)")
+    parser.add_argument("--pdf", metavar="OUT.pdf", help="write the report as a sheet of A4 as well")
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of text and PDF (default: en)")
     return parser

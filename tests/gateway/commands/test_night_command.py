@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,57 @@ def test_keys_nobody_reads_are_told_and_change_nothing(facts_file: Any, capsys: 
     captured = capsys.readouterr()
     assert "not read: silence" in captured.err
     assert json.loads(captured.out)["night"] == night_json(FULL)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_pdf_is_written_beside_the_text(
+    lang: str, facts_file: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "night.pdf"
+    status = main(["--facts", facts_file(FULL), "--pdf", str(sheet), "--lang", lang])
+    captured = capsys.readouterr()
+    if status == 1:
+        # A machine without Chinese fonts says so; nothing else may keep the sheet from being made.
+        assert "fonts-noto-cjk" in captured.err
+        assert lang == "zh"
+    else:
+        assert sheet.read_bytes().startswith(b"%PDF-")
+
+
+def test_pdf_that_cannot_be_written_is_a_failure(
+    facts_file: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--facts", facts_file(FULL), "--pdf", str(tmp_path / "absent" / "night.pdf")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db, db:
+        db.execute("CREATE TABLE nights(bed TEXT, night_of TEXT, version INTEGER, report TEXT)")
+        db.execute("INSERT INTO nights VALUES ('3-1', '2026-11-24', 2, ?)", (json.dumps(night_json(FULL)),))
+    return str(tmp_path)
+
+
+def test_a_stored_night_is_printed_as_it_was_stored(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--store", store, "--bed", "3-1", "--date", "2026-11-24", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"night": night_json(FULL), "reason": None}
+
+
+def test_a_night_the_store_does_not_hold_is_no_night(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--store", store, "--bed", "3-1", "--date", "2026-11-25", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"night": None, "reason": "no_night_recorded"}
+
+
+@pytest.mark.parametrize("more", [["--bed", "3-1"], ["--bed", "3-1", "--date", "soon"]])
+def test_a_stored_night_needs_a_bed_and_a_date(more: list[str], store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--store", store, *more]) == 2
+    assert "--date" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--store", str(tmp_path), "--bed", "3-1", "--date", "2026-11-24"]) == 2
+    assert "holds no events.db" in capsys.readouterr().err
 
 
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
