@@ -9,6 +9,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from cloud_sync.broker import embedded_broker
 from cloud_sync.clock import Clock
@@ -21,7 +23,7 @@ from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.residents import admissions, read_residents
 from cloud_sync.receiver.settings import ReceiverSettings
-from cloud_sync.receiver.stores.base import StoreReads, StoreWrites
+from cloud_sync.receiver.stores.base import StoreError, StoreReads, StoreWrites
 from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from cloud_sync.receiver.threads import StoreThread
@@ -111,6 +113,11 @@ async def _until_stopped(consumer: Consumer, server: PageServer, stop: asyncio.E
         await serving
 
 
+async def _store_fails(request: Request, error: Exception) -> Response:
+    log.error("%s", error)
+    return JSONResponse({"error": "store", "message": "the database cannot be read at the moment"}, 503)
+
+
 class _AllStreams:
     """The open streams of API and pages together, as PageServer closes them."""
 
@@ -125,6 +132,6 @@ class _AllStreams:
 def _build_app(platform: Platform, settings: ReceiverSettings) -> Starlette:
     routes, api_streams = build_api(platform, settings.web, settings.api_token)
     pages = build_pages(platform, settings.web)
-    app = Starlette(routes=[*routes, *pages.routes])
+    app = Starlette(routes=[*routes, *pages.routes], exception_handlers={StoreError: _store_fails})
     app.state.streams = _AllStreams([api_streams, pages.streams])
     return app

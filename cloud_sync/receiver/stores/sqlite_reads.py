@@ -1,11 +1,12 @@
 """The reading side of the SQLite store: its own connection, so that pages never wait for a commit nor delay one."""
 
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cloud_sync.receiver.port import AlarmRow, EventRow, GapRow, MinuteRow, NightCard
-from cloud_sync.receiver.stores.base import Counts, Place, SealedName
+from cloud_sync.receiver.stores.base import Counts, Place, SealedName, StoreError
 from cloud_sync.receiver.stores.sqlite_file import open_for_reading
 from protocol.batch import BeltEventItem, decode_item
 from protocol.packing import unpack
@@ -134,10 +135,13 @@ class SqliteReads:
         ]
 
     def _all(self, sql: str, *values: Any) -> list[Any]:
-        return self._connection.execute(sql, values).fetchall()
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the database: {error}") from error
 
     def _number(self, sql: str) -> int:
-        return int(self._connection.execute(sql).fetchone()[0])
+        return int(self._all(sql)[0][0])
 
 
 def night_card(night_of: str, version: int, report: Mapping[str, Any]) -> NightCard:
