@@ -308,6 +308,7 @@ class Author:
             if told:
                 fields["finished_absences"] = told
         self.write(kind, person, **fields)
+        self.now += 1
 
     def _gateway(self, person: Person) -> None:
         if not self.gateway_up:

@@ -13,6 +13,8 @@ from .model_rules import Rules
 from .model_state import Alarm, Bed, merged
 from .model_wall_time import config_error
 
+Change = tuple[int, str, bool]  # instant, state, whether a finished absence ends with it
+
 
 class Model(Rules):
     """One gateway with its beds, driven one second at a time."""
@@ -61,7 +63,7 @@ class Model(Rules):
             self._trust(bool(event["trusted"]))
         else:
             bed = self.beds[event.get("bed") or next(iter(self.beds))]
-            if bed.bound or kind in ("acknowledge", "wall_cancel"):
+            if bed.bound or kind in ("acknowledge", "wall_cancel", "configure"):
                 getattr(self, f"_on_{kind}")(bed, event)
 
     def _gateway_down(self) -> None:
@@ -75,18 +77,16 @@ class Model(Rules):
     def _gateway_up(self, event: Mapping[str, Any]) -> None:
         self.up = True
         trusted = bool(event.get("clock_trusted", True))
-        if not trusted:
+        if trusted:
+            self._trust(True)
+        else:
             self.trusted = False
             self.line(None, "time_untrusted")
-        else:
-            self._trust(True)
         for bed in self.beds.values():
             bed.heard, bed.silent_since, bed.restarted, bed.boot_at = False, self.now, True, self.now
             if not trusted and bed.mode == "assist":
                 bed.mode = "active"  # rule 18
-            if bed.alarming and bed.alarm is not None:
-                bed.alarm.sounding = True
-                self.line(bed, "audio_on")  # rule 17
+            self._end_modes(bed)  # a maintenance that timed out while down ended at its limit
 
     def _trust(self, trusted: bool) -> None:
         if trusted == self.trusted:
@@ -106,6 +106,8 @@ class Model(Rules):
             self._set_valid(bed, bool(event["vitals_valid"]))
         elif state == "occupied" and bed.raw != "occupied":
             self._set_valid(bed, True)
+        if state != bed.raw and bed.valid:
+            bed.valid_since = -(10**9)  # valid from the first second of what the report tells
         self._report(bed, state, event.get("state_age_s", 0), [])
 
     def _on_belt_report(self, bed: Bed, event: Mapping[str, Any]) -> None:
@@ -227,42 +229,48 @@ class Model(Rules):
         self._replay_gap(bed, self._gap_changes(bed, state, age, finished))
         bed.restarted = False
 
-    def _gap_changes(self, bed: Bed, state: str, age: int, finished: list[Mapping[str, int]]) -> list[tuple[int, str]]:
-        """What raw did inside the gap, as (instant, state), from the finished absences and the present state."""
-        changes: list[tuple[int, str]] = []
+    def _gap_changes(self, bed: Bed, state: str, age: int, finished: list[Mapping[str, int]]) -> list[Change]:
+        """What raw did inside the gap, from the finished absences and the present state."""
+        changes: list[Change] = []
         raw, not_before = bed.raw, bed.last_heard
         ended = sorted((self.now - item["ended_ago_s"], item["duration_s"]) for item in finished)
         for end, duration in ended:
             if not bed.last_heard < end <= self.now:
                 continue
             if raw != "empty":
-                changes.append((max(end - duration, not_before), "empty"))
-            changes.append((end, "occupied"))
+                changes.append((max(end - duration, not_before), "empty", False))
+            changes.append((end, "occupied", True))
             raw, not_before = "occupied", end
         if state != raw:
-            changes.append((max(self.now - age, not_before), state))
+            changes.append((max(self.now - age, not_before), state, False))
         return changes
 
-    def _replay_gap(self, bed: Bed, changes: list[tuple[int, str]]) -> None:
+    def _replay_gap(self, bed: Bed, changes: list[Change]) -> None:
         """Confirm, arm and settle after the fact, second by second through the gap, without sound."""
         was_sounding = bed.alarm is not None and bed.alarm.sounding
         mark = len(self.log)
+        bed.open_before = bed.episode is not None and not bed.episode.held
+        # What raw was between the last report and the first change told is not known: it confirms nothing.
+        known_from = changes[0][0] if changes and not changes[0][2] else bed.last_heard
         for instant in range(bed.last_heard, self.now + 1):
-            for at, state in changes:
+            if instant > known_from or not changes or changes[0][2]:
+                self._occupancy_rules(bed, instant)
+            else:
+                self._settle_if_due(bed, instant)
+            for at, state, recorded in changes:
                 if at == instant:
-                    disclosed = bed.absence_in_gap or bed.restarted
+                    disclosed = bed.absence_in_gap or (bed.restarted and bed.open_before)
                     self._set_raw(bed, state, at)
                     bed.absence_in_gap = state == "empty"
                     bed.found_return = at if state == "occupied" and disclosed else None
-            self._occupancy_rules(bed, instant)
-        off, on = self._audio_line(bed, "audio_off"), self._audio_line(bed, "audio_on")
-        if was_sounding and bed.alarm is not None and bed.alarm.sounding and off in self.log[mark:]:
-            # The sound never stopped in the room: a return and a resumed exit that are both past make no sound.
-            self.log[mark:] = [text for text in self.log[mark:] if text not in (off, on)]
-
-    def _audio_line(self, bed: Bed, event: str) -> str:
-        name = f"{bed.name}.{event}" if len(self.beds) > 1 else event
-        return f"{self.time.label(self.now)} {name}"
+                    if recorded and bed.occupancy == "absent":
+                        self._return_confirmed(bed, at)  # the belt itself tells that the absence is finished
+            if instant >= known_from:
+                self._occupancy_rules(bed, instant)
+        if was_sounding and bed.alarming and bed.alarm is not None:
+            # The sound never stopped in the room: a return and a resumed exit that are both past are silent.
+            bed.alarm.sounding = True
+            self.log[mark:] = [text for text in self.log[mark:] if "audio_off" not in text]
 
     def _set_raw(self, bed: Bed, state: str, since: int) -> None:
         bed.raw, bed.raw_since, bed.raw_confirmed = state, since, False
@@ -270,13 +278,16 @@ class Model(Rules):
         bed.found_return = None
 
     def _judge(self) -> None:
+        radio = self._judge_radio()
         for bed in self.beds.values():
             if bed.bound:
                 self._judge_modes(bed)
                 if bed.heard:
                     self._occupancy_rules(bed, self.now)
                 self._judge_alarm(bed)
-        self._judge_silence()
+                self._judge_silence(bed)
+        if radio:
+            self.line(None, "tech_raise", "radio_down")
         for bed in self.beds.values():
             if bed.bound:
                 self._judge_notices(bed)

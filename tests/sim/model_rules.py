@@ -66,31 +66,40 @@ class Rules:
             self.line(bed, "notice_clear", code)
 
     def _judge_modes(self, bed: Bed) -> None:
+        self._end_modes(bed)
+        if bed.timed_out:
+            bed.timed_out = False
+            self.line(bed, "tech_raise", "maintenance_timeout")
+
+    def _end_modes(self, bed: Bed) -> None:
         if bed.until is None or self.now < bed.until:
             return
         if bed.mode == "maintenance":
-            bed.resumed_at = bed.until
-            self.line(bed, "tech_raise", "maintenance_timeout")
-            bed.mode = "active"
-        elif bed.mode == "assist":
+            bed.resumed_at, bed.timed_out = bed.until, True
+        if bed.mode in ("maintenance", "assist"):
             bed.mode = "active"
         bed.until = None
 
     def _occupancy_rules(self, bed: Bed, instant: int) -> None:
         """Rules 1 to 5 at one instant, which lies in the past while a gap is replayed."""
         profile = bed.profile
-        if not bed.raw_confirmed:
-            if bed.raw == "empty" and instant - bed.raw_since >= profile["exit_confirm_s"]:
+        exit_at = bed.raw_since + profile["exit_confirm_s"]
+        if bed.raw == "empty" and not bed.raw_confirmed and instant >= exit_at:
+            # Presence lasts until the exit is confirmed: who was held or present for settle_s by then has settled.
+            self._settle_if_due(bed, min(instant, exit_at))
+            bed.raw_confirmed = True
+            self._exit_confirmed(bed, instant)
+        elif bed.raw == "occupied" and not bed.raw_confirmed:
+            start = max(bed.raw_since, bed.valid_since) if profile["require_vitals"] else bed.raw_since
+            valid = bed.valid or not profile["require_vitals"]
+            if valid and instant - start >= profile["entry_confirm_s"]:
                 bed.raw_confirmed = True
-                self._exit_confirmed(bed, instant)
-            elif bed.raw == "occupied":
-                start = max(bed.raw_since, bed.valid_since) if profile["require_vitals"] else bed.raw_since
-                valid = bed.valid or not profile["require_vitals"]
-                if valid and instant - start >= profile["entry_confirm_s"]:
-                    bed.raw_confirmed = True
-                    self._return_confirmed(bed, start)
+                self._return_confirmed(bed, start)
+        self._settle_if_due(bed, instant)
+
+    def _settle_if_due(self, bed: Bed, instant: int) -> None:
         counted_from = max(bed.presence_start, bed.resumed_at)
-        if bed.occupancy == "present" and bed.at_work and instant - counted_from >= profile["settle_s"]:
+        if bed.occupancy == "present" and bed.at_work and instant - counted_from >= bed.profile["settle_s"]:
             self._settled(bed)
 
     def _exit_confirmed(self, bed: Bed, instant: int) -> None:
@@ -103,9 +112,6 @@ class Rules:
         episode = bed.episode
         if episode is not None:
             episode.held = False
-            if bed.alarm is not None and bed.alarm.state == "unacknowledged":
-                bed.alarm.sounding = True
-                self.line(bed, "audio_on")
         elif (bed.armed or bed.first_exit) and bed.at_work and instant >= bed.resumed_at:
             bed.episode = Episode(bed.raw_since)
             self._judge_episode(bed, bed.episode)
@@ -138,12 +144,12 @@ class Rules:
             return
         episode.held = True
         self._silence(bed)
-        if self._was_missed(bed, episode):
-            episode.missed = True
-            self.line(bed, "missed_alarm")
         if episode.prealert_up:
             episode.prealert_up = False
             self.line(bed, "prealert_clear")
+        if self._was_missed(bed, episode):
+            episode.missed = True
+            self.line(bed, "missed_alarm")
 
     def _was_missed(self, bed: Bed, episode: Episode) -> bool:
         """Rules 16 and 17: an absence found ended at or after base + allowed that no alarm told of."""
@@ -244,6 +250,9 @@ class Rules:
         self.line(bed, "audio_on")
 
     def _escalate(self, bed: Bed, alarm: Alarm) -> None:
+        if not alarm.sounding:  # resumed (rule 5) or restarted (rule 17)
+            alarm.sounding = True
+            self.line(bed, "audio_on")
         if alarm.counted_s >= bed.profile["escalate_after_s"] and alarm.level < bed.profile["max_level"]:
             alarm.level += 1
             alarm.counted_s = 0
@@ -251,35 +260,33 @@ class Rules:
 
     # -- technical and other notices ----------------------------------------------------------------
 
-    def _judge_silence(self) -> None:
+    def _judge_radio(self) -> bool:
+        """Whether all belts fell silent together, which is said once instead of for each."""
         beds = [bed for bed in self.beds.values() if bed.bound]
-        silent = [bed for bed in beds if not bed.heard]
-        if self.radio_down:
+        if self.radio_down or len(beds) < 2 or any(bed.heard or bed.offline for bed in beds):
+            return False
+        first = min(beds, key=lambda bed: bed.silent_since)
+        spread = max(bed.silent_since for bed in beds) - first.silent_since
+        if spread > RADIO_SPREAD_S or self.now < first.silent_since + first.profile["offline_after_s"]:
+            return False
+        self.radio_down = True
+        return True
+
+    def _judge_silence(self, bed: Bed) -> None:
+        if bed.heard or self.radio_down or bed.offline or not bed.at_work:
             return
-        if len(beds) >= 2 and len(silent) == len(beds) and not any(bed.offline for bed in beds):
-            first = min(beds, key=lambda bed: bed.silent_since)
-            spread = max(bed.silent_since for bed in beds) - first.silent_since
-            if spread <= RADIO_SPREAD_S and self.now >= first.silent_since + first.profile["offline_after_s"]:
-                self.radio_down = True
-                self.line(None, "tech_raise", "radio_down")
-                return
-        for bed in silent:
-            if bed.at_work and not bed.offline and self.now >= bed.silent_since + bed.profile["offline_after_s"]:
-                bed.offline = True
-                self.line(bed, "tech_raise", "belt_offline")
+        if self.now >= bed.silent_since + bed.profile["offline_after_s"]:
+            bed.offline = True
+            self.line(bed, "tech_raise", "belt_offline")
 
     def _judge_notices(self, bed: Bed) -> None:
         if not bed.at_work:
             return
         profile = bed.profile
-        minute = ""
-        if self.trusted and (profile["not_in_bed_by"] or profile["not_up_by"]):
-            minute = f"{self.time.wall(self.now, self.step_s):%H:%M:%S}"
         present_s = self.now - bed.presence_start if bed.occupancy == "present" else -1
-        if profile["not_in_bed_by"] and minute == profile["not_in_bed_by"] + ":00" and bed.occupancy == "absent":
+        if bed.occupancy == "absent" and self._is_minute(profile["not_in_bed_by"]):
             self.notice(bed, "not_in_bed_by")
-        long_present = present_s >= profile["not_up_lookback_s"]
-        if profile["not_up_by"] and minute == profile["not_up_by"] + ":00" and long_present:
+        if present_s >= profile["not_up_lookback_s"] and self._is_minute(profile["not_up_by"]):
             self.notice(bed, "not_up_by")
         unclear = bed.heard and bed.armed and bed.raw == "unclear" and self.now - bed.raw_since >= UNCLEAR_S
         if unclear and self._inside_window(bed):
@@ -291,6 +298,9 @@ class Rules:
             self.notice(bed, code)
         for code in bed.vitals.over():
             self.clear_notice(bed, code)
+
+    def _is_minute(self, minute: str | None) -> bool:
+        return minute is not None and self.trusted and self.time.is_first_pass(minute, self.now, self.step_s)
 
     def _judge_no_signal(self, bed: Bed, present_s: int) -> None:
         if bed.valid:

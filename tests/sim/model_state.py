@@ -12,7 +12,8 @@ from .model_wall_time import DEFAULT_WINDOWS
 DEFAULTS: dict[str, Any] = {
     "exit_confirm_s": 5, "entry_confirm_s": 10, "settle_s": 60, "carry_in_s": 3600, "tail": "run_out",
     "latch": "visual", "escalate_after_s": 180, "max_level": 3, "realarm_s": 600, "assist_s": 900,
-    "maintenance_max_s": 3600, "offline_after_s": 90, "boot_wait_s": 15, "prealert_s": 0, "priority": "medium", "require_vitals": False,
+    "maintenance_max_s": 3600, "offline_after_s": 90, "boot_wait_s": 15, "prealert_s": 0,
+    "priority": "medium", "require_vitals": False,
     "repeat_count": 0, "repeat_span_s": 7200, "not_in_bed_by": None, "not_up_by": None, "not_up_lookback_s": 3600,
     "reposition_s": 0, "no_signal_s": 0, "sustain_s": 60,
     "hr_high": None, "hr_low": None, "rr_high": None, "rr_low": None,
@@ -74,6 +75,7 @@ class Bed:
     invalid_since: int = 0
     mode: str = "active"
     until: int | None = None
+    timed_out: bool = False
     resumed_at: int = -(10**9)
     away_noticed: bool = False
     heard: bool = True
@@ -82,6 +84,7 @@ class Bed:
     restarted: bool = False
     boot_at: int | None = None
     absence_in_gap: bool = False
+    open_before: bool = False
     found_return: int | None = None
     offline: bool = False
     bound: bool = True

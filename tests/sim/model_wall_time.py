@@ -65,6 +65,14 @@ class WallTime:
         """Local wall time as the gateway's (stepped) clock shows it."""
         return (self.start_utc + timedelta(seconds=at_s + step_s)).astimezone(self.zone)
 
+    def is_first_pass(self, minute: str, at_s: int, step_s: int) -> bool:
+        """Whether this second begins the minute "HH:MM" of the local day (rule 8: first pass, first valid instant)."""
+        shown = self.wall(at_s, step_s)
+        if shown.second:
+            return False
+        asked = datetime.combine(shown.date(), time.fromisoformat(minute))
+        return shown.astimezone(UTC) == first_valid(asked, self.zone, second_pass=False)
+
     def window_instants(
         self, windows: list[dict[str, Any]], around_s: int, step_s: int
     ) -> list[tuple[int, int, Window]]:
