@@ -1,4 +1,4 @@
-"""`sleepbelt night`: the report of a night, from a file of facts or from a gateway's store; text for people, JSON, or a PDF."""
+"""`sleepbelt night`: the report of a night, from a file of facts or a gateway's store; as text, JSON or PDF."""
 
 from __future__ import annotations
 
