@@ -74,6 +74,7 @@ class Gateway:
     async def start(cls, config: Config, radio_factory: RadioFactory | None = None) -> Gateway:
         """Open everything; StoreError, RadioError, ListenError or GatewayError if something cannot be opened."""
         store = await Store.open(config.gateway.data_dir)
+        gateway = None
         try:
             saved = await store.call(lambda files: files.state())
             clock = GatewayClock(_anchor(saved), config.gateway.time_trust)
@@ -83,6 +84,8 @@ class Gateway:
             gateway._radio = (radio_factory or _bleak_radio)(config, belts, clock)
             gateway._open_uplink()
         except BaseException:
+            if gateway is not None:
+                gateway._alerter.close()
             await store.close()
             raise
         return gateway
@@ -90,10 +93,6 @@ class Gateway:
     async def run(self) -> None:
         """Serve until told to stop; an ExceptionGroup if a part died."""
         assert self._radio is not None
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(NotImplementedError, RuntimeError):  # not the main thread (tests)
-                loop.add_signal_handler(number, self.stop)
         self._store.on_committed = self._committed
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -109,7 +108,14 @@ class Gateway:
                 await self._stopping.wait()
                 await self._end(parts, uplink, writer)
         finally:
+            self._alerter.close()
             await self._store.close()
+
+    def stop_on_signals(self) -> None:
+        """SIGTERM and SIGINT mean `stop()` from now on; to be called before anybody is told that we are ready."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
 
     def stop(self) -> None:
         """End in order: readings that are here are stored and offered to the cloud once more."""

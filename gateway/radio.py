@@ -214,7 +214,7 @@ class BleakRadio:
     async def _scan(self) -> None:
         retry_s = 0.5
         await self._reattach()
-        while True:
+        while not _cancelled():
             scanner = None
             try:
                 scanner = BleakScanner(self._advertised, **self._scanner_options)
@@ -293,7 +293,7 @@ class BleakRadio:
     # -- sessions ----------------------------------------------------------------------------------------------------
 
     async def _connect_belts(self, tasks: asyncio.TaskGroup) -> None:
-        while True:
+        while not _cancelled():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()
@@ -389,6 +389,12 @@ class BleakRadio:
         else:
             log.info("radio: scanning")
         self._scan_said = trouble
+
+
+def _cancelled() -> bool:
+    """True if this task was told to end: a library's `wait_for` may raise its own error in place of that (3.11)."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _real_ms() -> int:

@@ -252,9 +252,11 @@ def _message(kind: int, values: tuple[Any, ...] | None, tail: bytes) -> Message 
     if kind == frames.RECORD:
         return record_from(values, tail)
     if kind == frames.ABSENCES:
-        return Absences(*values, frames.decode_absences(tail))
+        boot_id, uptime_ms = values
+        return Absences(boot_id, uptime_ms, frames.decode_absences(tail))
     if kind == frames.HISTORY_END:
         return HistoryEnd(*values)
     if kind == frames.RESULT:
-        return Result(*values, tail)
+        request_id, status, value = values
+        return Result(request_id, status, value, tail)
     return None

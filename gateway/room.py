@@ -346,7 +346,8 @@ class Room:
                 self._note(now, effect, views, writes, who)
         # Every touched bed is looked at: arming, say, is no line of the log, and must not be lost with the process.
         moved = [bed for bed in touched if self._moved(bed, now)]
-        if effects or moved:
+        # With every ack of a ring goes the number it stands for: what was acked is never missed after a restart.
+        if effects or moved or writes.belt_acks:
             writes.state = self._state()
             self._saved_ms = now.now_ms
         if not writes.empty():

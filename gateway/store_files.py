@@ -233,7 +233,7 @@ class StoreFiles:
         rows = self._events.execute(
             "SELECT belt, seq, bed, boot_id, uptime_ms, utc_ms, kind, fields FROM belt_records "
             "WHERE bed = ? AND utc_ms >= ? AND utc_ms < ? ORDER BY utc_ms, seq", (bed, from_utc_ms, to_utc_ms))
-        return [RecordRow(*row[:7], json.loads(row[7])) for row in rows]
+        return [RecordRow(*row, json.loads(fields)) for *row, fields in rows]  # type: ignore[call-arg]
 
     def events(self, bed: str, from_utc_ms: int, to_utc_ms: int) -> list[EventRow]:
         """The bed's log lines in [from, to)."""

@@ -32,6 +32,11 @@ class Alerter:
             for channel in self.channels:
                 tasks.create_task(channel.run())
 
+    def close(self) -> None:
+        """Let go of what the channels hold; they stay as dark and silent as their hardware makes them."""
+        for channel in self.channels:
+            channel.close()
+
     def failing(self) -> dict[str, str]:
         """Channel name -> why it does not deliver at present."""
         return {channel.name: channel.failing for channel in self.channels if channel.failing}
@@ -47,6 +52,5 @@ def build_alerter(config: AlerterConfig, page: Callable[[Signal], Awaitable[None
         log.warning("alerter: this machine has no GPIO pins; %s work on mock pins", " and ".join(wanted))
         mock = True
     for kind, pin in wanted.items():
-        show, _ = pin_channel(kind, pin, mock)
-        channels.append(Channel(kind, show))
+        channels.append(Channel(kind, *pin_channel(kind, pin, mock)))
     return Alerter(channels)

@@ -39,8 +39,15 @@ class Delivery:
 class Channel:
     """Delivers signals by `show(signal)`, which may hang or raise OSError or RuntimeError; `run()` is its task."""
 
-    def __init__(self, name: str, show: Callable[[Signal], Awaitable[None]], timeout_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        show: Callable[[Signal], Awaitable[None]],
+        close: Callable[[], None] = lambda: None,
+        timeout_s: float = 2.0,
+    ) -> None:
         self.name = name
+        self.close = close
         self._show = show
         self._timeout_s = timeout_s
         self._queue: deque[tuple[Signal, int]] = deque(maxlen=QUEUE_MAX)

@@ -32,13 +32,14 @@ def has_gpio() -> bool:
     return any(Path("/dev").glob("gpiochip*"))
 
 
-def pin_channel(kind: str, pin: int, mock: bool) -> tuple[Callable[[Signal], Awaitable[None]], Any]:
-    """(show, device) for a "buzzer" or "light" on a BCM pin number; `show` may hang with the hardware."""
+def pin_channel(
+    kind: str, pin: int, mock: bool, factory: Any = None
+) -> tuple[Callable[[Signal], Awaitable[None]], Callable[[], None]]:
+    """(show, close) for a "buzzer" or "light" on a BCM pin number; `show` may hang with the hardware."""
     # gpiozero is imported only by a gateway that has something on its pins.
     from gpiozero import LED, Buzzer
 
-    factory = None
-    if mock:
+    if mock and factory is None:
         from gpiozero.pins.mock import MockFactory
 
         factory = MockFactory()
@@ -50,7 +51,12 @@ def pin_channel(kind: str, pin: int, mock: bool) -> tuple[Callable[[Signal], Awa
     async def show(signal: Signal) -> None:
         await asyncio.get_running_loop().run_in_executor(thread, apply, device, signal)
 
-    return show, device
+    def close() -> None:
+        # Not waited for: pins that hang must not hold up the end of the process either.
+        thread.submit(device.close)
+        thread.shutdown(wait=False)
+
+    return show, close
 
 
 def _sound(device: Any, signal: Signal) -> None:

@@ -74,6 +74,7 @@ def _run(config: Config, as_json: bool) -> int:
 
     async def serve() -> dict[str, Any]:
         gateway = await Gateway.start(config)
+        gateway.stop_on_signals()
         _say(gateway.ready(), as_json, f"gateway {config.gateway.id} is ready: wall board at {gateway.page}")
         await gateway.run()
         return gateway.summary()

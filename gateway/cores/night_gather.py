@@ -138,9 +138,7 @@ class Gatherer:
             elif end - start >= self._entry_confirm_s:
                 spans.append(Span(start, end))
         running = bool(may_run_on and spans and spans[-1].end_utc_s == until_s)
-        return [
-            Presence(span.start_utc_s, None if running and span is spans[-1] else span.end_utc_s) for span in spans
-        ]
+        return [Presence(span.start_utc_s, None if running and span is spans[-1] else span.end_utc_s) for span in spans]
 
     def _occupied_runs(self, until_s: int) -> Iterator[tuple[int, int]]:
         begun: int | None = None
@@ -167,7 +165,6 @@ class Gatherer:
 
 
 def _minute(at: int, stored: StoredMinute) -> Minute:
-    irregular = stored.heart_rate_bpm is None and stored.irregular_s > 0
     first, second = stored.moving_first_half_s, stored.moving_second_half_s
     return Minute(
         at_utc_s=at,
@@ -176,8 +173,15 @@ def _minute(at: int, stored: StoredMinute) -> Minute:
         movement_s=first + second,
         turn_overs=stored.turn_overs,
         movement_halves_s=(first, second),
-        heart_rate_reason="irregular" if irregular else None if stored.heart_rate_bpm is None else "",
+        heart_rate_reason=_reason(stored),
+        weak_breath_s=stored.weak_breath_s,
     )
+
+
+def _reason(stored: StoredMinute) -> str | None:
+    if stored.heart_rate_bpm is not None:
+        return ""
+    return "irregular" if stored.irregular_s else None
 
 
 def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:

@@ -59,7 +59,9 @@ def test_the_sample_of_the_documentation_is_valid(tmp_path: Path) -> None:
 
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
-    found = problems(tmp_path, '[gateway]\nid = "a b"\ntimezon = "UTC"\n[radio]\nconnections_max = 0\n[web]\nport = -1\n')
+    found = problems(
+        tmp_path, '[gateway]\nid = "a b"\ntimezon = "UTC"\n[radio]\nconnections_max = 0\n[web]\nport = -1\n'
+    )
     assert set(found) == {
         "gateway.id", "gateway.timezon", "gateway.data_dir", "radio.connections_max", "web.port", "beds"
     }  # fmt: skip

@@ -59,17 +59,17 @@ def test_slots_are_shared_in_turn() -> None:
     for _ in range(3):
         for belt in (A, B, C):
             plan.seen(belt, now)
-        belt = plan.next_attempt(now)
-        assert belt is not None
-        served.append(belt)
-        plan.connected(belt, now)
+        taken = plan.next_attempt(now)
+        assert taken is not None
+        served.append(taken)
+        plan.connected(taken, now)
         assert plan.next_attempt(now) is None
         assert plan.to_release(now + TURN_MS - 1) is None
         now += TURN_MS
         for other in (A, B, C):
             plan.seen(other, now)
-        assert plan.to_release(now) == belt
-        plan.dropped(belt, now)
+        assert plan.to_release(now) == taken
+        plan.dropped(taken, now)
     assert sorted(served) == [A, B, C]
 
 
