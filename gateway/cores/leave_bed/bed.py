@@ -42,6 +42,10 @@ class Bed:
             self.state.notices.remove(code)
             self.log(NOTICE_CLEAR, code, rule=rule)
 
+    def later_of(self, one_ms: int | None, other_ms: int | None) -> int:
+        """The later of two instants, of which either may not have come; now if neither has."""
+        return max((at_ms for at_ms in (one_ms, other_ms) if at_ms is not None), default=self.now_ms)
+
     def utc_ms(self, at_ms: int) -> int:
         return at_ms + self.offset_ms
 

@@ -3,7 +3,8 @@
 Chosen readings. An absence shorter than `exit_confirm_s` is no confirmed exit here either (rule 1). That it is finished
 is the belt's own word: its end counts as a return at once, without `entry_confirm_s` and without asking for vitals.
 A return that was not confirmed when the belt was last heard is none if the belt tells of another state since then: a
-silent belt is never a return. A missed alarm is disclosed when the gap is reconstructed, that is when the belt is heard again.
+silent belt is never a return. A missed alarm is disclosed when the gap is reconstructed, that is when the belt is heard
+again.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def reposition_due_ms(bed: Bed) -> int | None:
     since_ms = _in_bed_since_ms(bed)
     if bed.profile.reposition_s <= 0 or since_ms is None or REPOSITION in bed.state.notices:
         return None
-    return max(since_ms, bed.state.turned_ms or since_ms) + to_ms(bed.profile.reposition_s)
+    return bed.later_of(since_ms, bed.state.turned_ms) + to_ms(bed.profile.reposition_s)
 
 
 def no_signal_due_ms(bed: Bed) -> int | None:
@@ -86,7 +86,7 @@ def no_signal_due_ms(bed: Bed) -> int | None:
         return None
     if rate.since_ms is not None:
         return None
-    return max(since_ms, rate.lost_ms or since_ms) + to_ms(bed.profile.no_signal_s)
+    return bed.later_of(since_ms, rate.lost_ms) + to_ms(bed.profile.no_signal_s)
 
 
 def next_times_of_day_ms(bed: Bed) -> list[int]:
@@ -119,10 +119,10 @@ def _judge_times_of_day(bed: Bed, judged_before_ms: int) -> None:
     state, profile = bed.state, bed.profile
     if _came(bed, NOT_IN_BED_BY, profile.not_in_bed_by, judged_before_ms) and state.occupancy == ABSENT:
         bed.raise_notice(NOT_IN_BED_BY, rule=NOT_IN_BED_BY)
-    if _came(bed, NOT_UP_BY, profile.not_up_by, judged_before_ms) and state.occupancy == PRESENT:
-        lasted_ms = bed.now_ms - (state.since_ms or 0)
-        if lasted_ms >= to_ms(profile.not_up_lookback_s):
-            bed.raise_notice(NOT_UP_BY, rule=NOT_UP_BY)
+    present_since_ms = state.since_ms if state.occupancy == PRESENT and state.since_ms is not None else bed.now_ms + 1
+    lasted = bed.now_ms - present_since_ms >= to_ms(profile.not_up_lookback_s)
+    if _came(bed, NOT_UP_BY, profile.not_up_by, judged_before_ms) and lasted:
+        bed.raise_notice(NOT_UP_BY, rule=NOT_UP_BY)
 
 
 def _came(bed: Bed, code: str, minute: int | None, judged_before_ms: int) -> bool:

@@ -53,7 +53,7 @@ def _settle_by_now(bed: Bed) -> bool:
 
 def settling_since_ms(bed: Bed) -> int:
     """Rule 3: from the start of presence, or the end of maintenance or away if later."""
-    return max(bed.state.since_ms or 0, bed.state.suspension_ended_ms or 0)
+    return bed.later_of(bed.state.since_ms, bed.state.suspension_ended_ms)
 
 
 def exit_at(bed: Bed, since_ms: int) -> None:

@@ -47,7 +47,7 @@ def apply_fact(bed: Bed, fact: facts.BedFact) -> None:
 
 
 def judge_resident(bed: Bed) -> None:
-    """Rules 1 to 15 now, in the order in which they act; link (16) and notices come after, over all beds."""
+    """Rules 1 to 15 now, in the order in which they act; the bed's link (16) comes after, notices after all beds."""
     if bed.state.bound:
         judge_mode(bed)
         judge_presence(bed)

@@ -185,16 +185,16 @@ class Ward:
     def _judge(self, at_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         if self._running:
+            due_ms = self._radio_down_due_ms()
+            together = due_ms is not None and at_ms >= due_ms
             for bed in self._beds.values():
                 judge_resident(bed)
+                if bed.state.bound and not (together or self._radio_down):
+                    judge_link(bed)
             effects += self._collect()
-            due_ms = self._radio_down_due_ms()
-            if due_ms is not None and at_ms >= due_ms:
+            if together:
                 self._radio_down = True
                 effects.append(Effect(at_ms, None, TECH_RAISE, RADIO_DOWN, RADIO_DOWN))
-            for bed in self._beds.values():
-                if bed.state.bound and not self._radio_down:
-                    judge_link(bed)
             for bed in self._beds.values():
                 judge_attention(bed, self._times_from_ms)
             effects += self._collect()

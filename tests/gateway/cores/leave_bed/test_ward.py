@@ -1,0 +1,178 @@
+"""The ward as the gateway uses it: deadlines as data, late calls, restarts from stored state, views."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway.cores import facts
+from gateway.cores.effects import Effect
+from gateway.cores.leave_bed import Now, Ward
+from gateway.cores.profile import STANDARD, Profile
+
+START_UTC_MS = round(datetime(2026, 11, 23, 15, tzinfo=UTC).timestamp() * 1000)  # 23:00 in Shanghai
+MINUTE = 60_000
+
+
+def now(ms: int, *, trusted: bool = True) -> Now:
+    return Now(ms, START_UTC_MS + ms, trusted)
+
+
+def in_bed(profile: Profile = STANDARD) -> Ward:
+    ward = Ward({"A": profile}, "Asia/Shanghai", now(0))
+    ward.assume("A", "occupied", 7200)
+    ward.advance(now(0))
+    return ward
+
+
+def events(effects: list[Effect]) -> list[tuple[int, str]]:
+    return [(effect.at_ms, effect.event) for effect in effects]
+
+
+def test_the_next_deadline_is_data() -> None:
+    ward = in_bed()
+    assert ward.next_deadline_ms() is None
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    assert ward.next_deadline_ms() == 5_000
+    ward.advance(now(5_000))
+    assert ward.next_deadline_ms() == 20 * MINUTE
+
+
+def test_a_late_call_decides_at_the_deadlines_own_instant() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    late = ward.advance(now(24 * MINUTE))
+    assert events(late) == [
+        (5_000, "exit"),
+        (20 * MINUTE, "alarm_raise"),
+        (20 * MINUTE, "audio_on"),
+        (23 * MINUTE, "escalate"),
+    ]
+
+
+def test_a_fact_that_comes_late_meets_the_deadlines_before_it_first() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    assert (20 * MINUTE, "alarm_raise") in events(ward.handle(now(21 * MINUTE), facts.Acknowledge("A")))
+
+
+def test_an_elapsed_clock_that_goes_back_decides_nothing() -> None:
+    ward = in_bed()
+    ward.handle(now(MINUTE), facts.Occupancy("A", "empty"))
+    assert ward.advance(now(0)) == []
+    assert ward.next_deadline_ms() == MINUTE + 5_000
+
+
+def test_every_effect_names_its_rule() -> None:
+    ward = in_bed()
+    decided = ward.handle(now(0), facts.Occupancy("A", "empty")) + ward.advance(now(30 * MINUTE))
+    assert all(effect.rule for effect in decided)
+
+
+def test_an_alarm_of_a_silent_belt_says_so() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    ward.handle(now(MINUTE), facts.LinkDown("A"))
+    raised = [effect for effect in ward.advance(now(21 * MINUTE)) if effect.event == "alarm_raise"]
+    assert [effect.reason for effect in raised] == ["silent"]
+
+
+def test_silence_counts_from_when_the_belt_was_last_heard() -> None:
+    ward = in_bed()
+    ward.handle(now(10_000), facts.LinkDown("A", last_heard_ms=4_000))
+    assert ward.next_deadline_ms() == 94_000
+
+
+def test_a_crash_without_a_word_sounds_an_unanswered_alarm_again() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    ward.advance(now(21 * MINUTE))
+    stored = json.loads(json.dumps(ward.to_state()))
+    again = Ward.from_state(stored).handle(now(40 * MINUTE), facts.GatewayUp())
+    assert events(again) == [(40 * MINUTE, "audio_on")]
+
+
+def test_time_down_does_not_escalate_after_a_crash() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    ward.advance(now(21 * MINUTE))
+    restarted = Ward.from_state(ward.to_state())
+    restarted.handle(now(40 * MINUTE), facts.GatewayUp())
+    escalated = [effect for effect in restarted.advance(now(43 * MINUTE)) if effect.event == "escalate"]
+    assert events(escalated) == [(42 * MINUTE, "escalate")]
+
+
+def test_state_of_another_version_is_not_guessed_at() -> None:
+    with pytest.raises(ValueError, match="version"):
+        Ward.from_state({"version": 99})
+
+
+def test_a_fact_about_an_unknown_bed_is_none() -> None:
+    assert in_bed().handle(now(0), facts.Occupancy("Z", "empty")) == []
+
+
+def test_time_lost_and_found_is_logged_for_the_whole_gateway() -> None:
+    ward = in_bed()
+    lost = ward.advance(now(1_000, trusted=False))
+    found = ward.handle(now(2_000, trusted=False), facts.ClockTrust(True))
+    assert [(effect.event, effect.bed) for effect in (*lost, *found[:1])] == [
+        ("time_untrusted", None),
+        ("time_trusted", None),
+    ]
+
+
+def test_a_new_belt_starts_unknown_and_unarmed() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Unbind("A"))
+    ward.bind("A", STANDARD, now(MINUTE))
+    view = ward.view("A", now(MINUTE))
+    assert (view.state, view.armed, view.bound, view.not_watched_reason) == ("unknown", False, True, "silent")
+
+
+def test_never_occupied_since_belt_boot_is_no_exit() -> None:
+    ward = Ward({"A": STANDARD}, "Asia/Shanghai", now(0))
+    ward.handle(now(0), facts.BeltReport("A", "empty", 60, ever_occupied=False))
+    assert ward.advance(now(60 * MINUTE)) == []
+
+
+def test_the_view_of_a_bed_in_use() -> None:
+    view = in_bed().view("A", now(0))
+    assert (view.state, view.armed, view.watched, view.alarm, view.mode) == ("present", True, True, "none", "active")
+
+
+def test_the_view_of_a_running_absence_shows_its_deadline() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    ward.advance(now(5_000))
+    view = ward.view("A", now(5_000))
+    assert (view.state, view.out_since_ms, view.deadline_ms) == ("absent", 0, 20 * MINUTE)
+    assert view.deadline_utc_ms == START_UTC_MS + 20 * MINUTE
+
+
+def test_the_view_of_a_held_episode() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    ward.handle(now(10_000), facts.Occupancy("A", "occupied"))
+    ward.advance(now(20_000))
+    assert ward.view("A", now(20_000)).state == "held"
+
+
+@pytest.mark.parametrize(
+    ("fact", "reason"),
+    [
+        (facts.MaintenanceOn("A"), "maintenance"),
+        (facts.AwayOn("A"), "away"),
+        (facts.Assist("A"), "assist"),
+        (facts.LinkDown("A"), "silent"),
+        (facts.Unbind("A"), "unbound"),
+        (facts.GatewayDown(), "gateway_down"),
+        (facts.Configure("A", {"windows": []}), "rule_off"),
+    ],
+)
+def test_a_bed_that_is_not_watched_says_why(fact: facts.Fact, reason: str) -> None:
+    ward = in_bed()
+    ward.handle(now(0), fact)
+    view = ward.view("A", now(0))
+    assert (view.watched, view.not_watched_reason) == (False, reason)
