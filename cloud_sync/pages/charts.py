@@ -13,7 +13,8 @@ from markupsafe import Markup, escape
 LANE_PX = 34
 AXIS_PX = 26
 HOUR_S = 3600
-_LANES = {"out": 0, "in_bed_awake": 1, "in_bed": 1, "in_bed_asleep": 2}
+# State -> first lane and how many: time in bed of which nobody knows whether it was sleep fills both lanes of the bed.
+_LANES = {"out": (0, 1), "in_bed_awake": (1, 1), "in_bed_asleep": (2, 1), "in_bed": (1, 2)}
 _CURVE_WIDTH = 1000
 _HATCHED = ' fill="url(#hatch)"'
 
@@ -51,7 +52,7 @@ def night_timeline(pieces: Sequence[Piece], span: tuple[int, int], ticks: Sequen
         if width <= 0:
             continue
         lane = _LANES.get(piece.state)
-        y, tall = (0, height) if lane is None else (lane * LANE_PX + 3, LANE_PX - 6)
+        y, tall = (0, height) if lane is None else (lane[0] * LANE_PX + 3, lane[1] * LANE_PX - 6)
         # Nothing shorter than two pixels or so: a short exit must still be seen.
         body.append(
             f'<rect class="t-{escape(piece.state)}" x="{x:.3f}%" y="{y}" width="{max(width, 0.25):.3f}%" '

@@ -34,6 +34,7 @@ _SEE = "residents"
 _ALL = frozenset({_SEE})
 PERMISSIONS: dict[str, frozenset[str]] = {"carer": _ALL, "lead": _ALL, "admin": _ALL, "technician": frozenset()}
 _SCRIPT_TEXTS = ("common.hours_minutes", "common.minutes", "common.seconds")
+_UNSEEN = ("audio_on", "audio_off")  # the sound of the room: in the log, no news for people
 # What protocol/wire/frames.py REASON_* say, as the words both page servers share.
 _REASONS = ("", "no_signal", "irregular", "moving", "weak", "sensor_fault")
 
@@ -240,12 +241,16 @@ class _Pages:
             "shown": shown,
             "nights": page.nights,
             "clock": self._clock,
-            "events": [row for row in page.events if row.source == "alarm"][:100],
+            "events": [row for row in page.events if row.source == "alarm" and row.event not in _UNSEEN][:100],
             "alarms": [alarm for alarm in alarms if shown is None or self._is_of_night(alarm, shown)],
             "report": page.report,
+            "curves": [],
         }
         if page.report is not None:
             values |= self._night(page.report, page.minutes, t)
+        elif page.minutes:
+            span = (page.minutes[0].utc_ms // 1000, page.minutes[-1].utc_ms // 1000 + 60)
+            values["curves"] = _curves(page.minutes, span, _ticks(span, self._zone), t)
         return {"now": now, "night": self._kit.fragment("resident_night.html", t, **values)}
 
     def _is_of_night(self, alarm: AlarmRow, night_of: str) -> bool:
@@ -267,9 +272,7 @@ class _Pages:
         }
         if span is None:
             return values
-        offset = datetime.fromtimestamp(span[0], zone).utcoffset()
-        hours = charts.hour_ticks(span, int(offset.total_seconds()) if offset else 0)
-        ticks = [charts.Tick(at_s, wall_time(at_s * 1000, zone.key)) for at_s in hours]
+        ticks = _ticks(span, zone.key)
         absences = night_view.absences(pieces, report.get("times_out_of_bed"))
         start, end = (wall_time(at_s * 1000, zone.key) for at_s in span)
         title = t("resident.timeline_alt", start=start, end=end, summary=_summary(absences, zone.key, t))
@@ -322,6 +325,12 @@ def _rates(card: ResidentCard, t: Strings) -> list[tuple[str, str, str, str]]:
         why = "" if known else t.code("rate_reason", word)
         rows.append((icon, name, str(value) if known else t("common.none"), why))
     return rows
+
+
+def _ticks(span: tuple[int, int], zone: str) -> list[charts.Tick]:
+    offset = datetime.fromtimestamp(span[0], ZoneInfo(zone)).utcoffset()
+    hours = charts.hour_ticks(span, int(offset.total_seconds()) if offset else 0)
+    return [charts.Tick(at_s, wall_time(at_s * 1000, zone)) for at_s in hours]
 
 
 def _curves(

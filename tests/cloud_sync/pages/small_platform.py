@@ -180,7 +180,8 @@ class SmallPlatform:
         shown = found.night if known else None
         nights = (found.night,) if found.night else ()
         told = self.reports.get(resident_id) if known else None
-        return ResidentPage(found, shown, told, nights, self.events, self.minute_rows if known else ())
+        measured = self.minute_rows if night_of in (None, NIGHT) else ()
+        return ResidentPage(found, shown, told, nights, self.events, measured)
 
     async def alarms(self, open_only: bool = False, limit: int = 200) -> Sequence[AlarmRow]:
         return self.alarm_rows[:limit]
