@@ -95,8 +95,19 @@ class Filters:
         self._watch_rails(buf, n, scale)
         self._sum_breath(buf, n, scale)
         states = self._states
-        slow1, slow2, x1, x2, y1, y2 = states[0], states[1], states[2], states[3], states[4], states[5]
-        d1, d2, d3, rough1, rough2, rough_mean = states[6], states[7], states[8], states[9], states[10], states[11]
+        # one by one: unpacking a longer tuple allocates
+        slow1 = states[0]
+        slow2 = states[1]
+        x1 = states[2]
+        x2 = states[3]
+        y1 = states[4]
+        y2 = states[5]
+        d1 = states[6]
+        d2 = states[7]
+        d3 = states[8]
+        rough1 = states[9]
+        rough2 = states[10]
+        rough_mean = states[11]
         count = self.count
         power = self.power
         up = self.peak_up
@@ -142,8 +153,18 @@ class Filters:
                 if count & 1:
                     envelope[count >> 1] = (rough2 - rough_mean) >> 5
                 count += 1
-        states[0], states[1], states[2], states[3], states[4], states[5] = slow1, slow2, x1, x2, y1, y2
-        states[6], states[7], states[8], states[9], states[10], states[11] = d1, d2, d3, rough1, rough2, rough_mean
+        states[0] = slow1
+        states[1] = slow2
+        states[2] = x1
+        states[3] = x2
+        states[4] = y1
+        states[5] = y2
+        states[6] = d1
+        states[7] = d2
+        states[8] = d3
+        states[9] = rough1
+        states[10] = rough2
+        states[11] = rough_mean
         self.count = count
         self.power = power
         self.peak_up = up

@@ -37,4 +37,4 @@ def main(argv: "list[str]") -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    main(globals().get("ARGV") or sys.argv)  # the wasm32 port has no argv: its starter sets ARGV
