@@ -28,6 +28,7 @@ FEATURES = (
 _COLE_KRIPKE = (0.106, 0.054, 0.058, 0.076, 0.230, 0.074, 0.067)
 """Weights of the minutes -4 ... +2 around the one that is scored (Cole et al. 1992, one-minute counts)."""
 _MOVEMENT_NEUTRAL_S = 1.5
+_STILL_LOGIT = -0.5
 _RESTING_LOGIT = 2.3
 """Log odds of sleep in bed at large (91 %), where only movement tells the hours apart."""
 
@@ -127,7 +128,7 @@ def _moving_halves(night: Sequence[Minute | None], inside: Sequence[bool]) -> li
 
 
 def _movement_evidence(moving: Sequence[float]) -> list[float]:
-    """Log odds of wake that movement adds: -1 in stillness, at most 4.
+    """Log odds of wake that movement adds: little in stillness (people lie awake still), at most 4.
 
     Cole-Kripke's weights around the minute in question, normalised, give seconds moving per minute; sleepers of the
     recordings move for about 0.4 (6 bursts of 2-4 s an hour), so 1.5 is neutral and one turn-over alone wakes nobody.
@@ -141,7 +142,7 @@ def _movement_evidence(moving: Sequence[float]) -> list[float]:
             at = i + 2 * k
             around = (0.5, at - 1), (1.0, at), (0.5, at + 1)
             smoothed += weight * sum(part * moving[j] for part, j in around if 0 <= j < len(moving))
-        evidence.append(min(max(smoothed / total - _MOVEMENT_NEUTRAL_S, -1.0), 4.0))
+        evidence.append(min(max(smoothed / total - _MOVEMENT_NEUTRAL_S, _STILL_LOGIT), 4.0))
     return evidence
 
 
