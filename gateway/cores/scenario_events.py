@@ -34,7 +34,7 @@ def read_events(
         where = f"events[{index}]"
         name, fields = _event(value, where)
         at_text = fields.need("at", required_text)
-        at_ms = line.at_ms(at_text, f"{where}.at")
+        at_ms = line.at_ms(at_text, f"{where}.at", before_ms)
         if at_ms < line.start_ms or at_ms > end_ms:
             raise ScenarioError(f"{where}.at", f"lies outside start and end, got {at_text!r}")
         if at_ms < before_ms:

@@ -56,16 +56,21 @@ class TimeLine:
 
     def __init__(self, start: str, timezone: str) -> None:
         self._zone = ZoneInfo(timezone)
-        self.start_ms = 0
+        self._not_before_ms = 0
         self._start_in_utc = start.endswith("Z")
         match = _DATE_TIME.fullmatch(start)
         if match is None:
             raise ScenarioError("start", f"must be a date and time as 2026-11-23T21:30:00, got {start!r}")
         self._start = self._wall(match.groups(), start, "start")
-        self.start_ms = self._to_ms(self._start, self._start_in_utc, start, "start")
+        self.start_ms = self._not_before_ms = self._to_ms(self._start, self._start_in_utc, start, "start")
 
-    def at_ms(self, text: str, where: str) -> int:
-        """UTC ms of `text`; local time unless it ends in Z (a time of day is meant as `start` is)."""
+    def at_ms(self, text: str, where: str, not_before_ms: int | None = None) -> int:
+        """UTC ms of `text`; local time unless it ends in Z (a time of day is meant as `start` is).
+
+        A local time that exists twice is the first one that is not before `not_before_ms` (default: `start`).
+        """
+        if not_before_ms is not None:
+            self._not_before_ms = not_before_ms
         match = _DATE_TIME.fullmatch(text)
         if match is not None:
             return self._to_ms(self._wall(match.groups(), text, where), match[7] == "Z", text, where)
@@ -92,13 +97,12 @@ class TimeLine:
         return wall
 
     def _to_ms(self, wall: datetime, in_utc: bool, text: str, where: str) -> int:
-        """A local time that exists twice is the first one that is not before `start`."""
         if in_utc:
             return round(wall.replace(tzinfo=UTC).timestamp()) * 1000
         instants = [round(wall.replace(tzinfo=self._zone, fold=fold).timestamp()) * 1000 for fold in (0, 1)]
         if datetime.fromtimestamp(instants[0] // 1000, self._zone).replace(tzinfo=None) != wall:
             raise ScenarioError(where, f"is skipped by the clock change in this time zone, got {text!r}")
-        return instants[1] if instants[0] < self.start_ms <= instants[1] else instants[0]
+        return instants[1] if instants[0] < self._not_before_ms <= instants[1] else instants[0]
 
 
 def required_text(value: Any, where: str) -> str:

@@ -19,7 +19,7 @@ from gateway.cores.leave_bed.state import ABSENT
 
 def apply_finished(bed: Bed, absences: Sequence[FinishedAbsence], last_heard_ms: int) -> int:
     """Replay what ended inside (last_heard, now]; returns the earliest moment a later raw state can have begun."""
-    spans = sorted(_span(bed, absence) for absence in absences)
+    spans = sorted((_span(bed, absence) for absence in absences), key=lambda span: span[1])
     spans = [(start_ms, end_ms) for start_ms, end_ms in spans if last_heard_ms < end_ms <= bed.now_ms]
     known_ms = last_heard_ms
     for start_ms, end_ms in spans:

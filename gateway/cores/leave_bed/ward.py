@@ -159,6 +159,8 @@ class Ward:
     def _meet_deadlines_before(self, until_ms: int) -> list[Effect]:
         """Judge at each deadline before `until_ms`, by the wall clock as it went until now."""
         effects: list[Effect] = []
+        if until_ms <= self._now_ms:
+            return effects
         # What a fact of this very moment has made due in the past is judged with the moment, not between its facts.
         while (due_ms := self.next_deadline_ms()) is not None and max(due_ms, self._now_ms) < until_ms:
             self._now_ms = max(due_ms, self._now_ms)
