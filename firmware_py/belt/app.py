@@ -14,6 +14,7 @@ from .pipeline import Pipeline
 from .radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, Radio
 from .ring import FlashError, Ring
 from .sampler import BLOCKS_PER_S, Sampler
+from .services import heart_rate_measurement
 from .supervisor import Supervisor
 from .update import Update
 from .uptime import Uptime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .board import Board
 
 VERSION = (0, 1, 0)
+MANUFACTURER = b"sleepbelt"
 FAULT_CONFIG_DAMAGED, FAULT_SENSOR, FAULT_RING_OVERRUN, FAULT_FLASH, FAULT_SAMPLES_LOST = 1, 2, 3, 4, 5
 TASK_RADIO, TASK_SAMPLES, TASK_SECOND = 0, 1, 2
 TASKS = 3
@@ -43,7 +45,9 @@ class Belt:
         self._sampler = Sampler(board.sensor, self._pipeline)
         self._minute = Minute()
         info = struct.pack(gatt.INFO_FORMAT, frames.VERSION, board.model, self.config.serial)
-        self._radio = Radio(board.ble, board.uuid, self.config.serial, info)
+        shown = (MANUFACTURER, b"%d" % board.model, gatt.name_of(self.config.serial)[3:], b"%d.%d.%d" % VERSION)
+        self._exposed = bool(self.config.values["expose_standard"])
+        self._radio = Radio(board.ble, board.uuid, self.config.serial, info, shown, self._exposed)
         self.link = Link(self.config, self.ring, self._radio, self, board.aes, os.urandom)
         self._beacon = Beacon(self.config, board.aes)
         self._update = Update(self.config, board.slots_directory)
@@ -171,6 +175,7 @@ class Belt:
             self.link.send(self.report())
         if minute_seq:
             self.link.send_record(minute_seq)
+        self._radio.heart_rate(heart_rate_measurement(self._report))
         self._advertise()
 
     def _record_changes(self, second: "tuple[int, ...]", uptime_ms: int, changed: bool) -> None:
@@ -250,8 +255,8 @@ class Belt:
                 self.link.disconnected()
                 self._advertise()
             event = radio.events.get()
-        if radio.connection >= 0 and not self.link.is_open:
-            # One slot for centrals: a stranger must not hold it.
+        if radio.connection >= 0 and not self.link.is_open and not self._exposed:
+            # One slot for centrals: a stranger must not hold it, unless any stock app is welcome.
             if now_ms - self._connected_ms > self.config.values["handshake_timeout_ms"]:
                 self._connected_ms = now_ms
                 radio.disconnect()

@@ -118,6 +118,8 @@ class Link:
 
     def send_record(self, seq: int) -> bool:
         """Queue the RECORD frame of one stored record; True also if it is not held any more."""
+        if not self.is_open:
+            return False
         record = self._ring.read(seq)
         if record is None:
             return True

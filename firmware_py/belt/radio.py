@@ -6,6 +6,8 @@ each line answers are in facts/FIRMWARE.md "The bluetooth shim".
 
 from protocol.wire import gatt
 
+from .services import BODY_SENSOR_OTHER, services
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -14,11 +16,6 @@ CENTRAL_CONNECT = 1
 CENTRAL_DISCONNECT = 2
 GATTS_WRITE = 3
 MTU_EXCHANGED = 21
-
-_FLAG_READ = 0x02
-_FLAG_WRITE_NO_RESPONSE = 0x04
-_FLAG_WRITE = 0x08
-_FLAG_NOTIFY = 0x10
 
 QUEUE_EVENTS = 32
 ATT_NOTIFY_OVERHEAD_BYTES = 3
@@ -57,9 +54,20 @@ class EventQueue:
 
 
 class Radio:
-    """The belt's one connection and its advertising; `uuid` is the stack's UUID class."""
+    """The belt's one connection and its advertising; `uuid` is the stack's UUID class.
 
-    def __init__(self, ble: "Any", uuid: "Any", serial: bytes, info: bytes) -> None:
+    device_information: manufacturer, model, serial and firmware revision as the standard service shows them.
+    """
+
+    def __init__(
+        self,
+        ble: "Any",
+        uuid: "Any",
+        serial: bytes,
+        info: bytes,
+        device_information: "tuple[bytes, ...]",
+        expose_standard: bool,
+    ) -> None:
         self._ble = ble
         self.events = EventQueue()
         self.connection = -1
@@ -69,17 +77,17 @@ class Radio:
         ble.active(True)
         ble.config(mtu=gatt.MTU, gap_name=name)
         ble.irq(self._irq)
-        service = (
-            uuid(gatt.SERVICE),
-            (
-                (uuid(gatt.RX), _FLAG_WRITE | _FLAG_WRITE_NO_RESPONSE),
-                (uuid(gatt.TX), _FLAG_NOTIFY),
-                (uuid(gatt.INFO), _FLAG_READ),
-            ),
-        )
-        ((self._rx, self._tx, self._info),) = ble.gatts_register_services((service,))
+        table = services(expose_standard)
+        handles = ble.gatts_register_services([(uuid(u), [(uuid(c), flags) for c, flags in rows]) for u, rows in table])
+        self._rx, self._tx, own_info = handles[0]
         ble.gatts_set_buffer(self._rx, gatt.RX_BUFFER_BYTES)  # the default of 20 bytes truncates silently
-        ble.gatts_write(self._info, info)
+        ble.gatts_write(own_info, info)
+        for handle, text in zip(handles[1], device_information):
+            ble.gatts_write(handle, text)
+        self._heart_rate = -1
+        if expose_standard:
+            self._heart_rate, location = handles[2]
+            ble.gatts_write(location, BODY_SENSOR_OTHER)
 
     def _irq(self, event: int, data: "tuple[Any, ...]") -> None:
         if event == GATTS_WRITE:
@@ -110,10 +118,18 @@ class Radio:
 
     def notify(self, fragment: bytes) -> bool:
         """Hand one value to the stack; False: its buffers are full or nobody is connected, try again later."""
+        return self._notify(self._tx, fragment)
+
+    def heart_rate(self, measurement: bytes) -> None:
+        """Notify the standard measurement, if it is exposed; one that does not fit now is superseded in a second."""
+        if measurement and self._heart_rate >= 0:
+            self._notify(self._heart_rate, measurement)
+
+    def _notify(self, handle: int, value: bytes) -> bool:
         if self.connection < 0:
             return False
         try:
-            self._ble.gatts_notify(self.connection, self._tx, fragment)
+            self._ble.gatts_notify(self.connection, handle, value)
         except OSError:
             return False  # ENOMEM is back-pressure, ENOTCONN a disconnect still in the queue
         return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bleak.args import SizedBuffer
 from bleak.backends.characteristic import BleakGATTCharacteristic
@@ -106,12 +107,12 @@ class _Adapter:
                 raise BleakError(f"adapter {self._spec}: {error}") from error
 
 
-_adapters: dict[tuple[str, int], _Adapter] = {}
+_adapters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Adapter]] = WeakKeyDictionary()
 
 
 def _adapter(spec: str) -> _Adapter:
     """The shared adapter of this event loop."""
-    return _adapters.setdefault((spec, id(asyncio.get_running_loop())), _Adapter(spec))
+    return _adapters.setdefault(asyncio.get_running_loop(), {}).setdefault(spec, _Adapter(spec))
 
 
 def radio_classes(adapter: str) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:

@@ -88,6 +88,25 @@ async def test_a_stranger_may_read_who_it_is_and_no_more(air: Air) -> None:
     assert client.fragments_seen == 0
 
 
+async def test_a_stock_app_reads_the_heart_rate_after_the_belt_was_told_to_expose_it(air: Air) -> None:
+    client = await air.client().open()
+    await client.send(frames.COMMAND, (1, frames.CMD_EXPOSE_STANDARD, 1))
+    await client.expect(frames.RESULT)
+    await client.send(frames.COMMAND, (2, frames.CMD_REBOOT, 0))
+    async with asyncio.timeout(10):
+        await client.disconnected.wait()
+    measured: asyncio.Queue[bytes] = asyncio.Queue()
+    app = air.client()
+    await app.ble.connect()
+    assert bytes(await app.ble.read_gatt_char("2a29")) == b"sleepbelt"
+    await app.ble.start_notify("2a37", lambda _, value: measured.put_nowait(bytes(value)))
+    async with asyncio.timeout(10):
+        flags, rate_bpm = await measured.get()
+    await app.ble.disconnect()
+    assert flags == 0x06
+    assert 40 <= rate_bpm <= 90
+
+
 async def test_a_wrong_key_is_refused_and_the_right_one_still_gets_in(air: Air) -> None:
     client = air.client(key=bytes(16))
     await client.connect()

@@ -15,9 +15,10 @@ import pytest
 
 from firmware_py.belt.app import FAULT_CONFIG_DAMAGED, Belt
 from firmware_py.belt.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE
+from firmware_py.belt.services import FLAG_NOTIFY, services
 from gateway.aes import aes
 from hil.synth import Synth, load
-from protocol.wire import beacon, fragments, frames, session
+from protocol.wire import beacon, fragments, frames, gatt, session
 from tests.firmware_py.belt.nor_flash import NorFlash
 
 SERIAL = bytes(range(8))
@@ -38,23 +39,32 @@ class Ble:
         self.written = b""
         self.handler: Callable[[int, tuple[Any, ...]], None] = lambda event, data: None
         self.hung_up: list[int] = []
+        self.measurements: list[bytes] = []
+        self.readable: dict[int, bytes] = {}
+        self.services: list[tuple[int, ...]] = []
 
     def active(self, on: bool) -> None: ...
     def config(self, **values: Any) -> None: ...
     def gatts_set_buffer(self, handle: int, length: int) -> None: ...
-    def gatts_write(self, handle: int, value: bytes) -> None: ...
+    def gatts_write(self, handle: int, value: bytes) -> None:
+        self.readable[handle] = value
 
     def irq(self, handler: Callable[[int, tuple[Any, ...]], None]) -> None:
         self.handler = handler
 
     def gatts_register_services(self, services: Any) -> Any:
-        return ((1, 2, 3),)
+        handles = iter(range(1, 100))
+        self.services = [tuple(next(handles) for _ in rows) for _, rows in services]
+        return tuple(self.services)
 
     def gatts_read(self, handle: int) -> bytes:
         return self.written
 
     def gatts_notify(self, connection: int, handle: int, value: bytes) -> None:
-        self.notified.append(value)
+        if handle == 2:
+            self.notified.append(value)
+        else:
+            self.measurements.append(value)
 
     def gap_advertise(self, interval_us: int, **values: Any) -> None:
         self.advertisement = values
@@ -363,6 +373,36 @@ def test_a_reboot_is_answered_before_it_happens(gateway: Gateway) -> None:
     assert gateway.heard()[-1][0] == frames.RESULT
     with pytest.raises(Rebooted):
         _run(gateway.belt, gateway.board, 2)
+
+
+def test_a_stranger_reads_the_device_information_only(board: BoardInMemory) -> None:
+    Belt(board)
+    shown = [b"\x10\x00" + SERIAL, b"sleepbelt", b"0", b"0001020304050607", b"0.1.0"]
+    assert list(board.ble.readable.values()) == shown
+    assert len(board.ble.services) == 2
+
+
+def test_the_standard_heart_rate_is_exposed_from_the_start_after_the_order(board: BoardInMemory) -> None:
+    belt = Belt(board)
+    gateway = Gateway(belt, board).handshake()
+    gateway.send(frames.COMMAND, (1, frames.CMD_EXPOSE_STANDARD, 1))
+    _run(belt, board, 60)
+    assert board.ble.measurements == []
+    again = Belt(board)
+    board.ble.handler(CENTRAL_CONNECT, (0, 1, b""))
+    _run(again, board, 60)
+    assert board.ble.hung_up == []
+    flags, rate_bpm = board.ble.measurements[-1]
+    assert flags == 0x06
+    assert abs(rate_bpm - 62) <= 3
+
+
+@pytest.mark.parametrize("expose", [False, True])
+def test_the_attribute_table_fits_the_smallest_stack(expose: bool) -> None:
+    stack_own = ((0x1800, ((0x2A00, 0, False),)), (0x1801, ((0x2A05, 0, True),)))
+    # MicroPython registers every characteristic as dynamic: no value takes room in the table.
+    table = [(uuid, [(c, 0, bool(flags & FLAG_NOTIFY)) for c, flags in rows]) for uuid, rows in services(expose)]
+    assert gatt.table_bytes([*stack_own, *table]) <= gatt.ATTRIBUTE_TABLE_BYTES_MAX
 
 
 def test_finished_absences_are_told_to_a_new_session_with_their_age(board: BoardInMemory) -> None:
