@@ -104,7 +104,7 @@ def fit(people: list[Person]) -> Model:
             size /= 2
         weights = weights + size * step
         before, value = value, objective(weights)
-        if before - value < 1e-3:
+        if before - value < 0.05:
             break
     plain = weights[1:] / scale
     return Model(centres, spreads, float(weights[0] - plain @ middle), plain)
