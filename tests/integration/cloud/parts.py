@@ -81,6 +81,10 @@ class Receiver:
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(10)
 
+    @property
+    def address(self) -> str:
+        return self._http
+
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self._http + path, timeout=5) as answer:
             return json.load(answer)
@@ -93,3 +97,27 @@ def running(*parts: Broker | Receiver) -> Iterator[None]:
             part.start()
             stack.callback(part.stop)
         yield
+
+
+class EventStream:
+    """An open /api/events; use as a context manager."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._answer = urllib.request.urlopen(receiver.address + "api/events", timeout=10)
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._answer.close()
+
+    def next(self, event: str) -> Any:
+        """The data of the next event of that name; others are skipped."""
+        name = ""
+        for raw in self._answer:
+            key, _, value = raw.decode().strip().partition(": ")
+            if key == "event":
+                name = value
+            elif key == "data" and name == event:
+                return json.loads(value)
+        raise AssertionError("the stream ended")
