@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--broker", help="MQTT 5 broker to use, as mqtt://HOST:PORT (default: the embedded one)")
     parser.add_argument("--cut-uplink", metavar="HH:MM-HH:MM", help="cut the way to the broker in the demo's night")
     parser.add_argument("--kill-gateway", metavar="HH:MM", action="append", default=[], help="SIGKILL and restart it")
+    parser.add_argument("--nights", nargs=3, metavar="FILE", help="night of each bed, by name or .toml (hil/nights)")
     parser.add_argument("--seed", type=int, default=1, help="random details of the synthesised signals (default 1)")
     return parser
 
@@ -50,16 +51,17 @@ def main(argv: Sequence[str]) -> int:
     """Run the demo; 0 if nothing was lost, 1 if a part failed or readings were lost, 2 for an option that is wrong."""
     parser = _parser()
     arguments = parser.parse_args(argv)
-    from hil.demo.plan import TIMEZONE, PlanError, instant_ms, interval_ms, night_start_ms
+    from hil.demo.plan import NIGHTS, TIMEZONE, PlanError, instant_ms, interval_ms, plan_night
 
     if not 1 <= arguments.speed <= SPEED_MAX:
         parser.error(f"--speed: {arguments.speed:g} is not between 1 and {SPEED_MAX:g}")
     if arguments.for_s is not None and arguments.for_s <= 0:
         parser.error(f"--for: {arguments.for_s:g} is not a positive number of seconds")
-    start_ms = night_start_ms(datetime.now(ZoneInfo(TIMEZONE)).date())
+    nights = tuple(arguments.nights or NIGHTS)
     try:
-        cut = interval_ms(arguments.cut_uplink, start_ms, "--cut-uplink") if arguments.cut_uplink else None
-        kills = [instant_ms(text, start_ms, "--kill-gateway") for text in arguments.kill_gateway]
+        night = plan_night(nights, datetime.now(ZoneInfo(TIMEZONE)).date())
+        cut = interval_ms(arguments.cut_uplink, night, "--cut-uplink") if arguments.cut_uplink else None
+        kills = [instant_ms(text, night, "--kill-gateway") for text in arguments.kill_gateway]
         gateway_port = _port(arguments.gateway_port, 8080, "--gateway-port")
         platform_port = _port(arguments.platform_port, 8090, "--platform-port")
         folder = _folder(arguments.dir)
@@ -68,8 +70,11 @@ def main(argv: Sequence[str]) -> int:
         return 2
     from hil.demo.show import Options, say_to_stderr
 
-    options = Options(folder, arguments.speed, start_ms, arguments.for_s, gateway_port, platform_port, arguments.broker,
-                      cut, kills, arguments.seed, say_to_stderr)
+    options = Options(
+        folder=folder, speed=arguments.speed, nights=nights, night=night, for_s=arguments.for_s,
+        gateway_port=gateway_port, platform_port=platform_port, broker_url=arguments.broker,
+        broker_port=_port(0, 0, "broker"), cut_ms=cut, kill_ms=kills, seed=arguments.seed, say=say_to_stderr,
+    )
     try:
         return asyncio.run(_run(options, arguments.json))
     finally:

@@ -9,26 +9,26 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from hil.synth.script import ScriptError, load
+
 TIMEZONE = "Asia/Shanghai"
 GATEWAY_ID = "demo-gw-01"
-NIGHT_START = time(21, 30)
-NIGHT_END = time(7, 0)
+NIGHTS = ("demo_absent", "demo_turning", "demo_quiet")
 
 
 @dataclass(frozen=True)
 class DemoBed:
-    """A bed of the demo: who lies there (invented names), and which night file its belt lives through."""
+    """A bed of the demo and who lies there (invented names)."""
 
     label: str
     room: str
-    night: str
     resident: str
 
 
 BEDS = (
-    DemoBed("101-1", "101", "demo_absent", "王秀英"),
-    DemoBed("101-2", "101", "demo_turning", "李建国"),
-    DemoBed("102-1", "102", "demo_quiet", "Margaret Hill"),
+    DemoBed("101-1", "101", "王秀英"),
+    DemoBed("101-2", "101", "李建国"),
+    DemoBed("102-1", "102", "Margaret Hill"),
 )
 
 
@@ -36,39 +36,59 @@ class PlanError(ValueError):
     """An option of the demo that cannot be used; the text says which and why."""
 
 
-def night_start_ms(today: date) -> int:
-    """UTC milliseconds at which the demo's night begins: 21:30 local yesterday, so that it is last night's."""
-    start = datetime.combine(today - timedelta(days=1), NIGHT_START, ZoneInfo(TIMEZONE))
-    return round(start.timestamp() * 1000)
+@dataclass(frozen=True)
+class Night:
+    """The time that the demo plays: UTC milliseconds of its first and last instant."""
+
+    start_ms: int
+    end_ms: int
+
+    def clock(self, utc_ms: int) -> str:
+        """HH:MM of an instant, local to the facility."""
+        return f"{datetime.fromtimestamp(utc_ms / 1000, ZoneInfo(TIMEZONE)):%H:%M}"
 
 
-def night_end_ms(start_ms: int) -> int:
-    """UTC milliseconds at which the demo's night is over: 07:00 local on the next day."""
-    begun = datetime.fromtimestamp(start_ms / 1000, ZoneInfo(TIMEZONE))
-    end = datetime.combine(begun.date() + timedelta(days=1), NIGHT_END, ZoneInfo(TIMEZONE))
-    return round(end.timestamp() * 1000)
+def plan_night(names: Sequence[str], today: date) -> Night:
+    """The night that the night files `names` (one a bed) describe, as the one that ended last before `today` is over.
+
+    PlanError if there are not as many as beds, one cannot be read, or they do not begin and end together.
+    """
+    if len(names) != len(BEDS):
+        raise PlanError(f"--nights: {len(names)} given; the demo has {len(BEDS)} beds, one night each")
+    try:
+        scripts = [load(name) for name in names]
+    except ScriptError as wrong:
+        raise PlanError(f"--nights: {wrong}") from None
+    spans = {(script.start_of_day_s, script.duration_s) for script in scripts}
+    if len(spans) != 1:
+        raise PlanError("--nights: the night files do not begin and end together")
+    start_of_day_s, duration_s = spans.pop()
+    midnight = datetime.combine(today - timedelta(days=1), time(), ZoneInfo(TIMEZONE))
+    start_ms = round((midnight.timestamp() + start_of_day_s) * 1000)
+    return Night(start_ms, start_ms + round(duration_s * 1000))
 
 
-def instant_ms(text: str, start_ms: int, option: str) -> int:
+def instant_ms(text: str, night: Night, option: str) -> int:
     """UTC milliseconds of `HH:MM` in the demo's night; PlanError if it is no time or not within the night."""
     try:
         clock = time.fromisoformat(text)
     except ValueError:
         raise PlanError(f"{option}: {text!r} is no time of day such as 23:10") from None
-    begun = datetime.fromtimestamp(start_ms / 1000, ZoneInfo(TIMEZONE))
-    day = begun.date() if clock >= NIGHT_START else begun.date() + timedelta(days=1)
+    begun = datetime.fromtimestamp(night.start_ms / 1000, ZoneInfo(TIMEZONE))
+    day = begun.date() if clock >= begun.time() else begun.date() + timedelta(days=1)
     at_ms = round(datetime.combine(day, clock, ZoneInfo(TIMEZONE)).timestamp() * 1000)
-    if at_ms > night_end_ms(start_ms):
-        raise PlanError(f"{option}: {text} is outside the demo's night, {NIGHT_START:%H:%M} to {NIGHT_END:%H:%M}")
+    if at_ms > night.end_ms:
+        span = f"{night.clock(night.start_ms)} to {night.clock(night.end_ms)}"
+        raise PlanError(f"{option}: {text} is outside the demo's night, {span}")
     return at_ms
 
 
-def interval_ms(text: str, start_ms: int, option: str) -> tuple[int, int]:
+def interval_ms(text: str, night: Night, option: str) -> tuple[int, int]:
     """(from, to) of `HH:MM-HH:MM`; PlanError if it is none or ends before it begins."""
     first, dash, last = text.partition("-")
     if not dash:
         raise PlanError(f"{option}: {text!r} is no interval such as 22:10-23:30")
-    begin, end = instant_ms(first, start_ms, option), instant_ms(last, start_ms, option)
+    begin, end = instant_ms(first, night, option), instant_ms(last, night, option)
     if end <= begin:
         raise PlanError(f"{option}: {text} ends before it begins")
     return begin, end
@@ -105,6 +125,6 @@ def residents_toml(beds: Sequence[DemoBed]) -> str:
     """The platform's residents: invented people, one per bed."""
     lines: list[str] = []
     for bed in beds:
-        lines += ["[[residents]]", f"name = {_quoted(bed.resident)}", f"room = {_quoted(bed.room)}",
+        lines += ["[[resident]]", f"name = {_quoted(bed.resident)}", f"room = {_quoted(bed.room)}",
                   f"gateway = {_quoted(GATEWAY_ID)}", f"bed = {_quoted(bed.label)}", ""]
     return "\n".join(lines)

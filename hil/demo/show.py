@@ -11,13 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from hil.demo.child import Child, ChildError
-from hil.demo.plan import BEDS, GATEWAY_ID, TIMEZONE, gateway_toml, night_end_ms, residents_toml
+from hil.demo.plan import BEDS, GATEWAY_ID, Night, gateway_toml, residents_toml
 from hil.demo.proxy import CuttableRelay
 from protocol.clock_scale import ENVIRONMENT, ClockScale
 
@@ -33,11 +31,13 @@ class Options:
 
     folder: Path
     speed: float
-    start_ms: int
+    nights: tuple[str, ...]
+    night: Night
     for_s: float | None
     gateway_port: int
     platform_port: int
     broker_url: str | None
+    broker_port: int
     cut_ms: tuple[int, int] | None
     kill_ms: list[int]
     seed: int
@@ -58,7 +58,7 @@ class Show:
 
     def __init__(self, options: Options) -> None:
         self._o = options
-        self._scale = ClockScale(round((time.time() + WARM_UP_S) * 1000), options.start_ms, options.speed)
+        self._scale = ClockScale(round((time.time() + WARM_UP_S) * 1000), options.night.start_ms, options.speed)
         environment = {ENVIRONMENT: self._scale.text()}
         logs = options.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -73,14 +73,13 @@ class Show:
         self.pages: dict[str, str] = {}
 
     def _belt_arguments(self) -> list[str]:
-        nights = [part for bed in BEDS for part in ("--night", bed.night)]
-        return ["hil", "--json", "--belts", str(len(BEDS)), *nights, "--socket", str(self._socket),
-                "--state-dir", str(self._o.folder / "belts"), "--seed", str(self._o.seed)]
+        return ["hil", "--json", "--belts", str(len(BEDS)), "--night", *self._o.nights,
+                "--socket", str(self._socket), "--state-dir", str(self._o.folder / "belts"), "--seed", str(self._o.seed)]
 
     def _receiver_arguments(self) -> list[str]:
         residents = self._o.folder / "residents.toml"
         residents.write_text(residents_toml(BEDS), "utf-8")
-        broker = ["--broker", self._o.broker_url] if self._o.broker_url else ["--embedded-broker", "127.0.0.1:0"]
+        broker = ["--broker", self._o.broker_url] if self._o.broker_url else ["--embedded-broker", f"127.0.0.1:{self._o.broker_port}"]
         return ["receiver", "--json", "--data", str(self._o.folder / "platform"), *broker,
                 "--http", f"127.0.0.1:{self._o.platform_port}", "--residents", str(residents)]
 
@@ -95,20 +94,15 @@ class Show:
             gateway_toml(self._o.folder / "gateway", f"unix:{self._socket}", belts["belts"],
                          f"mqtt://127.0.0.1:{self._relay.port}", self._o.gateway_port, BEDS), "utf-8")
         gateway = await self._gateway.start()
-        self.pages = {"gateway": str(gateway["page"]), "platform": str(receiver["page"])}
+        self.pages = {"gateway": str(gateway["page"]), "platform": str(receiver["http"])}
 
     def now_ms(self) -> int:
         """Virtual UTC milliseconds."""
         return self._scale.virtual_ms(round(time.time() * 1000))
 
-    def local(self, utc_ms: int) -> str:
-        """HH:MM of a virtual instant, local to the facility."""
-        return f"{datetime.fromtimestamp(utc_ms / 1000, UTC).astimezone(ZoneInfo(TIMEZONE)):%H:%M}"
-
     async def run(self, ended: asyncio.Event) -> None:
         """Play the night and its faults until it is over, the time is up, or `ended`; ChildError if a part dies."""
         started = time.monotonic()
-        over_ms = night_end_ms(self._o.start_ms)
         kills = sorted(self._o.kill_ms)
         cut = self._o.cut_ms
         spoken = -1
@@ -116,7 +110,7 @@ class Show:
             now = self.now_ms()
             if self._o.for_s is not None and time.monotonic() - started >= self._o.for_s:
                 return
-            if now >= over_ms:
+            if now >= self._o.night.end_ms:
                 if self._o.for_s is None:
                     self._o.say("The night is over; the pages stay until Ctrl-C.")
                     await ended.wait()
@@ -134,9 +128,9 @@ class Show:
                 await asyncio.wait_for(ended.wait(), POLL_S)
 
     def _progress(self, now: int, spoken: int) -> int:
-        half_hour = (now - self._o.start_ms) // 1_800_000
-        if now >= self._o.start_ms and half_hour > spoken:
-            self._o.say(f"{self.local(now)}  in the demo's night")
+        half_hour = (now - self._o.night.start_ms) // 1_800_000
+        if now >= self._o.night.start_ms and half_hour > spoken:
+            self._o.say(f"{self._o.night.clock(now)}  in the demo's night")
             return half_hour
         return spoken
 
@@ -145,16 +139,16 @@ class Show:
         begin, end = cut
         if now >= end:
             self._relay.restore()
-            self._o.say(f"{self.local(now)}  uplink restored")
+            self._o.say(f"{self._o.night.clock(now)}  uplink restored")
             return None
         if now >= begin and self._outcome.cut_s == 0:
             self._relay.cut()
             self._outcome.cut_s = (end - begin) / 1000
-            self._o.say(f"{self.local(now)}  uplink cut")
+            self._o.say(f"{self._o.night.clock(now)}  uplink cut")
         return cut
 
     async def _kill_gateway(self) -> None:
-        self._o.say(f"{self.local(self.now_ms())}  gateway killed (SIGKILL), starting again")
+        self._o.say(f"{self._o.night.clock(self.now_ms())}  gateway killed (SIGKILL), starting again")
         self._outcome.gateway_runs.append(await self._stats(self.pages["gateway"]))
         await self._gateway.kill()
         self._outcome.kills += 1
@@ -179,7 +173,7 @@ class Show:
         platform: dict[str, Any] = {}
         while time.monotonic() < deadline:
             platform = await self._stats(self.pages["platform"])
-            if platform.get("readings_stored", 0) >= gateway.get("readings_stored", 0):
+            if platform.get("readings", 0) >= gateway.get("readings_stored", 0):
                 break
             await asyncio.sleep(POLL_S)
         return platform
@@ -196,21 +190,25 @@ class Show:
             return {}
 
     def _summary(self, belts: dict[str, Any], gateway: dict[str, Any], platform: dict[str, Any]) -> dict[str, Any]:
-        sent = int(belts.get("reports_sent", 0))
-        received = int(gateway.get("readings_received", 0))
-        stored = int(platform.get("readings_stored", 0))
+        sent = sum(int(belt.get("reports_sent", 0)) for belt in belts.get("belts", ()))
+        runs = [*self._outcome.gateway_runs, gateway]
+        received = sum(int(run.get("readings_received", 0)) for run in runs)
+        committed = sum(int(run.get("readings_stored", 0)) for run in runs)
+        stored = int(platform.get("readings", 0))
         return {
             "readings_sent": sent,
             "readings_received": received,
             "readings_stored": stored,
-            "lost": max(0, received - stored),
+            # What the gateway had committed, and without a kill all that it received, must be on the platform.
+            "lost": max(0, (committed if self._outcome.kills else received) - stored),
+            "uncommitted_at_kill": max(0, received - committed) if self._outcome.kills else 0,
             "unheard": max(0, sent - received),
-            "alarms_raised": int(gateway.get("alarms_raised", 0)),
-            "alarms_stored": int(platform.get("alarms_stored", 0)),
+            "alarms_raised": sum(int(run.get("alarms_raised", 0)) for run in runs),
+            "alarms_stored": int(platform.get("alarms", 0)),
             "gateway_kills": self._outcome.kills,
             "uplink_cut_s": self._outcome.cut_s,
-            "night_from": self.local(self._o.start_ms),
-            "night_to": self.local(self.now_ms()),
+            "night_from": self._o.night.clock(self._o.night.start_ms),
+            "night_to": self._o.night.clock(self.now_ms()),
             "speed": self._o.speed,
             "gateway": GATEWAY_ID,
             "folder": str(self._o.folder),
