@@ -58,7 +58,8 @@ class Show:
 
     def __init__(self, options: Options) -> None:
         self._o = options
-        self._scale = ClockScale(round((time.time() + WARM_UP_S) * 1000), options.night.start_ms, options.speed)
+        begin_ms = round((time.time() + WARM_UP_S) * 1000)
+        self._scale = ClockScale(begin_ms, options.night.start_ms, options.speed)
         environment = {ENVIRONMENT: self._scale.text()}
         logs = options.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -74,12 +75,15 @@ class Show:
 
     def _belt_arguments(self) -> list[str]:
         return ["hil", "--json", "--belts", str(len(BEDS)), "--night", *self._o.nights,
-                "--socket", str(self._socket), "--state-dir", str(self._o.folder / "belts"), "--seed", str(self._o.seed)]
+                "--socket", str(self._socket), "--state-dir", str(self._o.folder / "belts"),
+                "--seed", str(self._o.seed)]
 
     def _receiver_arguments(self) -> list[str]:
         residents = self._o.folder / "residents.toml"
         residents.write_text(residents_toml(BEDS), "utf-8")
-        broker = ["--broker", self._o.broker_url] if self._o.broker_url else ["--embedded-broker", f"127.0.0.1:{self._o.broker_port}"]
+        broker = ["--embedded-broker", f"127.0.0.1:{self._o.broker_port}"]
+        if self._o.broker_url:
+            broker = ["--broker", self._o.broker_url]
         return ["receiver", "--json", "--data", str(self._o.folder / "platform"), *broker,
                 "--http", f"127.0.0.1:{self._o.platform_port}", "--residents", str(residents)]
 
