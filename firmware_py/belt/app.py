@@ -88,6 +88,8 @@ class Belt:
                 self._second(second)
                 self._supervisor.beat(TASK_SECOND)
         self.link.poll()
+        if self.link.is_open:
+            self._update.confirm()
         if self._reboot_due_ms and now_ms >= self._reboot_due_ms:
             self._board.reset()
         if now_ms >= self._next_block_ms:

@@ -43,7 +43,7 @@ class Esp32Board(LitBoard):
     def __init__(self) -> None:
         super().__init__()
         self.config_directory = "/config"
-        self.slots_directory = "/"
+        self.slots_directory = ""
         self.flash: "BlockDevice" = _ring_partition()
         self.sensor: "Sensor" = TimerRing(machine.ADC(machine.Pin(ADC_PIN)).read_u16, _make_timer, RATE_HZ)
         self.led = machine.Pin(LED_PIN, machine.Pin.OUT)

@@ -34,7 +34,7 @@ class PicoBoard(LitBoard):
         super().__init__()
         self.model = MODEL_PICO_2_W if "RP2350" in os.uname().machine else MODEL_PICO_W
         self.config_directory = "/config"
-        self.slots_directory = "/"
+        self.slots_directory = ""
         self.flash: "BlockDevice" = rp2.Flash(start=STORAGE_BYTES - RING_BYTES, len=RING_BYTES)
         self.sensor: "Sensor" = TimerRing(machine.ADC(machine.Pin(ADC_PIN)).read_u16, _make_timer, RATE_HZ)
         self.led = machine.Pin("LED", machine.Pin.OUT)

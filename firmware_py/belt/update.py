@@ -11,7 +11,8 @@ from protocol.wire import frames
 
 from .config import Config
 
-IMAGE_FILE = "update.img"
+IMAGE_FILE = "/update.img"
+TRIAL_FILE = "/trial"  # boot/boot.py
 IMAGE_BYTES_MAX = 256 * 1024
 
 
@@ -20,11 +21,22 @@ class Update:
 
     def __init__(self, config: Config, directory: str) -> None:
         self._config = config
-        self._path = directory + "/" + IMAGE_FILE
+        self._directory = directory
+        self._path = directory + IMAGE_FILE
+        self._confirmed = False
         self.features = 1
         self._size = 0
         self._sha256 = b""
         self._received = 0
+
+    def confirm(self) -> None:
+        """A gateway was served: what runs now is good, boot.py need not revert it."""
+        if not self._confirmed:
+            self._confirmed = True
+            try:
+                os.remove(self._directory + TRIAL_FILE)
+            except OSError:
+                pass  # no trial is on
 
     def handle(self, kind: int, values: "tuple[int | bytes, ...]", tail: bytes) -> "tuple[int, int]":
         """UPDATE_BEGIN (size, sha256), UPDATE_DATA (offset; bytes), UPDATE_END."""

@@ -1,7 +1,8 @@
 """Chooses the application slot: /a or /b. Small on purpose: this file is never updated over the air.
 
-A slot under trial gets one start; if the belt resets before the application confirms (by removing `trial`), the other
-slot is taken again.
+`slot` names the slot in use. `trial`, written with an update, names the slot under trial and whether it was started
+("b0", "b1"). It gets one start: if the belt resets before the application confirms it by removing `trial`, the other
+slot is taken again. Power may fail between any two steps: each can be repeated.
 """
 
 import os
@@ -9,30 +10,36 @@ import sys
 
 SLOT_FILE = "/slot"
 TRIAL_FILE = "/trial"
+_FRESH, _STARTED = "0", "1"
 
 
-def choose() -> str:
-    """Directory of the slot to start."""
+def _read(path: str, otherwise: str) -> str:
     try:
-        with open(SLOT_FILE) as file:
-            slot = file.read(1)
-    except OSError:
-        slot = "a"
-    try:
-        os.stat(TRIAL_FILE)
-    except OSError:
-        return "/" + slot
-    with open(TRIAL_FILE) as file:
-        started = file.read(1) == "1"
-    if started:
+        with open(path) as file:
+            return file.read(2)
+    except (OSError, ValueError):
+        return otherwise
+
+
+def _write(path: str, text: str) -> None:
+    with open(path + ".tmp", "w") as file:
+        file.write(text)
+    os.rename(path + ".tmp", path)
+
+
+def choose(root: str = "") -> str:
+    """Directory of the slot to start; notes the start of a trial before it happens, ends a failed one."""
+    slot = "b" if _read(root + SLOT_FILE, "a") == "b" else "a"
+    trial = _read(root + TRIAL_FILE, "")
+    if trial == slot + _STARTED:
         slot = "a" if slot == "b" else "b"
-        with open(SLOT_FILE, "w") as file:
-            file.write(slot)
-        os.remove(TRIAL_FILE)
-    else:
-        with open(TRIAL_FILE, "w") as file:
-            file.write("1")
-    return "/" + slot
+        _write(root + SLOT_FILE, slot)
+        os.remove(root + TRIAL_FILE)
+    elif trial == slot + _FRESH:
+        _write(root + TRIAL_FILE, slot + _STARTED)
+    elif trial:
+        os.remove(root + TRIAL_FILE)  # of the slot that was already left, or torn
+    return root + "/" + slot
 
 
 if sys.platform in ("rp2", "esp32"):

@@ -293,6 +293,15 @@ def gateway(board: BoardInMemory) -> Gateway:
     return Gateway(Belt(board), board)
 
 
+def test_a_trial_is_confirmed_by_a_session_and_not_before(tmp_path: Path, gateway: Gateway) -> None:
+    trial = tmp_path / "trial"
+    trial.write_text("b1")
+    _run(gateway.belt, gateway.board, 5)
+    assert trial.exists()
+    gateway.handshake()
+    assert not trial.exists()
+
+
 def test_a_connected_belt_goes_on_advertising_but_takes_no_second_central(gateway: Gateway) -> None:
     gateway.belt.step()
     assert not gateway.board.ble.advertisement["connectable"]

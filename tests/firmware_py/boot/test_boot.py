@@ -1,0 +1,50 @@
+"""The slot that starts: the one in use, or the other when a trial was not confirmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from firmware_py.boot.boot import choose
+
+
+def _start(root: Path) -> str:
+    return choose(str(root))[-1]
+
+
+def test_a_new_belt_starts_slot_a(tmp_path: Path) -> None:
+    assert _start(tmp_path) == "a"
+
+
+def test_the_slot_in_use_is_started_again_and_again(tmp_path: Path) -> None:
+    (tmp_path / "slot").write_text("b")
+    assert [_start(tmp_path) for _ in range(3)] == ["b", "b", "b"]
+
+
+def test_a_trial_that_is_not_confirmed_is_reverted_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "slot").write_text("b")
+    (tmp_path / "trial").write_text("b0")
+    assert [_start(tmp_path) for _ in range(3)] == ["b", "a", "a"]
+
+
+def test_a_confirmed_trial_stays(tmp_path: Path) -> None:
+    (tmp_path / "slot").write_text("b")
+    (tmp_path / "trial").write_text("b0")
+    _start(tmp_path)
+    (tmp_path / "trial").unlink()
+    assert _start(tmp_path) == "b"
+
+
+def test_a_torn_slot_file_still_starts_something(tmp_path: Path) -> None:
+    (tmp_path / "slot").write_text("\x00")
+    assert _start(tmp_path) == "a"
+
+
+def test_a_power_cut_in_the_middle_of_a_revert_does_not_bring_the_bad_slot_back(tmp_path: Path) -> None:
+    (tmp_path / "slot").write_text("a")  # already switched back ...
+    (tmp_path / "trial").write_text("b1")  # ... but the trial was not yet forgotten
+    assert [_start(tmp_path) for _ in range(2)] == ["a", "a"]
+
+
+def test_a_power_cut_before_an_update_switches_leaves_the_old_slot(tmp_path: Path) -> None:
+    (tmp_path / "trial").write_text("b0")  # the update had not yet named slot b
+    assert [_start(tmp_path) for _ in range(2)] == ["a", "a"]
