@@ -123,7 +123,7 @@ def _print_for_people(
     path: Path, scenario: Scenario, lines: Sequence[Line], ok: bool | None, options: argparse.Namespace
 ) -> None:
     verdict = {None: "nothing expected", True: "as expected", False: "NOT as expected"}[ok]
-    print(f"{scenario.id}  {scenario.title}  ({path}): {verdict}")
+    print(f"{scenario.id}  {scenario.title}  ({_printable(str(path))}): {verdict}")
     for line in lines:
         print(f"  {line.text}")
         if options.explain:
@@ -141,4 +141,9 @@ def _difference(expected: Sequence[str], decided: Sequence[str]) -> Iterator[str
 
 
 def _complain(wrong: BadFile) -> None:
-    print(f"sleepbelt replay: {wrong}", file=sys.stderr)
+    print(f"sleepbelt replay: {_printable(str(wrong))}", file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """File names may hold bytes that are no text; they are shown as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

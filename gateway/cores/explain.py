@@ -137,4 +137,6 @@ def explain(effect: Effect, language: str = "en") -> str:
     text = sentences[chosen] if sentences else effect.event
     if effect.reason == "silent":
         text += (" " if chosen == 0 else "") + _SILENT[chosen]
-    return f"{text} [rule {effect.rule}]" if chosen == 0 else f"{text}［规则 {effect.rule}］"
+    if effect.rule.isdigit():
+        return f"{text} [rule {effect.rule}]" if chosen == 0 else f"{text}［规则 {effect.rule}］"
+    return f"{text} [other notices: {effect.rule}]" if chosen == 0 else f"{text}［其他提示：{effect.rule}］"

@@ -6,7 +6,6 @@ One truth for every default of LEAVE_BED.md. `Profile` is immutable; `merged` gi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -22,6 +21,7 @@ REFUSED_CODES = (WINDOW_EMPTY, WINDOW_OVERLAP, UNKNOWN_TIMEZONE)
 
 MINUTES_PER_DAY = 24 * 60
 DURATION_S_MAX = 7 * 86400
+NUMBER_MAX = 10**15
 DEFAULT_TIMEZONE = "Asia/Shanghai"
 WINDOWS_MAX = 64
 
@@ -161,8 +161,10 @@ def _seconds_above_zero(value: Any, where: str) -> float:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ProfileError(INVALID, where, f"must be a number, got {value!r}")
+    if not -NUMBER_MAX <= value <= NUMBER_MAX:  # false for NaN too
+        raise ProfileError(INVALID, where, f"must be a number up to {NUMBER_MAX}")
     return value
 
 
@@ -200,7 +202,7 @@ def _flag(value: Any, where: str) -> bool:
 
 
 def _clock_or_off(value: Any, where: str) -> int | None:
-    return None if value is None else clock_minutes(value, where)
+    return None if value is None or value == "off" else clock_minutes(value, where)
 
 
 def _timezone_or_facility(value: Any, where: str) -> str | None:

@@ -17,7 +17,15 @@ from gateway.cores.facts import OCCUPIED, RAW_STATES
 from gateway.cores.history import Happening, Start, run_history
 from gateway.cores.profile import DEFAULT_TIMEZONE, Profile, ProfileError, timezone_name
 from gateway.cores.scenario_events import read_events
-from gateway.cores.scenario_fields import Fields, ScenarioError, TimeLine, read_flag, read_seconds, required_text
+from gateway.cores.scenario_fields import (
+    Fields,
+    ScenarioError,
+    TimeLine,
+    printable,
+    read_flag,
+    read_seconds,
+    required_text,
+)
 
 DEFAULT_BEDS: tuple[str, ...] = ("A",)
 DEFAULT_STATE_AGE_S = 7200.0
@@ -141,7 +149,7 @@ def _times(value: Any, where: str) -> str:
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
         raise ScenarioError(where, f"must be a text, got {value!r}")
-    return value
+    return printable(value, where)
 
 
 def _list(value: Any, where: str) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 T = TypeVar("T")
 SECONDS_MAX = 366 * 86400
+NUMBER_MAX = 10**15
 _CLOCK = re.compile(r"(\d\d):(\d\d)(?::(\d\d))?(Z?)", re.ASCII)
 _DATE_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d))?(Z?)", re.ASCII)
 
@@ -108,7 +108,14 @@ class TimeLine:
 def required_text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise ScenarioError(where, f"must be a text, got {_short(value)}")
-    return value
+    return printable(value, where)
+
+
+def printable(text: str, where: str) -> str:
+    """`text`, if it can be written out at all (half a surrogate pair cannot)."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ScenarioError(where, f"holds a character that is none: {_short(text)}")
+    return text
 
 
 def read_flag(value: Any, where: str) -> bool:
@@ -118,8 +125,10 @@ def read_flag(value: Any, where: str) -> bool:
 
 
 def read_number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ScenarioError(where, f"must be a number, got {_short(value)}")
+    if not -NUMBER_MAX <= value <= NUMBER_MAX:  # false for NaN too
+        raise ScenarioError(where, f"must be a number up to {NUMBER_MAX}, got {_short(value)}")
     return value
 
 
@@ -132,5 +141,7 @@ def read_seconds(value: Any, where: str) -> float:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, int) and abs(value) > NUMBER_MAX:
+        return "a number of many digits"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -66,7 +66,9 @@ def run(
     decided: list[Effect] = []
     for at_s, fact in [*moments, (END_S, None)]:
         now = Now(at_s * 1000, wall_ms(at_s * 1000))
-        effects = ward.handle(now) if fact is None else ward.handle(now, fact)
+        # When a gateway that crashed was last alive depends on when it was last asked; these stop before they start.
+        stopped = [facts.GatewayDown()] if isinstance(fact, facts.GatewayUp) else []
+        effects = ward.handle(now) if fact is None else ward.handle(now, *stopped, fact)
         watch(ward, effects)
         decided += effects
         ward = touch(ward)
