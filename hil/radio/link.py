@@ -8,6 +8,7 @@ timeout would, connecting that can be cancelled, centrals with any kind of addre
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from bumble.link import LocalLink
 __all__ = ["AdapterController", "BeltAdvertisement", "BeltController", "VirtualLink"]
 
 RSSI_DBM = -58
+L2CAP_HEADER_BYTES = 4
+UNACKNOWLEDGED = (0x1B, 0x52)  # ATT handle value notification, write command
 DATA_BYTES = 251
 INTERVAL_MS_MIN, INTERVAL_MS_MAX = 10.0, 50.0  # real time: compressed belts must not wait for a slow advertisement
 SUPERVISION_TIMEOUT = hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR
@@ -38,6 +41,23 @@ class VirtualLink(LocalLink):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.frames_sent = 0
+        self.frames_lost = 0
+        self._loss = 0.0
+        self._random = random.Random(0)
+
+    def lose(self, share: float, seed: int) -> None:
+        """From now on lose that share of advertisements, notifications and writes without response, at random.
+
+        Requests and responses are spared: the link layer repeats those, a lost one would be a lost connection. What
+        real hosts do lose are notifications in bursts (RADIO.md, field failure 8).
+        """
+        self._loss = share
+        self._random = random.Random(seed)
+
+    def _is_lost(self) -> bool:
+        lost = self._loss > 0 and self._random.random() < self._loss
+        self.frames_lost += lost
+        return lost
 
     def send_advertising_pdu(self, sender_controller: Controller, packet: ll.AdvertisingPdu) -> None:
         """Advertisements go to adapters that listen, connection requests to the belt they name."""
@@ -47,7 +67,7 @@ class VirtualLink(LocalLink):
                 belt.on_ll_advertising_pdu(packet)
             return
         for controller in list(self.controllers):
-            if isinstance(controller, AdapterController) and controller.listens:
+            if isinstance(controller, AdapterController) and controller.listens and not self._is_lost():
                 controller.on_ll_advertising_pdu(packet)
 
     def unplug_adapters(self) -> None:
@@ -72,6 +92,8 @@ class VirtualLink(LocalLink):
         if connection is None or receiver is None or connection.self_address not in receiver.le_connections:
             return
         self.frames_sent += 1
+        if len(data) > L2CAP_HEADER_BYTES and data[L2CAP_HEADER_BYTES] in UNACKNOWLEDGED and self._is_lost():
+            return
         asyncio.get_running_loop().call_soon(_deliver, receiver, connection.self_address, data)
 
     def send_ll_control_pdu(

@@ -35,10 +35,11 @@ class Client:
         self._down: Any = None
         self._received = 0
         self.sent = 0
-        self._fragment = 0
+        self.fragment = 0
         self._last_raw: bytes = b""
         self.frames: asyncio.Queue[tuple[int, tuple[Any, ...], bytes]] = asyncio.Queue()
         self.fragments_seen = 0
+        self.fragments_lost = 0
         self.last_sealed = b""
         self.hello: tuple[Any, ...] = ()
 
@@ -48,7 +49,12 @@ class Client:
 
     def _notified(self, value: bytes) -> None:
         self.fragments_seen += 1
-        self._join, packet = fragments.join(self._join, value)
+        try:
+            self._join, packet = fragments.join(self._join, value)
+        except frames.FrameError:
+            self._join = fragments.IDLE
+            self.fragments_lost += 1
+            return
         if packet is None:
             return
         if packet[0] == session.PLAIN:
@@ -63,7 +69,7 @@ class Client:
         self.frames.put_nowait((kind, values, tail))
 
     async def write(self, packet: bytes) -> None:
-        parts, self._fragment = fragments.split(packet, self.ble.mtu_size - 3, self._fragment)
+        parts, self.fragment = fragments.split(packet, self.ble.mtu_size - 3, self.fragment)
         for part in parts:
             await self.ble.write_gatt_char(gatt.RX, part, response=False)
 

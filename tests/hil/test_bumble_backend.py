@@ -21,7 +21,7 @@ from hil.radio.hci_server import SocketInUseError, serve_adapters
 from hil.radio.link import VirtualLink
 from hil.synth import load
 from protocol.clock_scale import ClockScale
-from protocol.wire import frames, gatt, session
+from protocol.wire import fragments, frames, gatt, session
 from tests.hil.gateway_client import Client, Refused, hear_beacon
 
 SPEED = 20.0  # twenty seconds of a belt in one
@@ -160,6 +160,33 @@ async def test_history_comes_by_credits_and_an_ack_frees_it(air: Air) -> None:
     await client.send(frames.ACK, (3,))
     (end,) = await client.history(6, 4, 3, credits=1)
     assert end[3] == 4  # the oldest that is left
+    await client.ble.disconnect()
+
+
+async def test_every_record_arrives_through_thirty_percent_loss(air: Air) -> None:
+    client = await air.client().open()
+    while (await client.expect(frames.RECORD))[0] < 3:
+        pass
+    air.link.lose(0.3, seed=1)
+    missing = {1, 2, 3}
+    async with asyncio.timeout(20):
+        while missing:
+            await client.send(frames.HISTORY, (5, min(missing), max(missing), 5))
+            await asyncio.sleep(0.1)
+            while not client.frames.empty():
+                kind, values, _ = client.frames.get_nowait()
+                if kind == frames.RECORD:
+                    missing.discard(values[0])
+    assert air.link.frames_lost > 0
+    await client.ble.disconnect()
+
+
+async def test_a_lost_fragment_costs_its_frame_and_no_other(air: Air) -> None:
+    client = await air.client().open()
+    parts, client.fragment = fragments.split(bytes(400), 244, client.fragment)
+    await client.ble.write_gatt_char(gatt.RX, parts[1], response=False)  # its first part never arrives
+    await client.send(frames.COMMAND, (9, frames.CMD_SELF_TEST, 0))
+    assert (await client.expect(frames.RESULT))[:2] == (9, frames.STATUS_DONE)
     await client.ble.disconnect()
 
 
