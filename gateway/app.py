@@ -294,7 +294,7 @@ class Gateway:
         troubles = []
         if not self.clock.trusted():
             troubles.append("time_untrusted")
-        if self.room.radio_down:
+        if self.room.radio_down or (self._radio is not None and self._radio.trouble):
             troubles.append("radio_down")
         if self._store.failing is not None or self._state_lost or self._store.repairs:
             troubles.append("storage")

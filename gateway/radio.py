@@ -107,6 +107,7 @@ class Radio(Protocol):
     """What the app needs of a radio; tests give their own."""
 
     counters: Counter[str]
+    trouble: str  # why nothing can be heard at present, "" while the scan runs
 
     async def run(self) -> None:
         """Hear and connect until cancelled."""
@@ -174,6 +175,7 @@ class BleakRadio:
         hci: str,
     ) -> None:
         self.counters: Counter[str] = Counter()
+        self.trouble = ""
         self._identity = identity
         self._clock = clock
         self._scanner_options = dict(scanner_options)
@@ -225,7 +227,7 @@ class BleakRadio:
                 self._heard_any_ms = _real_ms()
                 await self._until_silent()
             except (BleakError, OSError, EOFError, TimeoutError) as error:
-                self._say_scan(str(error) or "the adapter does not answer")
+                self._say_scan(self._scan_error(error))
             finally:
                 if scanner is not None:
                     with contextlib.suppress(BleakError, OSError, EOFError, TimeoutError):
@@ -381,7 +383,13 @@ class BleakRadio:
             log.info("belt %s: session established", name)
         known.said = trouble
 
+    def _scan_error(self, error: Exception) -> str:
+        if self._is_bluez and isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            return "BlueZ does not answer on the system's D-Bus; is bluetoothd installed and running? Trying again"
+        return f"{error or 'the adapter does not answer'}. Trying again"
+
     def _say_scan(self, trouble: str) -> None:
+        self.trouble = trouble
         if trouble == self._scan_said:
             return
         if trouble:

@@ -49,7 +49,7 @@ def build_alerter(config: AlerterConfig, page: Callable[[Signal], Awaitable[None
     wanted = {kind: pin for kind, pin in pins.items() if pin is not None}
     mock = config.mock_pins
     if wanted and not mock and not has_gpio():
-        log.warning("alerter: this machine has no GPIO pins; %s work on mock pins", " and ".join(wanted))
+        log.warning("alerter: this machine has no GPIO; mock pins stand in for %s", " and ".join(wanted))
         mock = True
     for kind, pin in wanted.items():
         channels.append(Channel(kind, *pin_channel(kind, pin, mock)))

@@ -27,6 +27,7 @@ class SpokenRadio:
 
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
+        self.trouble = ""
         self.events: asyncio.Queue[RadioEvent] = asyncio.Queue()
         self.sent: list[tuple[int, tuple[Any, ...]]] = []
         self.fault: Exception | None = None
