@@ -28,6 +28,8 @@ STARTS = [
     ("2027-03-27T23:30:00", "Europe/London", True),
     ("2026-11-01T04:30:00", "America/New_York", True),
 ]
+# Weights of pauses: same second, short, medium, at the edge of a setting, long, very long.
+TEMPOS = [(3, 30, 25, 15, 20, 7), (3, 30, 25, 15, 20, 7), (8, 50, 20, 18, 3, 1), (1, 5, 15, 14, 40, 25)]
 WINDOW_SETS: list[list[Event]] = [
     [{"days": "1234567", "start": "22:00", "end": "06:00", "allowed_s": 300}],
     [{"days": "1234567", "start": "22:00", "end": "06:00", "allowed_s": 0}],
@@ -81,6 +83,7 @@ class Author:
         self.now = 0
         self.events: list[Event] = []
         self.gateway_up = True
+        self.tempo = self.rng.choice(TEMPOS)
         names = self.rng.choices([["A"], ["A", "B"], ["A", "B", "C"]], weights=[70, 24, 6])[0]
         self.initial = self._initial()
         age = self.initial.get("state_age_s", 7200)
@@ -149,7 +152,7 @@ class Author:
 
     def _pause(self) -> int:
         rng = self.rng
-        kind = rng.choices(["same", "short", "medium", "edge", "long", "very"], weights=[3, 30, 25, 15, 20, 7])[0]
+        kind = rng.choices(["same", "short", "medium", "edge", "long", "very"], weights=self.tempo)[0]
         if kind == "same":
             return 0
         if kind == "edge":
@@ -176,7 +179,7 @@ class Author:
             if self.now >= LIMIT_S:
                 break
             self._act(self.rng.choice(self.people))
-        end = min(self.now + self.rng.choice([5, 60, 400, 1500, 3000]), LIMIT_S + 3600)
+        end = self.now + self.rng.choice([5, 60, 400, 1500, 3000])
         result: Event = {
             "id": f"H{self.seed}", "title": "random history", "timezone": self.zone,
             "start": f"{self.start:%Y-%m-%dT%H:%M:%S}" + ("Z" if self.utc else ""),
@@ -305,10 +308,16 @@ class Author:
                 for out, end in person.absences
                 if end > person.last_heard or self.chance(0.3)
             ]
+            if self.chance(0.06):
+                told = [self._untrue() for _ in range(self.rng.randint(1, 4))]
             if told:
                 fields["finished_absences"] = told
         self.write(kind, person, **fields)
         self.now += 1
+
+    def _untrue(self) -> Event:
+        """A finished absence of a belt that lost its clock."""
+        return {"ended_ago_s": self.rng.randint(0, 2000), "duration_s": self.rng.randint(0, 900)}
 
     def _gateway(self, person: Person) -> None:
         if not self.gateway_up:
@@ -386,12 +395,13 @@ class Author:
         if self.chance(0.5):
             self.write("vitals", person, valid=self.chance(0.6))
             return
-        for _ in range(self.rng.randint(3, 16)):
-            rate, breath = self.rng.choice([(110, 14), (110, 8), (98, 11), (90, 12), (120, 15)])
-            poor = self.chance(0.1)
-            self.write("vitals", person, valid=True, heart_rate_bpm=rate, respiration_per_min=breath,
-                       quality=20 if poor else 90)  # fmt: skip
-            self.now += self.rng.choice([5, 10, 10, 10, 12])
+        for _ in range(self.rng.randint(1, 5)):
+            rate, breath = self.rng.choice([(110, 14), (110, 8), (98, 11), (90, 12), (90, 9), (97, 10)])
+            for _ in range(self.rng.randint(1, 8)):
+                quality = 20 if self.chance(0.1) else 90
+                self.write("vitals", person, valid=not self.chance(0.03), heart_rate_bpm=rate,
+                           respiration_per_min=breath, quality=quality)  # fmt: skip
+                self.now += self.rng.choice([5, 10, 10, 10, 12, 30])
 
 
 WATCH = (

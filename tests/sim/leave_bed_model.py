@@ -215,6 +215,7 @@ class Model(Rules):
     # -- hearing a belt (rule 16) -------------------------------------------------------------------
 
     def _report(self, bed: Bed, state: str, age: int, finished: list[Mapping[str, int]]) -> None:
+        self._tell_timeout(bed)
         if bed.heard:
             if state != bed.raw:
                 self._set_raw(bed, state, self.now - age)

@@ -67,6 +67,9 @@ class Rules:
 
     def _judge_modes(self, bed: Bed) -> None:
         self._end_modes(bed)
+        self._tell_timeout(bed)
+
+    def _tell_timeout(self, bed: Bed) -> None:
         if bed.timed_out:
             bed.timed_out = False
             self.line(bed, "tech_raise", "maintenance_timeout")
@@ -240,7 +243,7 @@ class Rules:
                 episode.prealerted = episode.prealert_up = True
                 self.line(bed, "prealert")
             return
-        missed_while_down = bed.restarted and bed.boot_at is not None and deadline <= bed.boot_at
+        missed_while_down = bed.restarted and bed.boot_at is not None and deadline < bed.boot_at
         if missed_while_down and bed.boot_at is not None and self.now < bed.boot_at + bed.profile["boot_wait_s"]:
             return  # rule 17
         self._clear_alarm(bed, "superseded")
