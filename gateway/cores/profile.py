@@ -52,10 +52,6 @@ class Window:
             return 0, MINUTES_PER_DAY
         return self.start_min, self.end_min + (MINUTES_PER_DAY if self.end_min <= self.start_min else 0)
 
-    def hours(self) -> tuple[str, int, int]:
-        """What makes two windows the same apart from their allowance."""
-        return ("".join(sorted(self.days)), *self.span())
-
     def as_mapping(self) -> dict[str, Any]:
         """As written in a scenario or on a page."""
         if self.all_day:
@@ -108,11 +104,6 @@ class Profile:
     def merged(self, changes: Mapping[str, Any], where: str = "profile") -> Profile:
         """This profile with `changes` (keys as in a scenario's `profile`) on top; `ProfileError` if any is wrong."""
         return _merged(self, changes, where)
-
-    def same_hours(self, other: Profile) -> bool:
-        """Whether both open the same windows, whatever the allowances."""
-        mine, theirs = ([window.hours() for window in profile.windows] for profile in (self, other))
-        return self.timezone == other.timezone and mine == theirs
 
     def to_state(self) -> dict[str, Any]:
         """JSON-able; `from_state` gives the same profile back."""

@@ -1,8 +1,8 @@
 """The leave-bed alarm of LEAVE_BED.md: pure, deterministic; facts and a `Now` in, effects and the next deadline out.
 
 One moment is judged in this order: modes that have run out; confirmations, settling and arming in the order of time
-(rules 1 to 5); window end, alarm, pre-alert (7, 9); re-alarm, escalation (11, 10); the bed's silence (16); over all beds
-`radio_down`; then the notices. Facts act when they are applied: acknowledgements, modes, settings, what a gap hid.
+(rules 1 to 5); window end, alarm, pre-alert (7, 9); re-alarm, escalation (11, 10); the bed's silence (16); over all
+beds `radio_down`; then the notices. Facts act when they are applied: acknowledgements, modes, settings, what a gap hid.
 
 Where the text leaves room, this is how it is read:
 
@@ -19,7 +19,7 @@ Where the text leaves room, this is how it is read:
   known for lack of trusted time, never came.
 - 18: every boot without trusted time logs `time_untrusted`.
 - 20: switching the rule off clears whatever alarm there is, and unbinding too; that a latched one "counts as none" is
-  about whether an episode has an alarm.
+  about whether an episode has an alarm. Windows that are sent again are new windows, judged by the time as it is now.
 - 22: a bed that becomes occupied shows valid rates unless the report denies it; validity stands until denied.
 - repeated_exits: an exit counts if it lies inside a window itself; the carry-in is no window.
 - vital notices: see `vital_notices`.

@@ -44,8 +44,8 @@ def time_became_trusted(bed: Bed) -> None:
         judge_by_windows(bed, episode)
 
 
-def profile_changed(bed: Bed, before: Profile) -> None:
-    """Rule 20, after `bed.profile` has been replaced."""
+def profile_changed(bed: Bed, before: Profile, *, new_windows: bool) -> None:
+    """Rule 20, after `bed.profile` has been replaced; `new_windows` if they, or their time zone, were among it."""
     episode, profile = bed.state.episode, bed.profile
     if before.windows and not profile.windows:
         # "Switching the rule off clears": whatever alarm there is, a latched one too. That it "counts as none" is
@@ -53,7 +53,7 @@ def profile_changed(bed: Bed, before: Profile) -> None:
         clear_alarm(bed, "rule_disabled", rule="20")
     if episode is None:
         return
-    if not profile.same_hours(before):
+    if new_windows:
         if bed.state.alarm.state in NO_ALARM_YET:
             judge_by_windows(bed, episode)
     elif episode.window is not None and episode.window < len(profile.windows):

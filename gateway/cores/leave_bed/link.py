@@ -31,12 +31,12 @@ def hear(bed: Bed, report: Report) -> None:
                 floor_ms = apply_finished(bed, report.finished_absences, floor_ms)
             since_ms = max(since_ms, floor_ms)
         _set_raw(bed, report.state, since_ms)
-        if was_silent:
-            confirm_by_now(bed)  # after the fact: before anything that people do in this second
     state.last_heard_ms = bed.now_ms
     if first_after_boot and state.raw != OCCUPIED and state.episode is not None:
         state.episode.restarted = False
     _take_rate(bed, report, changed=raw_before != state.raw)
+    if was_silent and raw_before is not None:
+        confirm_by_now(bed)  # after the fact: before anything that people do in this second
 
 
 def fall_silent(bed: Bed, fact: LinkDown) -> None:

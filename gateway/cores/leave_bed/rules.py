@@ -101,7 +101,7 @@ def _configure(bed: Bed, fact: facts.Configure) -> None:
     except ProfileError as wrong:
         bed.log(REFUSED, wrong.code, rule="8", reason=str(wrong))
         return
-    profile_changed(bed, before)
+    profile_changed(bed, before, new_windows="windows" in fact.changes or "timezone" in fact.changes)
 
 
 def _unbind(bed: Bed, _: facts.Unbind) -> None:
