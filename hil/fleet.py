@@ -125,7 +125,7 @@ class Fleet:
         truth_path = state_directory / "truth.json"
         truth_path.write_text(json.dumps(synth.truth.to_json()))
         host = BeltHost(state_directory, _NightSamples(synth), rate_hz=RATE_HZ, bits=script.sensor.bits or BITS)
-        radio = Peripheral(self._link, _address_of(identity.serial), host.post)
+        radio = Peripheral(self._link, _address_of(identity.serial), host.post, speed)
         host.radio = radio
         belt = DrivenBelt(identity, script, state_directory, host, radio, truth_path)
         self.belts.append(belt)

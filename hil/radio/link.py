@@ -23,7 +23,7 @@ RSSI_DBM = -58
 L2CAP_HEADER_BYTES = 4
 UNACKNOWLEDGED = (0x1B, 0x52)  # ATT handle value notification, write command
 DATA_BYTES = 251
-INTERVAL_MS_MIN, INTERVAL_MS_MAX = 10.0, 50.0  # real time: compressed belts must not wait for a slow advertisement
+INTERVAL_MS_MIN = 20.0  # real time; below it a Python host does nothing but read advertisements
 SUPERVISION_TIMEOUT = hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR
 
 
@@ -146,11 +146,11 @@ class _BeltAdvertiser(LegacyAdvertiser):
 
     def __init__(self, controller: Controller) -> None:
         super().__init__(controller, own_address_type=hci.Address.RANDOM_DEVICE_ADDRESS)
-        self.interval_s = INTERVAL_MS_MAX / 1000
+        self.interval_s = INTERVAL_MS_MIN / 1000
 
     def begin(self, interval_ms: float, connectable: bool, data: bytes, response: bytes) -> None:
         """Replace what is advertised; the running timer is kept, so frequent updates do not shift it."""
-        self.interval_s = min(max(interval_ms, INTERVAL_MS_MIN), INTERVAL_MS_MAX) / 1000
+        self.interval_s = max(interval_ms, INTERVAL_MS_MIN) / 1000
         self.enabled = connectable
         self.advertising_data = data
         self.scan_response_data = response

@@ -31,12 +31,18 @@ logging.getLogger("bumble.device").setLevel(logging.ERROR)
 
 
 class Peripheral:
-    """Radio of one belt (belt_host.BeltRadio); events go to `post`. Its random static address stays over restarts."""
+    """Radio of one belt (belt_host.BeltRadio); events go to `post`. Its random static address stays over restarts.
 
-    def __init__(self, link: VirtualLink, address: str, post: Callable[[ToBelt, bytes], None]) -> None:
+    The air is in real time: on a clock that runs `speed` times faster, so much more often the belt advertises.
+    """
+
+    def __init__(
+        self, link: VirtualLink, address: str, post: Callable[[ToBelt, bytes], None], speed: float = 1.0
+    ) -> None:
         self._link = link
         self.address = hci.Address(address, hci.Address.RANDOM_DEVICE_ADDRESS)
         self._post = post
+        self._speed = speed
         self._controller: BeltController | None = None
         self._device: Device | None = None
         self._values: dict[int, bytes] = {}
@@ -97,7 +103,8 @@ class Peripheral:
     def advertise(self, interval_ms: float, connectable: bool, data: bytes, response: bytes) -> None:
         """Replace what is advertised."""
         if self._controller is not None:
-            self._controller.advertiser.begin(interval_ms, connectable and not self._connections, data, response)
+            free = connectable and not self._connections
+            self._controller.advertiser.begin(interval_ms / self._speed, free, data, response)
 
     def silence(self) -> None:
         """Advertise nothing."""
