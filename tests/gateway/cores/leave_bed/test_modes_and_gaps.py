@@ -158,3 +158,43 @@ def test_a_clock_step_after_the_exit_was_confirmed_changes_nothing() -> None:
     for by_s in (-36000, -3600, 3600, 36000):
         events = empty("23:00:00"), do("23:00:06", "clock_step", by_s=by_s)
         assert only("alarm_raise", *events, end="23:30:00") == ["23:20:00 alarm_raise medium"]
+
+
+def test_a_return_in_the_second_of_the_deadline_is_missed_after_a_restart() -> None:
+    events = empty("23:00:00"), do("23:10:00", "gateway_down"), do("23:30:00", "gateway_up")
+    on_time = do("23:30:05", "belt_report", state="occupied", state_age_s=605)
+    before = do("23:30:05", "belt_report", state="occupied", state_age_s=606)
+    assert only("missed_alarm", *events, on_time) == ["23:30:05 missed_alarm"]
+    assert only("missed_alarm", *events, before) == []
+
+
+def test_what_a_restart_finds_still_empty_is_raised_and_not_missed() -> None:
+    events = empty("23:00:00"), do("23:10:00", "gateway_down"), do("23:30:00", "gateway_up")
+    told = do("23:30:05", "belt_report", state="empty", state_age_s=1805)
+    assert only("missed_alarm alarm_raise", *events, told, occupied("23:40:00")) == ["23:30:05 alarm_raise medium"]
+
+
+def test_an_absence_disclosed_as_missed_after_a_restart_is_disclosed_once() -> None:
+    events = empty("23:00:00"), do("23:10:00", "gateway_down"), do("23:30:00", "gateway_up")
+    told = do("23:30:05", "belt_report", state="occupied", state_age_s=205), empty("23:31:00"), occupied("23:31:20")
+    assert only("missed_alarm", *events, *told) == ["23:30:05 missed_alarm"]
+
+
+def test_windows_sent_again_while_time_is_untrusted_judge_a_running_absence_again() -> None:
+    window = {"days": "1234567", "start": "22:00", "end": "06:00", "allowed_s": 60}
+    change = do("12:30:00", "configure", profile={"windows": [window]})
+    events = empty("12:10:00"), do("12:20:00", "clock", trusted=False)
+    log = only("alarm_raise", *events, change, start="2026-11-23T12:00:00", end="12:40:00")
+    assert log == ["12:30:00 alarm_raise medium"]
+
+
+def test_a_report_after_silence_denies_its_own_rates_before_it_confirms_anything() -> None:
+    silence = empty("23:00:00"), do("23:05:00", "link_down")
+    cat = occupied("23:10:00", state_age_s=120, vitals_valid=False)
+    assert only("return", *silence, cat, profile={"require_vitals": True}) == []
+
+
+def test_time_in_assist_before_an_untrusted_restart_does_not_hold_the_realarm_back() -> None:
+    events = empty("23:00:00"), do("23:21:00", "assist"), do("23:22:00", "gateway_down")
+    up = do("23:30:00", "gateway_up", clock_trusted=False)
+    assert only("realarm", *events, up, end="23:32:00") == ["23:31:00 realarm L2"]

@@ -133,3 +133,29 @@ def test_notices_stand_last_in_their_second_over_all_beds() -> None:
         "23:00:00 A.notice not_in_bed_by",
         "23:00:00 B.notice not_in_bed_by",
     ]
+
+
+def test_away_and_not_maintenance_is_when_an_occupied_bed_is_a_notice() -> None:
+    events = empty("22:00:00"), do("22:05:00", "maintenance_on"), occupied("22:10:00")
+    assert only("notice", *events) == []
+
+
+def test_a_return_confirmed_after_away_has_ended_is_no_notice() -> None:
+    events = do("22:00:00", "away_on"), empty("22:05:00"), occupied("22:10:00"), do("22:10:10", "away_off")
+    assert only("notice", *events) == []
+
+
+def test_no_signal_counts_from_the_start_of_presence() -> None:
+    events = do("22:00:00", "vitals", valid=False), empty("22:01:00"), occupied("22:10:00", vitals_valid=False)
+    log = only("notice notice_clear", *events, end="22:14:00", profile={"no_signal_s": 180})
+    assert log == ["22:13:00 notice no_signal"]
+
+
+def test_repeated_exits_are_quiet_for_a_span_after_the_notice() -> None:
+    events = [state(f"{at}") for at, state in (
+        ("22:00:00", empty), ("22:05:00", occupied), ("22:30:00", empty), ("22:35:00", occupied),
+        ("22:40:00", empty), ("22:45:00", occupied), ("23:10:00", empty),
+    )]  # fmt: skip
+    profile = {"repeat_count": 2, "repeat_span_s": 2400}
+    log = only("notice", *events, profile=profile)
+    assert log == ["22:30:05 notice repeated_exits", "23:10:05 notice repeated_exits"]

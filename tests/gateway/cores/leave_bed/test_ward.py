@@ -176,3 +176,52 @@ def test_a_bed_that_is_not_watched_says_why(fact: facts.Fact, reason: str) -> No
     ward.handle(now(0), fact)
     view = ward.view("A", now(0))
     assert (view.watched, view.not_watched_reason) == (False, reason)
+
+
+def test_a_window_end_is_an_instant_of_the_elapsed_clock() -> None:
+    # 05:50 in Shanghai is 6 h 50 min from 23:00; the window ends ten minutes later, before the deadline.
+    ward = in_bed(Profile(tail="stop_at_end"))
+    ward.handle(now(410 * MINUTE), facts.Occupancy("A", "empty"))
+    ward.advance(now(410 * MINUTE + 5_000))
+    assert ward.next_deadline_ms() == 420 * MINUTE
+    assert ward.advance(now(500 * MINUTE)) == []
+
+
+def test_a_base_before_the_window_is_an_instant_of_the_elapsed_clock() -> None:
+    # 21:30 in Shanghai is 22 h 30 min from 23:00; the window opens at 22:00.
+    ward = in_bed()
+    ward.handle(now(1350 * MINUTE), facts.Occupancy("A", "empty"))
+    raised = [effect for effect in ward.advance(now(1420 * MINUTE)) if effect.event == "alarm_raise"]
+    assert events(raised) == [(1400 * MINUTE, "alarm_raise")]
+
+
+def test_a_time_of_day_is_an_instant_of_the_elapsed_clock() -> None:
+    ward = in_bed(Profile(not_up_by=8 * 60))
+    raised = ward.advance(now(600 * MINUTE))
+    assert events(raised) == [(540 * MINUTE, "notice")]
+
+
+def test_a_clock_that_is_corrected_by_a_second_brings_no_minute_twice() -> None:
+    ward = in_bed(Profile(not_up_by=8 * 60))
+    eight_ms = 540 * MINUTE
+    ward.advance(now(eight_ms))
+    corrected = Now(eight_ms + 500, START_UTC_MS + eight_ms - 500)
+    ward.handle(corrected, facts.MaintenanceOn("A"), facts.MaintenanceOff("A"))
+    assert ward.advance(Now(eight_ms + 60_000, START_UTC_MS + eight_ms + 59_000)) == []
+
+
+def test_a_shortened_allowance_of_untrusted_time_is_the_smallest_again() -> None:
+    ward = in_bed()
+    ward.advance(now(1_000, trusted=False))
+    ward.handle(now(2_000, trusted=False), facts.Occupancy("A", "empty"))
+    ward.advance(now(10_000, trusted=False))
+    ward.handle(now(11_000, trusted=False), facts.Configure("A", {"allowed_s": 60}))
+    assert ward.next_deadline_ms() == 62_000
+
+
+def test_a_belt_first_heard_empty_and_then_touched_has_lost_its_exit() -> None:
+    ward = Ward({"A": STANDARD}, "Asia/Shanghai", now(0))
+    ward.handle(now(0), facts.BeltReport("A", "empty", 2))
+    ward.handle(now(1_000), facts.Occupancy("A", "occupied"))
+    ward.handle(now(2_000), facts.Occupancy("A", "empty"))
+    assert ward.advance(now(60 * MINUTE)) == []
