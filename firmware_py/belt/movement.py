@@ -9,9 +9,10 @@ from array import array
 
 BURST_RATIO_16 = 42  # peak over 2.6 times the usual one
 QUIET_PEAK_DEFAULT = 60 * 16  # 14-bit units, when nobody has been in bed yet
+STRANGER_PEAK = 140 * 16  # beats of whoever comes stay below this, hands on the mattress do not
 QUIET_PEAK_MIN = 4 * 16
 JOIN_S = 2  # bursts this close are one movement
-LASTING_S = 15
+LASTING_S = 8
 SETTLE_S = 2  # seconds after a burst that do not count for the look of the beats
 LOOK_S = 8
 LOOKS = 5
@@ -27,10 +28,11 @@ class Movement:
         self.turn_over = 0
         self.turn_over_count = 0
         self.usual_peak = QUIET_PEAK_DEFAULT
+        self._known_s = 0  # seconds somebody has been in bed
+        self._run_s = 0
         self._burst_s = 0
         self._burst_weight = 0
         self._quiet_s = 0
-        self._left_bed = False
         self._before = array("i", [0] * LOOKS)
         self._after = array("i", [0] * LOOKS)
         self._before_s = 0
@@ -38,15 +40,24 @@ class Movement:
     def second(self, peak: int, clipped: int, occupied: bool) -> None:
         """Judge the second just past: peak deflection in 14-bit units, clipped samples in it."""
         ratio = peak * 16 // self.usual_peak
-        self.burst = clipped >= 3 or ratio > BURST_RATIO_16
+        limit = self.usual_peak * BURST_RATIO_16 >> 4
+        if not occupied and limit < STRANGER_PEAK:
+            limit = STRANGER_PEAK
+        self.burst = clipped >= 3 or peak > limit
         self.strength = min(100, max(0, (ratio - 20) * 4 // 5))
         if clipped >= 3:
             self.strength = max(self.strength, min(100, 60 + clipped))
-        if not self.burst:
-            self._adapt((peak - self.usual_peak) // 16)
-        elif clipped < 3 and (not occupied or self._burst_s > LASTING_S):
-            # what goes on for long is the person, not a movement
-            self._adapt((peak - self.usual_peak) // 8)
+        self._run_s = self._run_s + 1 if self.burst else 0
+        if self.burst:
+            if clipped < 3 and self._run_s > LASTING_S:
+                # what goes on for long without a pause is the person, not a movement
+                self._adapt((peak - self.usual_peak) // 4)
+        elif occupied:
+            self._known_s += 1
+            fast = self._known_s <= 10 and peak < self.usual_peak
+            self._adapt((peak - self.usual_peak) // (3 if fast else 16))
+        if not occupied:
+            self._known_s = 0
 
     def _adapt(self, step: int) -> None:
         self.usual_peak = max(QUIET_PEAK_MIN, self.usual_peak + step)

@@ -3,8 +3,8 @@ their loss.
 
 A body that leaves moves: a burst, then silence, is an exit after EXIT_S. Silence without a burst may be apnoea, a weak
 signal or a dead sensor, all alike from here: after SILENT_S that is `unclear`, never `empty`. Somebody has come when
-the beat band has been alive for ENTER_S seconds that are not movement, so that a carer's hands do not count.
-Every change is dated back to the second it began in.
+the beat band has been alive for ENTER_S seconds without a movement between (or ENTER_RESTLESS_S with), so that a
+carer's hands do not count. Every change is dated back to the second it began in.
 """
 
 from array import array
@@ -15,6 +15,7 @@ EXIT_S = 5  # silence after a burst that makes an exit
 EXIT_BURST_S = 8  # how long before the silence the burst may have ended
 SILENT_S = 25
 ENTER_S = 4
+ENTER_RESTLESS_S = 12
 FIRST_EMPTY_S = 12  # silence after start that makes an empty bed
 FAULT_S = 3
 FINISHED_MAX = 8
@@ -42,8 +43,9 @@ class Occupancy:
         self.check = False  # unclear because the signal went without a movement
         # the last FINISHED_MAX absences, (ended_uptime_s, duration_s), oldest first
         self.finished: list[tuple[int, int]] = []
-        self._low_s = 0
-        self._alive_s = 0
+        self.silent_s = 0  # seconds without life or movement up to now
+        self._alive_s = 0  # seconds with life since the last silence, movements left out
+        self._calm_s = 0  # of them without a movement between
         self._active_s = 0  # seconds since activity (movement or life) began
         self._burst_age_s = 1000
         self._exit_like = False
@@ -63,7 +65,7 @@ class Occupancy:
         self._crossings[self._crossings_at] = crossings
         self._crossings_at = (self._crossings_at + 1) & 3
         self._count(self._alive(level), burst)
-        if self.state == OCCUPIED and not burst and self._low_s == 0:
+        if self.state == OCCUPIED and not burst and self.silent_s == 0:
             self.usual = self.usual + (level - self.usual) // USUAL_S if self.usual else level
         if fault_s >= FAULT_S:
             self._doubt(fault_s)
@@ -95,36 +97,39 @@ class Occupancy:
     def _count(self, alive: bool, burst: bool) -> None:
         if burst:
             self._burst_age_s = 0
-            self._low_s = 0
+            self.silent_s = 0
             self._active_s += 1
+            self._calm_s = 0
             return
         self._burst_age_s += 1
         if alive:
             self._alive_s += 1
+            self._calm_s += 1
             self._active_s += 1
-            self._low_s = 0
+            self.silent_s = 0
             return
-        if self._low_s == 0:
+        if self.silent_s == 0:
             self._exit_like = self._burst_age_s <= EXIT_BURST_S
-        self._low_s += 1
-        if self._low_s == 1:
+        self.silent_s += 1
+        self._calm_s = 0
+        if self.silent_s == 1:
             self._active_s += 1  # a slow heart may miss one second
         else:
             self._alive_s = 0
             self._active_s = 0
 
     def _leave(self) -> None:
-        if self.state == UNCLEAR and not self._seen and self._low_s >= FIRST_EMPTY_S:
-            self._change(EMPTY, self._low_s)
-        elif self._exit_like and self._low_s >= EXIT_S and (self._seen or self.state == OCCUPIED):
+        if self.state == UNCLEAR and not self._seen and self.silent_s >= FIRST_EMPTY_S:
+            self._change(EMPTY, self.silent_s)
+        elif self._exit_like and self.silent_s >= EXIT_S and (self._seen or self.state == OCCUPIED):
             self.exit_count += 1
-            self._change(EMPTY, self._low_s)
-        elif self.state == OCCUPIED and self._low_s >= SILENT_S:
+            self._change(EMPTY, self.silent_s)
+        elif self.state == OCCUPIED and self.silent_s >= SILENT_S:
             self.check = True
-            self._change(UNCLEAR, self._low_s)
+            self._change(UNCLEAR, self.silent_s)
 
     def _enter(self, level: int) -> None:
-        if self._alive_s < ENTER_S:
+        if self._calm_s < ENTER_S and self._alive_s < ENTER_RESTLESS_S:
             return
         came_s = self._active_s
         if self.state == EMPTY and self._seen:
@@ -138,6 +143,7 @@ class Occupancy:
 
     def _doubt(self, fault_s: int) -> None:
         self._alive_s = 0
+        self._calm_s = 0
         self._active_s = 0
         if self.state == OCCUPIED or (self.state == EMPTY and fault_s >= 60):
             self._change(UNCLEAR, fault_s)

@@ -19,6 +19,7 @@ STRAY_256 = 27  # two-second intervals this far (two measures, sum 10 %) from th
 REGULAR_MIN = 16  # track evidence per height of the two-second correlation: less than this is irregular,
 REGULAR_SURE = 18  # more than this is not; measured 20-25 in sinus rhythm at any signal-to-noise ratio, 6-14 in AF
 BEAT_HEIGHT_256 = 85  # below this the two-second correlation is as good as noise
+LEAP_SETTLED_S = 12
 STEP_COST = 13  # of 256: what one lag of change in a second costs the track
 
 
@@ -308,6 +309,7 @@ class Heart:
         self._still_s = 0  # bit k set: the second k seconds ago was without movement
         self._lag = 0
         self._settled_s = 0
+        self._trusted = 0  # the last rate that counted
         self.rhythm = Rhythm()
         self._single = array("i", bytes(4 * BEAT_LAGS))
         self._score = array("i", bytes(4 * BEAT_LAGS))
@@ -328,8 +330,15 @@ class Heart:
         if self.wave.energy:
             self._read_out()
             self.rhythm.push(self.wave, self.envelope, self._lag, self._track[self._lag], moving)
-        if self._settled_s < SETTLED_S or ones(self._still_s) < STILL_S:
+        if ones(self._still_s) < STILL_S or self._settled_s < self._patience_s():
             self.quality = 0
+        elif self.quality:
+            self._trusted = self.dbpm
+
+    def _patience_s(self) -> int:
+        """Seconds the track must have agreed with itself: more after a leap, for hearts do not leap by a fifth."""
+        leap = self._trusted and abs(self.dbpm - self._trusted) * 5 > self._trusted
+        return LEAP_SETTLED_S if leap else SETTLED_S
 
     def _scale(self, filters: Filters, moving: bool) -> None:
         wave = filters.wave
@@ -516,6 +525,7 @@ class Breath:
         self._still_s = 0
         self._slow = 0
         self._smooth = 0
+        self._deep = 0
         self._started = False
 
     def push(self, samples: "array[int]", moving: bool) -> None:
@@ -537,23 +547,28 @@ class Breath:
             self._slow = samples[0] << 6
         values = self.correlator.values
         total = 0
+        level = 0
         for i in range(self.RATE_HZ):
             self._slow += ((samples[i] << 6) - self._slow) >> 3
             self._smooth += (samples[i] * 64 - self._slow - self._smooth) >> 1
-            value = self._smooth >> 2
-            values[i] = value
+            values[i] = self._smooth >> 2
+            # the depth is taken below .3 Hz, where beats leak less
+            self._deep += (self._smooth - self._deep) >> 2
+            value = self._deep >> 2
             total += value if value >= 0 else -value
-        mean = total // self.RATE_HZ + 1
+            level += abs(values[i])
+        depth = total // self.RATE_HZ + 1
         if moving:
             for i in range(self.RATE_HZ):
                 values[i] = 0
-            return mean
+            return depth
+        mean = level // self.RATE_HZ + 1
         self.level = mean if not self.level else self.level + (mean - self.level) // 8
         unit = self.level // 32 + 1
         for i in range(self.RATE_HZ):
             value = values[i] // unit
             values[i] = 127 if value > 127 else -127 if value < -127 else value
-        return mean
+        return depth
 
     def _watch_depth(self, depth: int, moving: bool) -> None:
         """Weak: ten seconds of less than a quarter of the usual depth (a median tracked over some two minutes)."""

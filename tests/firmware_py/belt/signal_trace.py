@@ -1,4 +1,4 @@
-"""Runs on CPython, the unix port and wasm32: the belt's reports for a file of int16 samples, and what a second allocates.
+"""Runs on CPython, unix port and wasm32: the belt's reports for a file of int16 samples, and what a second allocates.
 
 Arguments: ROOT FILE RATE_HZ. Prints one line a second, then `allocated BYTES` where the interpreter can tell.
 """
@@ -23,7 +23,7 @@ def main(name: str, rate_hz: int) -> None:
     used = getattr(gc, "mem_alloc", lambda: 0)
     grown = 0
     with open(name, "rb") as file:
-        while file.readinto(block) == 2 * rate_hz:  # type: ignore[attr-defined]
+        while file.readinto(block) == 2 * rate_hz:
             count = decimator.push(block, 0, rate_hz, out, 0)
             gc.collect()
             before = used()

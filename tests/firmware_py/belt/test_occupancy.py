@@ -1,0 +1,124 @@
+"""Occupancy: who is in bed, since when, and what is only unclear."""
+
+from __future__ import annotations
+
+from firmware_py.belt.occupancy import EXIT_S, SILENT_S, Occupancy
+from protocol.wire.frames import EMPTY, OCCUPIED, UNCLEAR
+
+BODY, NOTHING, PUMP = (250, 10), (5, 14), (60, 2)
+
+
+def _run(core: Occupancy, seconds: int, look: tuple[int, int], burst: bool = False, fault: bool = False) -> None:
+    for k in range(seconds):
+        core.second(look[0], look[1], burst, k + 1 if fault else 0)
+
+
+def _in_bed() -> Occupancy:
+    core = Occupancy()
+    _run(core, 60, BODY)
+    assert core.state == OCCUPIED
+    return core
+
+
+def test_nothing_is_known_at_first() -> None:
+    core = Occupancy()
+    core.second(*BODY, False, 0)
+    assert core.state == UNCLEAR
+
+
+def test_somebody_who_was_there_from_the_start_is_in_bed_since_then() -> None:
+    core = Occupancy()
+    _run(core, 5, BODY)
+    assert (core.state, core.state_age_s) == (OCCUPIED, 5)
+
+
+def test_an_empty_bed_is_empty_after_twelve_seconds_and_no_exit() -> None:
+    core = Occupancy()
+    _run(core, 12, NOTHING)
+    assert (core.state, core.state_age_s, core.exit_count) == (EMPTY, 12, 0)
+
+
+def test_silence_after_a_movement_is_an_exit_dated_back() -> None:
+    core = _in_bed()
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, EXIT_S, NOTHING)
+    assert (core.state, core.state_age_s, core.exit_count) == (EMPTY, EXIT_S, 1)
+
+
+def test_four_silent_seconds_after_a_movement_are_no_exit() -> None:
+    core = _in_bed()
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, EXIT_S - 1, NOTHING)
+    _run(core, 5, BODY)
+    assert (core.state, core.exit_count) == (OCCUPIED, 0)
+
+
+def test_silence_without_a_movement_is_unclear_and_asks_for_a_check() -> None:
+    core = _in_bed()
+    _run(core, SILENT_S, NOTHING)
+    assert (core.state, core.state_age_s, core.check, core.exit_count) == (UNCLEAR, SILENT_S, True, 0)
+
+
+def test_beats_that_come_back_end_the_doubt() -> None:
+    core = _in_bed()
+    _run(core, SILENT_S, NOTHING)
+    _run(core, 5, BODY)
+    assert (core.state, core.check) == (OCCUPIED, False)
+
+
+def test_a_return_ends_the_absence_and_is_dated_to_its_first_second() -> None:
+    core = _in_bed()
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 100, NOTHING)
+    _run(core, 6, (900, 8), burst=True)
+    _run(core, 4, BODY)
+    assert core.state == OCCUPIED
+    assert core.state_age_s == 10
+    assert core.finished == [(164, 100)]
+
+
+def test_only_the_last_eight_absences_are_kept() -> None:
+    core = _in_bed()
+    for _ in range(10):
+        _run(core, 3, (900, 8), burst=True)
+        _run(core, 30, NOTHING)
+        _run(core, 10, BODY)
+    assert len(core.finished) == 8
+    assert core.exit_count == 10
+
+
+def test_hands_on_the_bed_are_nobody_in_it() -> None:
+    core = Occupancy()
+    _run(core, 20, NOTHING)
+    for _ in range(10):
+        _run(core, 3, (900, 8), burst=True)
+        _run(core, 3, NOTHING)
+    assert core.state == EMPTY
+
+
+def test_a_pump_that_goes_on_does_not_hide_an_exit() -> None:
+    core = _in_bed()
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 10, PUMP)
+    assert core.state == EMPTY
+
+
+def test_a_neighbour_does_not_hide_an_exit_nor_fill_the_bed() -> None:
+    core = _in_bed()
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 120, (45, 10))
+    assert core.state == EMPTY
+
+
+def test_a_stuck_sensor_makes_an_occupied_bed_unclear_not_empty() -> None:
+    core = _in_bed()
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 10, (0, 0), fault=True)
+    assert (core.state, core.exit_count) == (UNCLEAR, 0)
+
+
+def test_lost_samples_count_as_time() -> None:
+    core = _in_bed()
+    age_s = core.state_age_s
+    core.skip(7)
+    assert core.state_age_s == age_s + 7
