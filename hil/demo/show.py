@@ -176,7 +176,7 @@ class Show:
         deadline = time.monotonic() + DRAIN_S
         platform: dict[str, Any] = {}
         while time.monotonic() < deadline:
-            platform = await self._stats(self.pages["platform"])
+            platform = await self._stats(self.pages["platform"]) or platform
             if platform.get("readings", 0) >= gateway.get("readings_stored", 0):
                 break
             await asyncio.sleep(POLL_S)

@@ -47,10 +47,7 @@ WORDS = {
     "zh-CN": {"alarm": "请查看", "answered": "已确认", "ack": "确认", "real": "属实"},
 }
 
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium at /usr/bin/chromium"),
-    pytest.mark.asyncio(loop_scope="module"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @asynccontextmanager
