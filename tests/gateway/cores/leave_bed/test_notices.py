@@ -159,3 +159,14 @@ def test_repeated_exits_are_quiet_for_a_span_after_the_notice() -> None:
     profile = {"repeat_count": 2, "repeat_span_s": 2400}
     log = only("notice", *events, profile=profile)
     assert log == ["22:30:05 notice repeated_exits", "23:10:05 notice repeated_exits"]
+
+
+@pytest.mark.parametrize("rate", [{"heart_rate_bpm": 60}, {"respiration_per_min": 14}])
+def test_either_rate_is_a_valid_rate(rate: dict[str, Any]) -> None:
+    events = do("22:00:00", "vitals", valid=False), do("22:01:00", "vitals", **rate)
+    assert only("notice", *events, profile={"no_signal_s": 90}) == []
+
+
+def test_a_reading_without_any_rate_is_none() -> None:
+    events = do("22:00:00", "vitals"), do("22:01:00", "vitals")
+    assert only("notice", *events, profile={"no_signal_s": 90}) == ["22:01:30 notice no_signal"]

@@ -225,3 +225,9 @@ def test_a_belt_first_heard_empty_and_then_touched_has_lost_its_exit() -> None:
     ward.handle(now(1_000), facts.Occupancy("A", "occupied"))
     ward.handle(now(2_000), facts.Occupancy("A", "empty"))
     assert ward.advance(now(60 * MINUTE)) == []
+
+
+def test_a_restored_ward_knows_the_wall_clock_before_it_is_told() -> None:
+    ward = in_bed(Profile(not_up_by=8 * 60))
+    restored = Ward.from_state(json.loads(json.dumps(ward.to_state())))
+    assert restored.next_deadline_ms() == ward.next_deadline_ms() == 540 * MINUTE
