@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -406,4 +405,4 @@ def _cancelled() -> bool:
 
 
 def _real_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+    return round(asyncio.get_running_loop().time() * 1000)

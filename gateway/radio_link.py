@@ -100,7 +100,7 @@ class BeltLink:
         self._join: tuple[bytes, int] = fragments.IDLE
         self._hello: asyncio.Future[tuple[int, tuple[Any, ...]]] = asyncio.get_running_loop().create_future()
         self._closed = asyncio.Event()
-        self._fresh = asyncio.Event()
+        self._fresh_s = 0.0  # loop time of the last authentic frame
         self._unseal_block: Callable[[bytes], bytes] | None = None
         self._seal_block: Callable[[bytes], bytes] | None = None
         self._received = 0
@@ -135,19 +135,16 @@ class BeltLink:
         """Write what is sent and watch that data keep coming, until the link is over (LinkError says how)."""
         writer = asyncio.ensure_future(self._write_sends())
         closed = asyncio.ensure_future(self._closed.wait())
+        loop = asyncio.get_running_loop()
+        self._fresh_s = loop.time()
         try:
-            while not closed.done():
-                self._fresh.clear()
-                fresh = asyncio.ensure_future(self._fresh.wait())
-                done, _ = await asyncio.wait(
-                    (writer, closed, fresh), timeout=FRESH_S, return_when=asyncio.FIRST_COMPLETED
-                )
-                fresh.cancel()
+            while (left_s := self._fresh_s + FRESH_S - loop.time()) > 0:
+                done, _ = await asyncio.wait((writer, closed), timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
                 if writer in done:
                     writer.result()
-                if not done:
-                    raise LinkError(f"no data for {FRESH_S:g} s")
-            raise LinkError("it disconnected")
+                if closed in done:
+                    raise LinkError("it disconnected")
+            raise LinkError(f"no data for {FRESH_S:g} s")
         finally:
             writer.cancel()
             closed.cancel()
@@ -223,6 +220,8 @@ class BeltLink:
             self._counters[f"bad_{type(error).__name__}"] += 1
 
     def _packet(self, packet: bytes) -> None:
+        if not packet:
+            raise frames.FrameError("empty packet")
         if packet[0] == session.PLAIN:
             kind, values, _ = frames.decode(packet[1:])
             # Only the handshake is plain, and only once: later a stranger in between could say it.
@@ -234,7 +233,7 @@ class BeltLink:
             raise frames.FrameError("sealed before the session")
         counter, frame = session.unseal(self._unseal_block, self._received, packet)
         self._received = counter
-        self._fresh.set()
+        self._fresh_s = asyncio.get_running_loop().time()
         message = _message(*frames.decode(frame))
         if message is None:
             self._counters["unknown_kinds"] += 1

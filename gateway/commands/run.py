@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,11 +46,17 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--verbose", action="store_true", help="log more (stderr)")
     arguments = parser.parse_args(argv)
     from gateway.config import ConfigError, load_config
+    from protocol.clock_scale import ENVIRONMENT, parse_clock_scale
 
     try:
         config = load_config(arguments.config)
     except ConfigError as error:
         return _bad_config(error, arguments.json)
+    try:
+        parse_clock_scale(os.environ.get(ENVIRONMENT))
+    except ValueError as error:
+        print(f"sleepbelt run: {error}", file=sys.stderr)
+        return BAD_INPUT
     if arguments.check:
         return _checked(config, arguments.json)
     logging.basicConfig(
