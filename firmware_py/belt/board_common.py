@@ -1,6 +1,6 @@
 """What the boards have in common: MicroPython's own modules behind the Board interface."""
 
-import time
+import time as _time
 
 import bluetooth
 import cryptolib
@@ -14,6 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+# Hosts' and boards' type stubs disagree on ticks (int, or types of their own): neither is asked.
+time: "Any" = _time
 
 _MODE_ECB = 1
 IDLE_MS_MAX = 20
@@ -30,7 +33,7 @@ class CommonBoard:
 
     def ticks_ms(self) -> int:
         """Milliseconds modulo 2^30."""
-        ticks: int = time.ticks_ms()  # type: ignore[attr-defined]
+        ticks: int = time.ticks_ms()
         return ticks
 
     def aes(self, key: bytes) -> "Callable[[bytes], bytes]":
@@ -62,13 +65,13 @@ class LitBoard(CommonBoard):
 
     def idle(self, ms: int) -> None:
         """Sleep a little; the radio's callback cannot wake the loop, so never for long."""
-        time.sleep_ms(min(ms, IDLE_MS_MAX))  # type: ignore[attr-defined]
+        time.sleep_ms(min(ms, IDLE_MS_MAX))
         off_at = self._led_off_at_ms
-        if off_at >= 0 and time.ticks_diff(self.ticks_ms(), off_at) >= 0:  # type: ignore[attr-defined]
+        if off_at >= 0 and time.ticks_diff(self.ticks_ms(), off_at) >= 0:
             self.led.off()
             self._led_off_at_ms = -1
 
     def identify(self, seconds: int) -> None:
         """Light the LED for so long."""
         self.led.on()
-        self._led_off_at_ms = time.ticks_add(self.ticks_ms(), seconds * 1000)  # type: ignore[attr-defined]
+        self._led_off_at_ms = time.ticks_add(self.ticks_ms(), seconds * 1000)

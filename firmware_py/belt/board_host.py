@@ -2,7 +2,7 @@
 
 import os
 
-import machine
+import machine as _machine
 
 from .board import MODEL_EMULATED
 from .board_common import CommonBoard
@@ -11,9 +11,12 @@ from .ring import RING_BYTES
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from array import array
+    from typing import Any
 
     from .ring import BlockDevice
     from .sampler import Sensor
+
+machine: "Any" = _machine  # the shim has more than any board's
 
 SECTOR_BYTES = 4096
 FLASH_SECTORS = RING_BYTES // SECTOR_BYTES

@@ -23,7 +23,7 @@ STORAGE_BYTES = 848 * 1024  # the filesystem is made smaller by RING_BYTES when 
 
 
 def _make_timer(rate_hz: int, tick: "Any") -> object:
-    timer: object = machine.Timer(mode=machine.Timer.PERIODIC, freq=rate_hz, callback=tick)
+    timer: object = machine.Timer(-1, mode=machine.Timer.PERIODIC, freq=rate_hz, callback=tick)
     return timer
 
 

@@ -16,7 +16,8 @@ _FRESH, _STARTED = "0", "1"
 def _read(path: str, otherwise: str) -> str:
     try:
         with open(path) as file:
-            return file.read(2)
+            text: str = file.read(2)
+            return text
     except (OSError, ValueError):
         return otherwise
 
