@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.cores.facts import (
     GOOD_QUALITY,
@@ -29,7 +29,7 @@ from gateway.cores.facts import Occupancy as OccupancyFact
 from protocol.messages import AnyRecord, BeaconReport, Hello, LiveReport
 from protocol.wire import frames
 
-__all__ = ["BeltSession", "Outcome", "PlacedRecord"]
+__all__ = ["BeltSession", "Outcome", "PlacedRecord", "SaysRates", "vitals_fact"]
 
 # Real ms of radio time; on a compressed clock they stand for `speed` times as many.
 SILENT_AFTER_MS = 5_000
@@ -163,7 +163,7 @@ class BeltSession:
         valid = report.heart_rate_bpm is not None or report.respiration_per_min is not None
         self._say(now_ms, outcome, report.occupancy, age_s, valid, ever)
         self._exit_count = report.exit_count
-        outcome.facts.append(_vitals(self.bed, report))
+        outcome.facts.append(vitals_fact(self.bed, report))
         if self._turn_overs is not None and 0 < (report.turn_over_count - self._turn_overs) & 0xFFFF < 0x8000:
             outcome.facts.append(TurnOver(self.bed))
         self._turn_overs = report.turn_over_count
@@ -291,7 +291,7 @@ class BeltSession:
         ever = beacon.occupancy == "occupied" or beacon.exit_count_low > 0 or bool(same_boot and self._exit_count)
         valid = beacon.heart_rate_bpm is not None or beacon.respiration_per_min is not None
         self._say(now_ms, outcome, beacon.occupancy, float(beacon.state_age_s), valid, ever)
-        outcome.facts.append(_vitals(self.bed, beacon))
+        outcome.facts.append(vitals_fact(self.bed, beacon))
         if same_boot and self._exit_count is not None:
             self._exit_count += (beacon.exit_count_low - self._exit_count) & 0xFF
 
@@ -314,7 +314,22 @@ class BeltSession:
 _REASONS = {"weak": WEAK, "moving": MOVING, "sensor_fault": SENSOR, "no_signal": WEAK, "irregular": WEAK}
 
 
-def _vitals(bed: str, said: LiveReport | BeaconReport) -> Vitals:
+class SaysRates(Protocol):
+    """What a live report, a beacon and a stored reading say of the two rates."""
+
+    @property
+    def heart_rate_bpm(self) -> float | None: ...
+    @property
+    def heart_quality(self) -> int: ...
+    @property
+    def heart_reason(self) -> str: ...
+    @property
+    def respiration_per_min(self) -> float | None: ...
+    @property
+    def respiration_quality(self) -> int: ...
+
+
+def vitals_fact(bed: str, said: SaysRates) -> Vitals:
     """One quality for two rates: a poor rate is left out beside a good one, so that it neither counts nor resets."""
     heart, breath = said.heart_rate_bpm, said.respiration_per_min
     heart_quality = said.heart_quality if heart is not None else 0
