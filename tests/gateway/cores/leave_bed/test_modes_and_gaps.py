@@ -91,6 +91,13 @@ def test_a_dropout_among_the_finished_absences_is_no_exit() -> None:
     assert night(do("22:00:00", "link_down"), up, profile={"allowed_s": 0}, watch=["exit", "missed_alarm"]) == []
 
 
+def test_a_finished_absence_of_exit_confirm_is_an_exit() -> None:
+    absence = [{"ended_ago_s": 600, "duration_s": 5}]
+    up = do("23:00:00", "link_up", state="occupied", state_age_s=600, finished_absences=absence)
+    log = night(do("22:00:00", "link_down"), up, profile={"allowed_s": 0}, watch=["exit", "missed_alarm"])
+    assert log == ["23:00:00 exit", "23:00:00 missed_alarm"]
+
+
 def test_finished_absences_from_before_the_gap_are_known_already() -> None:
     old = [{"ended_ago_s": 5000, "duration_s": 1500}]
     up = do("23:00:00", "link_up", state="occupied", state_age_s=5000, finished_absences=old)

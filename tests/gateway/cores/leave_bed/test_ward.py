@@ -91,7 +91,7 @@ def test_a_crash_without_a_word_sounds_an_unanswered_alarm_again() -> None:
     ward.advance(now(21 * MINUTE))
     stored = json.loads(json.dumps(ward.to_state()))
     again = Ward.from_state(stored).handle(now(40 * MINUTE), facts.GatewayUp())
-    assert events(again) == [(40 * MINUTE, "audio_on")]
+    assert [(effect.at_ms, effect.event, effect.rule) for effect in again] == [(40 * MINUTE, "audio_on", "17")]
 
 
 def test_time_down_does_not_escalate_after_a_crash() -> None:
@@ -231,3 +231,27 @@ def test_a_restored_ward_knows_the_wall_clock_before_it_is_told() -> None:
     ward = in_bed(Profile(not_up_by=8 * 60))
     restored = Ward.from_state(json.loads(json.dumps(ward.to_state())))
     assert restored.next_deadline_ms() == ward.next_deadline_ms() == 540 * MINUTE
+
+
+def test_a_resumed_exit_sounds_by_rule_5() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    ward.handle(now(21 * MINUTE), facts.Occupancy("A", "occupied"))
+    ward.handle(now(21 * MINUTE + 30_000), facts.Occupancy("A", "empty"))
+    sounds = [effect.rule for effect in ward.advance(now(22 * MINUTE)) if effect.event == "audio_on"]
+    assert sounds == ["5"]
+
+
+@pytest.mark.parametrize(("age_s", "opens"), [(3600, True), (3601, False)])
+def test_first_heard_empty_opens_an_episode_up_to_carry_in_s(age_s: int, opens: bool) -> None:
+    ward = Ward({"A": STANDARD}, "Asia/Shanghai", now(0))
+    heard = ward.handle(now(0), facts.BeltReport("A", "empty", age_s))
+    assert ("exit" in [effect.event for effect in heard]) == opens
+
+
+def test_first_heard_empty_is_still_a_first_contact_after_a_moment_of_unclear() -> None:
+    ward = Ward({"A": STANDARD}, "Asia/Shanghai", now(0))
+    ward.handle(now(0), facts.BeltReport("A", "empty", 2))
+    ward.handle(now(1_000), facts.Occupancy("A", "unclear"))
+    ward.handle(now(2_000), facts.Occupancy("A", "empty"))
+    assert events(ward.advance(now(MINUTE))) == [(7_000, "exit")]
