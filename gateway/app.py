@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 PUBLISH_S = 1.0
 FLUSH_S = 10.0
 NIGHT_EVERY_S = 30.0
-WAKE_EARLY_MS = 1
+ADVANCE_S_MAX = 0.25
 RETENTION_EVERY_S = 6 * 3600.0
 MS_PER_DAY = 86_400_000
 
@@ -143,10 +143,9 @@ class Gateway:
         assert self._radio is not None
         while True:
             self.room.radio_event(await self._radio.event())
-            self._due.set()
 
     async def _wait_deadlines(self) -> None:
-        """Call the room at its next deadline, and at least each second for what only time tells it."""
+        """Call the room at its next deadline, and a few times a second for what only time tells it."""
         while True:
             self._due.clear()
             self.room.advance()
@@ -156,7 +155,7 @@ class Gateway:
                 wait_s = self.clock.real_delay_s(max(0, deadline_ms - self.clock.elapsed_ms()) / 1000) + 0.001
             # Not below a millisecond: a deadline that is not met by now must not spin the loop.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(1.0, max(0.001, wait_s))):
+                async with asyncio.timeout(min(ADVANCE_S_MAX, max(0.001, wait_s))):
                     await self._due.wait()
 
     async def _publish(self) -> None:
@@ -275,6 +274,8 @@ class Gateway:
     def _changed(self, urgent: bool) -> None:
         self._dirty = True
         if urgent:
+            # A nearer deadline comes only with a change; each reading is judged as it is taken in.
+            self._due.set()
             self.port.publish()
             self._send_live()
 

@@ -38,6 +38,7 @@ from gateway.cores.facts import (
     GatewayUp,
     MaintenanceOff,
     MaintenanceOn,
+    Unbind,
 )
 from gateway.cores.leave_bed import BedView, Now, Ward
 from gateway.cores.vitals import Assembler
@@ -152,6 +153,8 @@ class Room:
                     self.ward.bind(bed.label, bed.profile, now)
                 elif self.ward.profile(bed.label) != bed.profile:
                     facts.append(Configure(bed.label, bed.profile.as_mapping(), "configuration"))
+            # A bed that left the configuration is watched no more; with an open alarm that is refused (rule 20).
+            facts += [Unbind(label, "configuration") for label in sorted(known - set(self.beds))]
         self._decided(now, self.ward.handle(now, *facts), Writes(), self.beds.values())
         # Rule 17: an unanswered alarm of before sounds again, whether or not this start decided anything.
         self._alert(signal_of(self.views(now).values()))
