@@ -244,7 +244,8 @@ class Room:
     def save(self) -> None:
         """Hand the state to the store."""
         self._saved_ms = self._clock.elapsed_ms()
-        self._put(Writes(state=self._state()))
+        belts = {bed.belt: bed.session.to_state() for bed in self.beds.values() if bed.belt}
+        self._put(Writes(state=self._state(), belts=belts))
 
     def views(self, now: Now) -> dict[str, BedView]:
         """The ward's view of every configured bed."""
@@ -315,7 +316,9 @@ class Room:
         elif not isinstance(record, MinuteRecord):
             writes.records.append(record_row(bed.config.label, bed.belt, placed, now, self._boot))
         # A minute of a boot that was never heard live has no place in any night; it is taken and let go.
+        # With every ack of a ring goes the number it stands for: what was acked is never missed after a restart.
         writes.belt_acks[bed.belt] = record.seq
+        writes.belts[bed.belt] = bed.session.to_state()
 
     def _keep_chunks(self, bed: _Bed, chunks: Sequence[VitalsChunk], writes: Writes) -> None:
         for chunk in chunks:
@@ -349,9 +352,9 @@ class Room:
                 self._note(now, effect, views, writes, who)
         # Every touched bed is looked at: arming, say, is no line of the log, and must not be lost with the process.
         moved = [bed for bed in touched if self._moved(bed, now)]
-        # With every ack of a ring goes the number it stands for: what was acked is never missed after a restart.
-        if effects or moved or writes.belt_acks:
+        if effects or moved:
             writes.state = self._state()
+            writes.belts |= {bed.belt: bed.session.to_state() for bed in moved if bed.belt}
             self._saved_ms = now.now_ms
         if not writes.empty():
             self._put(writes)
@@ -403,7 +406,6 @@ class Room:
             "version": 1,
             "anchor": self._clock.anchor().to_state(),
             "ward": self.ward.to_state(),
-            "belts": {bed.belt: bed.session.to_state() for bed in self.beds.values() if bed.belt},
             "beds": {
                 label: {"alarm_id": bed.alarm_id, "outcome_due": bed.outcome_due} for label, bed in self.beds.items()
             },

@@ -41,6 +41,7 @@ MS_PER_DAY = 86_400_000
 _EVENTS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state(id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS belts(belt TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS events(
   id INTEGER PRIMARY KEY, elapsed_ms INTEGER NOT NULL, utc_ms INTEGER NOT NULL, trusted INTEGER NOT NULL,
   bed TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL, rule TEXT NOT NULL, who TEXT NOT NULL);
@@ -67,7 +68,7 @@ CREATE TABLE IF NOT EXISTS chunks(
 CREATE INDEX IF NOT EXISTS chunks_of_bed ON chunks(bed, start_utc_ms);
 """
 # Tables that are read out of a damaged events.db, most needed first.
-_SALVAGED = ("meta", "state", "lanes", "events", "outbox", "nights", "belt_records", "acked_ahead", "rejected")
+_SALVAGED = ("meta", "state", "belts", "lanes", "events", "outbox", "nights", "belt_records", "acked_ahead", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class Writes:
     """What becomes durable together; merging two keeps the newer state and all the rest in order."""
 
     state: dict[str, Any] | None = None
+    belts: dict[str, dict[str, Any]] = field(default_factory=dict)  # belt -> its session's state
     events: list[EventRow] = field(default_factory=list)
     alarm_items: list[bytes] = field(default_factory=list)
     vitals_items: list[bytes] = field(default_factory=list)
@@ -132,6 +134,7 @@ class Writes:
     def merge(self, other: Writes) -> None:
         if other.state is not None:
             self.state = other.state
+        self.belts |= other.belts
         self.events += other.events
         self.alarm_items += other.alarm_items
         self.vitals_items += other.vitals_items
@@ -145,7 +148,7 @@ class Writes:
         return sum(len(rows) for rows in lists)
 
     def empty(self) -> bool:
-        return self.state is None and not self.rows() and not self.belt_acks
+        return self.state is None and not self.belts and not self.rows() and not self.belt_acks
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +185,14 @@ class StoreFiles:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any] | None:
-        """The newest committed state; None in a new store, or where damage took it."""
+        """The newest committed state, with `belts` by serial; None in a new store, or where damage took it."""
         row = self._events.execute("SELECT body FROM state WHERE id = 1").fetchone()
         try:
             state = None if row is None else json.loads(row[0])
+            belts = {belt: json.loads(body) for belt, body in self._events.execute("SELECT belt, body FROM belts")}
         except ValueError:
             return None
-        return state if isinstance(state, dict) else None
+        return {**state, "belts": belts} if isinstance(state, dict) else None
 
     def pending(self, lane: str, after_seq: int, limit_bytes: int) -> list[OutboxItem]:
         """Unacked items above after_seq, ascending, within limit_bytes but at least one."""
@@ -263,6 +267,9 @@ class StoreFiles:
             db.execute("BEGIN IMMEDIATE")
             if writes.state is not None:
                 db.execute("INSERT OR REPLACE INTO state(id, body) VALUES (1, ?)", (json.dumps(writes.state),))
+            # A row each: a belt's minute rewrites one page, not the state of the whole ward.
+            db.executemany("INSERT OR REPLACE INTO belts(belt, body) VALUES (?, ?)",
+                           [(belt, json.dumps(body)) for belt, body in writes.belts.items()])
             db.executemany(
                 "INSERT INTO events(elapsed_ms, utc_ms, trusted, bed, event, detail, rule, who) "
                 "VALUES (?,?,?,?,?,?,?,?)",

@@ -151,6 +151,29 @@ async def test_every_reading_is_stored_once_and_records_are_acked_after_the_comm
     assert sum(isinstance(item, DeviceState) for item in items) == 1
 
 
+async def test_records_taken_before_the_cut_are_not_asked_for_again(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    async with running(config, in_order=False) as talk:
+        talk.open(record_seq=1)
+        talk.hear(occupancy_record(1, talk.uptime_s, "empty", "occupied"))
+        await talk.until(lambda _: talk.radio.acked() == [1])
+    async with running(config) as talk:
+        talk.open(record_seq=1)
+        talk.report("occupied", 5)
+        await talk.until(lambda bed: not bed["silent"])
+        assert frames.HISTORY not in [kind for kind, _ in talk.radio.sent]
+
+
+async def test_settings_changed_while_it_was_down_hold_after_the_restart(tmp_path: Path) -> None:
+    async with running(configuration(tmp_path, "allowed_s = 600\nsettle_s = 2\n"), in_order=False) as talk:
+        await armed(talk)
+        bed = await talk.until(lambda bed: bed["deadline_ms"] is not None, keep=lambda: talk.report("empty", 6))
+        await talk.gateway._store.flushed()
+    async with running(configuration(tmp_path, "allowed_s = 900\nsettle_s = 2\n")) as talk:
+        later_ms = (bed["deadline_ms"] or 0) + 300_000
+        await talk.until(lambda bed: bed["deadline_ms"] == later_ms)
+
+
 async def test_what_the_belt_still_has_is_asked_for_and_time_is_told(tmp_path: Path) -> None:
     async with running(configuration(tmp_path)) as talk:
         talk.open(record_seq=9)

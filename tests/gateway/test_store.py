@@ -94,8 +94,9 @@ def test_retention_drops_whole_days_but_nothing_the_cloud_has_not_got(tmp_path: 
 def test_state_log_and_nights_are_read_back(tmp_path: Path) -> None:
     files = StoreFiles(tmp_path)
     event = EventRow(1, DAY1, True, "A", "ack", "", "11", "carer-1")
-    files.commit(Writes(state={"a": 1}, events=[event], nights=[NightRow("A", "2026-11-24", 2, "{}")]))
-    assert files.state() == {"a": 1}
+    files.commit(Writes(state={"a": 1}, belts={"b": {"next_seq": 7}}, events=[event]))
+    files.commit(Writes(nights=[NightRow("A", "2026-11-24", 2, "{}")]))
+    assert files.state() == {"a": 1, "belts": {"b": {"next_seq": 7}}}
     assert files.events("A", 0, 2 * DAY1) == [event]
     assert files.nights("A")[0].version == 2
 
@@ -230,4 +231,4 @@ async def test_what_comes_while_the_disk_is_busy_is_committed_together(tmp_path:
             store.put(Writes(state={"n": number}, alarm_items=[b"x"]))
         await store.flushed()
         assert len(batches) <= 2
-        assert await store.call(lambda files: files.state()) == {"n": 49}
+        assert await store.call(lambda files: files.state()) == {"n": 49, "belts": {}}
