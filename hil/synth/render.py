@@ -57,6 +57,15 @@ class Synth:
         """The whole recording."""
         return self.block(0, self.samples_total)
 
+    def baseline(self, t: Floats) -> Floats:
+        """What breathing alone adds at times t, in 10-bit counts, while somebody is in bed."""
+        plan = self._plan
+        phase = body.breath_phase(plan.breaths_s, t)
+        posture = plan.postures[max(0, int(np.searchsorted(self._posture_starts, t[0], "right")) - 1)]
+        breath = np.sin(phase) + 0.25 * np.sin(2 * phase + posture.modulation_phase)
+        depth: Floats = body.BREATH_COUNTS_PP / 2 * self.script.resident.gain * posture.breath_gain * plan.breathing(t)
+        return depth * breath
+
     def load(self, start: int, count: int, rate_hz: int = 10) -> NDArray[np.int16]:
         """Static channel (load cell or pressure) in tenths of a kilogram at rate_hz."""
         t = (start + np.arange(count)) / rate_hz
@@ -84,12 +93,8 @@ class Synth:
     def _add_body(self, counts: Floats, t: Floats, presence: Floats, chunk: int) -> None:
         resident = self.script.resident
         plan = self._plan
-        phase = body.breath_phase(plan.breaths_s, t)
         posture = plan.postures[max(0, int(np.searchsorted(self._posture_starts, t[0], "right")) - 1)]
-        breath = np.sin(phase) + 0.25 * np.sin(2 * phase + posture.modulation_phase)
-        counts += (
-            body.BREATH_COUNTS_PP / 2 * resident.gain * posture.breath_gain * presence * breath * plan.breathing(t)
-        )
+        counts += presence * self.baseline(t)
         low, high = np.searchsorted(plan.beats.times_s, [t[0] - body.SHAPE_SPAN_S, t[-1] + body.SHAPE_LEAD_S])
         wave = np.zeros_like(t)
         grid_s = np.arange(posture.shape.size) / body.SHAPE_RATE_HZ - body.SHAPE_LEAD_S
