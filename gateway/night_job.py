@@ -44,7 +44,7 @@ class NightJob:
     def touched(self, writes: Writes) -> None:
         """Committed data: the nights they belong to are looked at again."""
         timezone = self._config.gateway.timezone
-        self._touched |= {(chunk.bed, night_of(chunk.start_utc_ms // 1000, timezone)) for chunk in writes.chunks}
+        self._touched |= {(chunk.bed, night_of(chunk.start_utc_ms // 1000, timezone)) for chunk in writes.kept_chunks}
         self._touched |= {
             (record.bed, night_of(record.utc_ms // 1000, timezone))
             for record in writes.records if record.utc_ms is not None

@@ -128,6 +128,7 @@ class Writes:
     vitals_items: list[bytes] = field(default_factory=list)
     records: list[RecordRow] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
+    kept_chunks: list[Chunk] = field(default_factory=list)  # moved here from `chunks` as they become durable
     nights: list[NightRow] = field(default_factory=list)
     belt_acks: dict[str, int] = field(default_factory=dict)  # belt -> seq to ack once this is committed
 
@@ -140,6 +141,7 @@ class Writes:
         self.vitals_items += other.vitals_items
         self.records += other.records
         self.chunks += other.chunks
+        self.kept_chunks += other.kept_chunks
         self.nights += other.nights
         self.belt_acks |= other.belt_acks
 
@@ -256,12 +258,13 @@ class StoreFiles:
 
     def commit(self, writes: Writes) -> None:
         """Make everything durable: chunks first, then the rest in one transaction. sqlite3.Error: nothing was kept
-        of events.db, and chunks that were kept already are taken from `writes`, so that a retry doubles nothing."""
+        of events.db, and chunks that were kept already are moved to `kept_chunks`, so that a retry doubles nothing."""
         while writes.chunks:
             day = _day_of(writes.chunks[0].start_utc_ms)
             of_day = [chunk for chunk in writes.chunks if _day_of(chunk.start_utc_ms) == day]
             self._commit_chunks(day, of_day)
             writes.chunks = [chunk for chunk in writes.chunks if _day_of(chunk.start_utc_ms) != day]
+            writes.kept_chunks += of_day
         lanes = dict(self._lanes)
         with self._events as db:
             db.execute("BEGIN IMMEDIATE")
