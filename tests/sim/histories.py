@@ -51,6 +51,15 @@ BAD_WINDOWS: list[list[Event]] = [
     [{"days": "7", "start": "23:00", "end": "02:00", "allowed_s": 60}, {"days": "1", "all_day": True, "allowed_s": 60}],
 ]  # fmt: skip
 
+SETTINGS: list[tuple[str, list[Any]]] = [
+    ("tail", ["run_out", "stop_at_end"]), ("latch", ["none", "visual"]), ("prealert_s", [0, 60]),
+    ("priority", ["low", "high"]), ("exit_confirm_s", [3, 9]), ("entry_confirm_s", [4, 15]), ("settle_s", [40, 90]),
+    ("carry_in_s", [0, 3600]), ("escalate_after_s", [60, 240]), ("max_level", [1, 2, 3]), ("realarm_s", [60, 900]),
+    ("assist_s", [60, 900]), ("maintenance_max_s", [60, 900]), ("offline_after_s", [30, 120]), ("boot_wait_s", [0, 30]),
+    ("repeat_count", [0, 2]), ("repeat_span_s", [600]), ("reposition_s", [0, 900]), ("no_signal_s", [0, 100]),
+    ("not_up_lookback_s", [60]), ("require_vitals", [True, False]), ("hr_high", [95, None]), ("sustain_s", [30]),
+]  # fmt: skip
+
 
 @dataclass
 class Person:
@@ -84,6 +93,7 @@ class Author:
         self.events: list[Event] = []
         self.gateway_up = True
         self.tempo = self.rng.choice(TEMPOS)
+        self.oddness = self.rng.choice([0, 0, 4])
         names = self.rng.choices([["A"], ["A", "B"], ["A", "B", "C"]], weights=[70, 24, 6])[0]
         self.initial = self._initial()
         age = self.initial.get("state_age_s", 7200)
@@ -198,6 +208,7 @@ class Author:
             self._move: 26, self._bounce: 12, self._late: 3, self._absence: 22, self._link: 12, self._gateway: 8,
             self._acknowledge: 5, self._assist: 4, self._maintenance: 3, self._away: 2, self._configure: 4,
             self._clock: 4, self._unbind: 0.5, self._vital: 12 if self.vitals else 1,
+            self._odd: self.oddness,
         }  # fmt: skip
         self.rng.choices(list(weights), weights=list(weights.values()))[0](person)
 
@@ -334,6 +345,9 @@ class Author:
             self._become(person, self._other(person), self.now)
         if self.chance(0.2):
             self._acknowledge(person)
+        for _ in range(self.rng.randint(1, 4) if self.oddness else 0):
+            self.now += self.rng.randint(0, 90)
+            self._odd(person)
         self.now += max(1, self._pause())
         self._gateway_up()
 
@@ -378,10 +392,13 @@ class Author:
         rng = self.rng
         changes: list[Event] = [
             {"allowed_s": rng.choice([0, 60, 300, 1800])}, {"windows": rng.choice(WINDOW_SETS)}, {"windows": []},
-            {"windows": rng.choice(BAD_WINDOWS)}, {"tail": "stop_at_end"}, {"latch": "none"}, {"prealert_s": 60},
-            {"priority": "high"},
+            {"windows": rng.choice(BAD_WINDOWS)}, {"timezone": "Mars/Olympus"}, self._one_setting(),
         ]  # fmt: skip
-        self.write("configure", person, profile=rng.choices(changes, weights=[6, 6, 3, 1, 1, 1, 1, 1])[0])
+        self.write("configure", person, profile=rng.choices(changes, weights=[6, 6, 3, 1, 0.5, 5])[0])
+
+    def _one_setting(self) -> Event:
+        key, values = self.rng.choice(SETTINGS)
+        return {key: self.rng.choice(values)}
 
     def _clock(self, person: Person) -> None:
         if self.chance(0.5):
@@ -402,6 +419,28 @@ class Author:
                 self.write("vitals", person, valid=not self.chance(0.03), heart_rate_bpm=rate,
                            respiration_per_min=breath, quality=quality)  # fmt: skip
                 self.now += self.rng.choice([5, 10, 10, 10, 12, 30])
+
+    def _odd(self, person: Person) -> None:
+        """What no careful author writes: reports nobody asked for, from any state, in any mode."""
+        rng = self.rng
+        state = rng.choice(["empty", "occupied", "unclear"])
+        age = rng.choice([0, 1, 4, 5, 9, 10, 30, 65, 500, 4000])
+        odd: list[tuple[str, Event]] = [
+            ("occupancy", {"state": state}), ("occupancy", {"state": state, "state_age_s": age}),
+            ("belt_report", {"state": state, "state_age_s": age}), ("link_up", {"state": state, "state_age_s": age}),
+            ("link_up", {"state": state, "state_age_s": age, "finished_absences": [self._untrue(), self._untrue()]}),
+            ("vitals", {"valid": self.chance(0.5)}), ("assist", {}), ("maintenance_on", {}), ("maintenance_off", {}),
+            ("away_on", {}), ("away_off", {}), ("link_down", {}),
+            ("configure", {"profile": {"allowed_s": rng.choice([0, 100, 1000])}}),
+        ]  # fmt: skip
+        event, fields = rng.choice(odd)
+        self.write(event, person, **fields)
+        if event == "link_down":
+            person.linked, person.last_heard = False, self.now
+        elif event in ("occupancy", "belt_report", "link_up") and self.gateway_up:
+            person.linked = person.listening = True
+            self._become(person, state, self.now)
+            self.now += rng.choice([0, 1, 1])
 
 
 WATCH = (

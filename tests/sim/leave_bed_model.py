@@ -121,6 +121,8 @@ class Model(Rules):
             bed.heard, bed.last_heard, bed.silent_since = False, self.now, self.now
 
     def _on_vitals(self, bed: Bed, event: Mapping[str, Any]) -> None:
+        if not bed.heard:
+            return  # vitals are no report that ends a silence (rule 17), and a silent belt tells nothing
         valid = bool(event.get("valid", True))
         bed.vitals.take(event, valid, self.now)
         self._set_valid(bed, valid)
