@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from gateway.cores import facts
@@ -25,7 +26,7 @@ EVENTS_MAX = 200_000
 def read_events(
     values: Sequence[Any], beds: Sequence[str], line: TimeLine, end_ms: int, profile: Profile
 ) -> tuple[tuple[int, Happening], ...]:
-    """(UTC ms, what happens) of every event; they must stand in the order of time, from start to end."""
+    """(UTC ms, what happens) of every event in the order of time; those of one second stay in the file's order."""
     if len(values) > EVENTS_MAX:
         raise ScenarioError("events", f"has {len(values)} events; at most {EVENTS_MAX}")
     happenings: list[tuple[int, Happening]] = []
@@ -37,13 +38,11 @@ def read_events(
         at_ms = line.at_ms(at_text, f"{where}.at", before_ms)
         if at_ms < line.start_ms or at_ms > end_ms:
             raise ScenarioError(f"{where}.at", f"lies outside start and end, got {at_text!r}")
-        if at_ms < before_ms:
-            raise ScenarioError(f"{where}.at", f"comes before the event above it, got {at_text!r}")
-        before_ms = at_ms
+        before_ms = max(before_ms, at_ms)
         _, read = _EVENTS[name]
         for bed in _beds_of(name, fields, beds):
             happenings.append((at_ms, read(fields, bed)))
-    return tuple(happenings)
+    return tuple(sorted(happenings, key=itemgetter(0)))
 
 
 def _event(value: Any, where: str) -> tuple[str, Fields]:
