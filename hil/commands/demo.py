@@ -7,7 +7,6 @@ import asyncio
 import json
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -52,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     from hil.demo.plan import NIGHTS, TIMEZONE, PlanError, instant_ms, interval_ms, plan_night
+    from hil.demo.ports import free_port, usable_port
 
     if not 1 <= arguments.speed <= SPEED_MAX:
         parser.error(f"--speed: {arguments.speed:g} is not between 1 and {SPEED_MAX:g}")
@@ -62,8 +62,8 @@ def main(argv: Sequence[str]) -> int:
         night = plan_night(nights, datetime.now(ZoneInfo(TIMEZONE)).date())
         cut = interval_ms(arguments.cut_uplink, night, "--cut-uplink") if arguments.cut_uplink else None
         kills = [instant_ms(text, night, "--kill-gateway") for text in arguments.kill_gateway]
-        gateway_port = _port(arguments.gateway_port, 8080, "--gateway-port")
-        platform_port = _port(arguments.platform_port, 8090, "--platform-port")
+        gateway_port = usable_port(arguments.gateway_port, 8080, "--gateway-port")
+        platform_port = usable_port(arguments.platform_port, 8090, "--platform-port")
         folder = _folder(arguments.dir)
     except PlanError as wrong:
         print(f"sleepbelt demo: {wrong}", file=sys.stderr)
@@ -73,31 +73,13 @@ def main(argv: Sequence[str]) -> int:
     options = Options(
         folder=folder, speed=arguments.speed, nights=nights, night=night, for_s=arguments.for_s,
         gateway_port=gateway_port, platform_port=platform_port, broker_url=arguments.broker,
-        broker_port=_port(0, 0, "broker"), cut_ms=cut, kill_ms=kills, seed=arguments.seed, say=say_to_stderr,
+        broker_port=free_port(), cut_ms=cut, kill_ms=kills, seed=arguments.seed, say=say_to_stderr,
     )
     try:
         return asyncio.run(_run(options, arguments.json))
     finally:
         if arguments.dir is None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _port(wanted: int, usual: int, option: str) -> int:
-    """A port that is free now: the one asked for, else the usual one, else any."""
-    from hil.demo.plan import PlanError
-
-    for port in (wanted,) if wanted else (usual, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except (OSError, OverflowError) as refused:
-                if wanted:
-                    raise PlanError(f"{option}: port {wanted} cannot be used ({refused}); choose another") from None
-                continue
-            found: int = probe.getsockname()[1]
-            return found
-    raise PlanError("no free port on 127.0.0.1")
 
 
 def _folder(wanted: Path | None) -> Path:

@@ -211,6 +211,7 @@ class Show:
             "alarms_stored": int(platform.get("alarms", 0)),
             "gateway_kills": self._outcome.kills,
             "uplink_cut_s": self._outcome.cut_s,
+            "night_start_utc_ms": self._o.night.start_ms,
             "night_from": self._o.night.clock(self._o.night.start_ms),
             "night_to": self._o.night.clock(self.now_ms()),
             "speed": self._o.speed,
