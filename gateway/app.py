@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -171,12 +172,16 @@ class Gateway:
         """Nights that ended, and what retention drops."""
         drop_due_s = 0.0
         while True:
-            await self._nights.run_once()
-            drop_due_s -= NIGHT_EVERY_S
-            if drop_due_s <= 0 and self.clock.trusted():
-                drop_due_s = RETENTION_EVERY_S
-                keep_from_ms = self.clock.utc_ms() - self.config.gateway.retention_days * MS_PER_DAY
-                await self._store.call(lambda files, keep=keep_from_ms: files.drop_before(keep))  # type: ignore[misc]
+            try:
+                await self._nights.run_once()
+                drop_due_s -= NIGHT_EVERY_S
+                if drop_due_s <= 0 and self.clock.trusted():
+                    drop_due_s = RETENTION_EVERY_S
+                    keep_from_ms = self.clock.utc_ms() - self.config.gateway.retention_days * MS_PER_DAY
+                    await self._store.call(lambda files, keep=keep_from_ms: files.drop_before(keep))  # type: ignore[misc]
+            except sqlite3.Error as error:
+                # A disk that fails stops reports and retention, never the alarms.
+                log.warning("housekeeping waits for the store: %s", error)
             await asyncio.sleep(min(NIGHT_EVERY_S, self.clock.real_delay_s(600.0)))
 
     async def _end(
@@ -191,7 +196,8 @@ class Gateway:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await self._store.flushed()
-                await self._nights.run_once()
+                with contextlib.suppress(sqlite3.Error):  # told already, by the store itself
+                    await self._nights.run_once()
                 await self._store.flushed()
         if self._uplink is not None and uplink is not None:
             if self._uplink.status().state == "ok":

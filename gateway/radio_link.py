@@ -30,6 +30,7 @@ DISCONNECT_TIMEOUT_S = 3.0
 HELLO_TIMEOUT_S = 5.0
 FRESH_S = 5.0  # reports come each second
 SEND_QUEUE_MAX = 256
+UPTIME_MS_MAX = 10 * 366 * 86_400_000  # ten years in one boot: beyond it the belt's clock is broken
 VALUE_BYTES_MIN = 20
 
 REFUSALS = {
@@ -235,6 +236,8 @@ class BeltLink:
         self._received = counter
         self._fresh_s = asyncio.get_running_loop().time()
         message = _message(*frames.decode(frame))
+        if getattr(message, "uptime_ms", 0) > UPTIME_MS_MAX:
+            raise frames.FrameError("uptime")
         if message is None:
             self._counters["unknown_kinds"] += 1
         else:

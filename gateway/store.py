@@ -34,6 +34,7 @@ class Store:
         self._files = files
         self._thread = thread
         self._pending = Writes()
+        self._in_hand = 0  # rows of the batch that is being committed
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -63,7 +64,7 @@ class Store:
 
     def put(self, writes: Writes) -> None:
         """Hand over; durable once `on_committed` has been called with a batch that holds it."""
-        if self._pending.rows() + writes.rows() > PENDING_ROWS_MAX and writes.chunks:
+        if self._in_hand + self._pending.rows() + writes.rows() > PENDING_ROWS_MAX and writes.chunks:
             self.dropped_chunks += len(writes.chunks)
             writes.chunks = []
             writes.belt_acks = {}
@@ -80,6 +81,7 @@ class Store:
             self._wake.clear()
             batch, self._pending = self._pending, Writes()
             while True:
+                self._in_hand = batch.rows()
                 try:
                     await self.call(lambda files, batch=batch: files.commit(batch))  # type: ignore[misc]
                     break
@@ -94,7 +96,7 @@ class Store:
                     self._pending = Writes()
             if self.failing is not None:
                 log.info("the store writes again")
-            self.failing, retry_s = None, 0.5
+            self.failing, retry_s, self._in_hand = None, 0.5, 0
             for event in self._growth.values():
                 event.set()
             self.on_committed(batch)

@@ -51,10 +51,10 @@ class Assembler:
     def minute(self, record: MinuteRecord, utc0_ms: int, trusted: bool) -> list[VitalsChunk]:
         """Take a minute record; the chunks it closes: the open one with it, or one of the record alone."""
         end = record.uptime_ms // 1000
-        start = end - MINUTE_S
+        start = max(0, end - MINUTE_S)
         inside = [r for r in self._readings if start <= r.second <= end] if record.boot_id == self._boot_id else []
         if not inside:
-            return [VitalsChunk(self._bed, self._belt, record.boot_id, max(0, start), max(0, utc0_ms + start * 1000),
+            return [VitalsChunk(self._bed, self._belt, record.boot_id, start, max(0, utc0_ms + start * 1000),
                                 trusted, MINUTE_S, (), minute_of(record))]
         before = [r for r in self._readings if r.second < start]
         self._readings = [r for r in self._readings if r.second > end]

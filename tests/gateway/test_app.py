@@ -243,3 +243,14 @@ async def test_a_state_that_cannot_be_used_is_no_reason_not_to_watch(tmp_path: P
     async with running(config) as talk:
         assert [notice["code"] for notice in talk.gateway.port.snapshot()["notices"]] == ["storage"]
         await armed(talk)
+
+
+async def test_an_alarm_is_raised_although_the_disk_refuses_to_write(tmp_path: Path) -> None:
+    async with running(configuration(tmp_path)) as talk:
+        await armed(talk)
+        await talk.gateway._store.call(lambda files: files._events.execute("PRAGMA query_only = 1"))
+        await talk.until(lambda bed: bed["alarm"]["state"] == "unacknowledged", keep=lambda: talk.report("empty", 6))
+        await talk.until(lambda _: talk.gateway._store.failing is not None, keep=lambda: talk.report("empty", 6))
+        assert [notice["code"] for notice in talk.gateway.port.snapshot()["notices"]] == ["storage"]
+        await talk.gateway._store.call(lambda files: files._events.execute("PRAGMA query_only = 0"))
+        await talk.until(lambda _: talk.gateway._store.failing is None, keep=lambda: talk.report("empty", 6))
