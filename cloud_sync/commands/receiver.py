@@ -70,14 +70,12 @@ def _settings(arguments: argparse.Namespace) -> ReceiverSettings:
     from cloud_sync.receiver.settings import ReceiverSettings, checked, parse_host_port, read_settings
 
     if arguments.config is not None:
-        settings = read_settings(arguments.config)
-        has_broker = False
+        settings = read_settings(arguments.config, arguments.data)
     else:
         # Without a file there are no accounts: pages are open to this machine alone, and refuse other names for it.
         settings = ReceiverSettings(data=Path("sleepbelt-data"), web=WebSettings(port=8090, open_access=True))
-        has_broker = False
-    if arguments.data is not None:
-        settings = dataclasses.replace(settings, data=arguments.data)
+        if arguments.data is not None:
+            settings = dataclasses.replace(settings, data=arguments.data)
     if arguments.residents is not None:
         settings = dataclasses.replace(settings, residents=arguments.residents)
     if arguments.broker is not None:
@@ -92,7 +90,7 @@ def _settings(arguments: argparse.Namespace) -> ReceiverSettings:
         settings = dataclasses.replace(
             settings, web=dataclasses.replace(settings.web, host=host, port=port, open_access=open_access)
         )
-    return checked(settings, has_broker)
+    return checked(settings, has_broker=False)
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ A copy of the database alone names nobody. No log, no wire and no other table ca
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -57,11 +58,17 @@ class NameBook:
 
 
 def _make_key(key_file: Path) -> bytes:
+    """A new key, whole or not at all: of two receivers that start at once both go on with the same one."""
     key_file.parent.mkdir(parents=True, exist_ok=True)
-    key = secrets.token_bytes(KEY_BYTES)
-    handle = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
-    return key
+    fresh = key_file.with_name(f"{key_file.name}.{secrets.token_hex(4)}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(fresh, key_file)
+    finally:
+        fresh.unlink()
+    return key_file.read_bytes()

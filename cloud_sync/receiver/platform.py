@@ -170,7 +170,7 @@ class Platform:
     def _live_state(self, key: tuple[str, str]) -> LiveState:
         heard = self._live.get(key)
         if heard is None:
-            return LiveState("unknown", True, None, None, 1, None, 1, None, "active", False, "not heard", None, None)
+            return LiveState("unknown", True, None, None, 1, None, 1, None, "active", False, "silent", None, None)
         bed = heard.bed
         word = bed.state if bed.state in ("unknown", "present", "absent", "held") else "unknown"
         return LiveState(

@@ -45,8 +45,8 @@ def parse_host_port(text: str, where: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def read_settings(path: Path) -> ReceiverSettings:
-    """Settings of a TOML file; SettingsError names the file or the key."""
+def read_settings(path: Path, data: Path | None = None) -> ReceiverSettings:
+    """Settings of a TOML file, `data` in place of its own; SettingsError names the file or the key."""
     try:
         with path.open("rb") as file:
             document = tomllib.load(file)
@@ -57,6 +57,8 @@ def read_settings(path: Path) -> ReceiverSettings:
     table = document.get("receiver")
     if not isinstance(table, Mapping):
         raise SettingsError(f"{path}: the table [receiver] is missing")
+    if data is not None:
+        table = {**table, "data": str(data.absolute())}
     return parse_receiver_settings(table, path.parent)
 
 

@@ -112,3 +112,13 @@ def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     assert "sleepbelt receiver --config" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("config_text", [CONFIG, CONFIG.replace('data = "data"\n', "")])
+def test_the_data_flag_takes_the_place_of_the_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], config_text: str
+) -> None:
+    config = tmp_path / "receiver.toml"
+    config.write_text(config_text)
+    assert main(["--config", str(config), "--data", str(tmp_path / "other"), "--check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["data"] == str(tmp_path / "other")

@@ -1,8 +1,11 @@
 """Opening the receiver's SQLite file: settings, versions, and what happens to a file that is damaged or too new."""
 
+import fcntl
 import re
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -33,15 +36,16 @@ def open_for_writing(path: Path) -> tuple[sqlite3.Connection, str]:
     remark = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = _connect(path, "rwc")
-        damage = _damage(connection)
-        if damage:
-            connection.close()
-            aside = _rename_aside(path)
-            remark = f"{path} is damaged ({damage}); it was renamed to {aside.name} and a fresh database begun"
+        with _alone(path):
             connection = _connect(path, "rwc")
-        _configure(connection)
-        _migrate(connection, path)
+            damage = _damage(connection)
+            if damage:
+                connection.close()
+                aside = _rename_aside(path)
+                remark = f"{path} is damaged ({damage}); it was renamed to {aside.name} and a fresh database begun"
+                connection = _connect(path, "rwc")
+            _configure(connection)
+            _migrate(connection, path)
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, StoreError):
             raise
@@ -56,6 +60,14 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "ro")
     connection.execute("PRAGMA query_only=ON")
     return connection
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Workers that start at once check, rename and migrate one after the other; the lock dies with its process."""
+    with path.with_name(path.name + ".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from cloud_sync.ingest import Arrival, Outcome, examine
 from cloud_sync.receiver.names import KeyFileError, NameBook
-from cloud_sync.receiver.stores.base import Admission, StoreError
+from cloud_sync.receiver.stores.base import Admission, SealedName, StoreError
 from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from protocol.batch import BeltEventItem, DeviceState, Envelope, GapReport, encode_envelope, encode_item
@@ -256,3 +259,33 @@ def test_a_bed_given_to_another_resident_ends_the_former_assignment(tmp_path: Pa
     for resident in ("r-1", "r-2"):
         store.writes.admit([Admission(names.seal(resident, "N"), "gw-01", "101-A", "101")], NOW)
     assert [place.resident_id for place in store.reads.places()] == ["r-2"]
+
+
+_OPENER = """
+import sys
+from pathlib import Path
+from subprocess import PIPE
+from cloud_sync.receiver.names import NameBook
+from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+sys.stdin.readline()
+folder = Path(sys.argv[1])
+sealed = NameBook(folder / "names.key").seal("r", "n")
+store = SqliteWrites(folder / "receiver.db")
+print(sealed.nonce.hex(), sealed.sealed.hex(), repr(store.remark), flush=True)
+"""
+
+
+def test_receivers_that_start_at_once_on_a_new_folder_share_one_database_and_one_key(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    workers = [
+        subprocess.Popen([sys.executable, "-c", _OPENER, str(folder)], stdin=PIPE, stdout=PIPE, text=True)
+        for _ in range(3)
+    ]
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    answers = [worker.communicate(timeout=30)[0].split() for worker in workers]
+    assert [answer[2] for answer in answers] == ["''"] * 3
+    names = NameBook(folder / "names.key")
+    assert {names.open(SealedName("r", bytes.fromhex(a), bytes.fromhex(b))) for a, b, _ in answers} == {"n"}
