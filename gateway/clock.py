@@ -27,6 +27,7 @@ BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 TIMESYNC_FILE = Path("/run/systemd/timesync/synchronized")
 # The axis begins here and not at 0, so that what a belt remembers from before its gateway's first start is positive.
 ELAPSED_FIRST_MS = 100 * 86_400_000
+TRUST_EVERY_MS = 1_000  # each reading asks; the system is asked this often
 _STA_UNSYNC = 0x0040
 _TIME_ERROR = 5
 
@@ -85,8 +86,11 @@ class GatewayClock(Clock):
         super().__init__(scale)
         self._origin_ms = time.time_ns() // 1_000_000 - _boottime_ms()
         # A compressed clock is agreed between its processes, so there is nothing to distrust.
-        self._always_trusted = trust == "always" or self.scale != REAL_TIME
+        self._trusted = trust == "always" or self.scale != REAL_TIME
         self.boot_id = _boot_id()
+        if anchor is not None and anchor.boot_id == self.boot_id and anchor.trusted:
+            self._trusted = True
+        self._asked_ms: int | None = None
         self._base_mono_ms = self.mono_ms()
         self._base_elapsed_ms = 0
         self._base_elapsed_ms = elapsed_at_start_ms(anchor, self.anchor(), self.scale)
@@ -104,8 +108,13 @@ class GatewayClock(Clock):
         return elapsed_ms - self._base_elapsed_ms + self._base_mono_ms
 
     def trusted(self) -> bool:
-        """True if windows and labels may believe `utc_ms()` now."""
-        return self._always_trusted or wall_time_trusted()
+        """True if windows and labels may believe `utc_ms()`: synchronised once since this boot is enough (rule 18)."""
+        if not self._trusted:
+            now_ms = _boottime_ms()
+            if self._asked_ms is None or now_ms - self._asked_ms >= TRUST_EVERY_MS:
+                self._asked_ms = now_ms
+                self._trusted = wall_time_trusted()
+        return self._trusted
 
     def anchor(self) -> Anchor:
         """Now on all axes; the store keeps the newest one for the next start."""

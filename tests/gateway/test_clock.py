@@ -49,3 +49,8 @@ def test_a_restart_carries_the_axis_on() -> None:
 
 def test_a_compressed_clock_is_trusted() -> None:
     assert GatewayClock(None, "auto", ClockScale(0, 0, 60.0)).trusted()
+
+
+def test_time_that_was_trusted_in_this_boot_stays_trusted() -> None:
+    saved = GatewayClock(None, "always", ClockScale()).anchor()
+    assert GatewayClock(saved, "auto", ClockScale()).trusted()
