@@ -3,6 +3,7 @@
 | file | holds | committed |
 |---|---|---|
 | events.db | ward state, anchor, alarm log, belt records, outbox of small items, what the cloud acked | at once, FULL |
+| | audit chain, settings history, accounts (store_evidence.py) | |
 | vitals-YYYYMMDD.db | columnar chunks (UTC day of their start), CRC each; dropped whole at retention | a minute each |
 
 Settings as measured in facts/SYNC.md: WAL + FULL loses no acked commit; psow=0 assumes that a cut garbles the block
@@ -16,13 +17,24 @@ import json
 import secrets
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS, LANES, OutboxItem
+from gateway.cores.audit import AuditEntry
+from gateway.store_evidence import (
+    EVIDENCE_SCHEMA,
+    EVIDENCE_TABLES,
+    AccountRow,
+    SettingsRow,
+    append_audit,
+    audit_head,
+    insert_settings,
+    put_accounts,
+)
 from gateway.store_repair import StoreBusyError, StoreError, connect, damage, put_aside, salvage
 
 __all__ = [
@@ -37,6 +49,7 @@ __all__ = [
 ]
 
 MS_PER_DAY = 86_400_000
+T = TypeVar("T")
 
 _EVENTS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -60,7 +73,7 @@ CREATE TABLE IF NOT EXISTS lanes(
 CREATE TABLE IF NOT EXISTS acked_ahead(lane TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(lane, seq)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rejected(
   lane TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL);
-"""
+""" + EVIDENCE_SCHEMA
 _VITALS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS chunks(
   epoch TEXT NOT NULL, seq INTEGER NOT NULL, bed TEXT NOT NULL, start_utc_ms INTEGER NOT NULL, body BLOB NOT NULL,
@@ -68,12 +81,15 @@ CREATE TABLE IF NOT EXISTS chunks(
 CREATE INDEX IF NOT EXISTS chunks_of_bed ON chunks(bed, start_utc_ms);
 """
 # Tables that are read out of a damaged events.db, most needed first.
-_SALVAGED = ("meta", "state", "belts", "lanes", "events", "outbox", "nights", "belt_records", "acked_ahead", "rejected")
+_SALVAGED = (
+    *("meta", "state", "belts", *EVIDENCE_TABLES, "lanes", "events"),
+    *("outbox", "nights", "belt_records", "acked_ahead", "rejected"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One line of the alarm log and audit."""
+    """One line of the alarm log; committing it also puts it into the audit."""
 
     elapsed_ms: int
     utc_ms: int
@@ -83,6 +99,11 @@ class EventRow:
     detail: str
     rule: str
     who: str = ""
+
+    def audited(self) -> AuditEntry:
+        """The same as evidence."""
+        why = f"rule {self.rule}" if self.rule else ""
+        return AuditEntry(self.utc_ms, self.elapsed_ms, self.trusted, self.event, self.bed, self.who, self.detail, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +145,9 @@ class Writes:
     state: dict[str, Any] | None = None
     belts: dict[str, dict[str, Any]] = field(default_factory=dict)  # belt -> its session's state
     events: list[EventRow] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)  # beside the events, which are audited anyway
+    settings: list[SettingsRow] = field(default_factory=list)
+    accounts: list[AccountRow] = field(default_factory=list)
     alarm_items: list[bytes] = field(default_factory=list)
     vitals_items: list[bytes] = field(default_factory=list)
     records: list[RecordRow] = field(default_factory=list)
@@ -137,6 +161,9 @@ class Writes:
             self.state = other.state
         self.belts |= other.belts
         self.events += other.events
+        self.audit += other.audit
+        self.settings += other.settings
+        self.accounts += other.accounts
         self.alarm_items += other.alarm_items
         self.vitals_items += other.vitals_items
         self.records += other.records
@@ -146,7 +173,9 @@ class Writes:
         self.belt_acks |= other.belt_acks
 
     def rows(self) -> int:
-        lists = (self.events, self.alarm_items, self.vitals_items, self.records, self.chunks, self.nights)
+        lists: tuple[Sequence[object], ...] = (self.events, self.audit, self.settings, self.accounts,
+                                               self.alarm_items, self.vitals_items, self.records, self.chunks,
+                                               self.nights)
         return sum(len(rows) for rows in lists)
 
     def empty(self) -> bool:
@@ -181,6 +210,7 @@ class StoreFiles:
         self._open_days()
         self.epoch = self._meta("epoch") or self._epoch_of_chunks()
         self._lanes = {lane: self._lane(lane) for lane in LANES}
+        self._audit = audit_head(self._events)
         if self._meta("epoch") is None or self.repairs:
             self._begin_epoch()
 
@@ -254,6 +284,10 @@ class StoreFiles:
             "SELECT bed, night_of, version, report FROM nights WHERE bed = ? ORDER BY night_of", (bed,))
         return [NightRow(*row) for row in rows]
 
+    def evidence(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """What `read` (of store_evidence.py) finds."""
+        return read(self._events)
+
     # -- writing -------------------------------------------------------------------------------------------------
 
     def commit(self, writes: Writes) -> None:
@@ -277,13 +311,16 @@ class StoreFiles:
                 "INSERT INTO events(elapsed_ms, utc_ms, trusted, bed, event, detail, rule, who) "
                 "VALUES (?,?,?,?,?,?,?,?)",
                 [(e.elapsed_ms, e.utc_ms, e.trusted, e.bed, e.event, e.detail, e.rule, e.who) for e in writes.events])
+            audit = append_audit(db, self._audit, [*(event.audited() for event in writes.events), *writes.audit])
+            insert_settings(db, writes.settings)
+            put_accounts(db, writes.accounts)
             new_items = self._insert_records(db, writes.records)
             db.executemany("INSERT OR REPLACE INTO nights(bed, night_of, version, report) VALUES (?,?,?,?)",
                            [(n.bed, n.night_of, n.version, n.report) for n in writes.nights])
             for lane, bodies in ((LANE_ALARM, writes.alarm_items), (LANE_VITALS, new_items + writes.vitals_items)):
                 lanes[lane] = self._insert_items(db, lane, bodies, lanes[lane])
             self._save_lanes(db, lanes)
-        self._lanes = lanes
+        self._lanes, self._audit = lanes, audit
 
     def acked(self, lane: str, seqs: Iterable[int]) -> None:
         """Free what the cloud has committed; unknown and freed seqs are ignored."""
