@@ -145,20 +145,25 @@ class Room:
     def start(self) -> None:
         """The gateway is up: what was open goes on, an unanswered alarm sounds at once (rule 17)."""
         now = self.now()
-        facts: list[Fact] = [GatewayUp()]
-        if self._restored:
-            known = set(self.ward.to_state()["beds"])
-            for bed in self.config.beds:
-                if bed.label not in known:
-                    self.ward.bind(bed.label, bed.profile, now)
-                elif self.ward.profile(bed.label) != bed.profile:
-                    facts.append(Configure(bed.label, bed.profile.as_mapping(), "configuration"))
-            # A bed that left the configuration is watched no more; with an open alarm that is refused (rule 20).
-            facts += [Unbind(label, "configuration") for label in sorted(known - set(self.beds))]
+        facts: list[Fact] = [GatewayUp(), *self._follow_configuration(now)]
         self._decided(now, self.ward.handle(now, *facts), Writes(), self.beds.values())
         # Rule 17: an unanswered alarm of before sounds again, whether or not this start decided anything.
         self._alert(signal_of(self.views(now).values()))
         self.save()
+
+    def _follow_configuration(self, now: Now) -> list[Fact]:
+        """What changed in the file since the ward's state was saved, as facts."""
+        facts: list[Fact] = []
+        known = set(self.ward.beds())
+        for bed in self.config.beds:
+            if bed.label not in known or (bed.serial is not None and not self.ward.view(bed.label, now).bound):
+                self.ward.bind(bed.label, bed.profile, now)
+            elif self.ward.profile(bed.label) != bed.profile:
+                facts.append(Configure(bed.label, bed.profile.as_mapping(), "configuration"))
+            if bed.serial is None:
+                facts.append(Unbind(bed.label, "configuration"))
+        # A bed that left the configuration is watched no more; with an open alarm that is refused (rule 20).
+        return facts + [Unbind(label, "configuration") for label in sorted(known - set(self.beds))]
 
     # -- inputs ------------------------------------------------------------------------------------------------------
 

@@ -254,3 +254,21 @@ async def test_an_alarm_is_raised_although_the_disk_refuses_to_write(tmp_path: P
         assert [notice["code"] for notice in talk.gateway.port.snapshot()["notices"]] == ["storage"]
         await talk.gateway._store.call(lambda files: files._events.execute("PRAGMA query_only = 0"))
         await talk.until(lambda _: talk.gateway._store.failing is None, keep=lambda: talk.report("empty", 6))
+
+
+async def test_a_bed_without_a_belt_is_shown_as_such_and_never_offline(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    config.file.write_text(config.file.read_text() + '[[beds]]\nlabel = "B"\n')
+    from gateway.config import load_config
+
+    async with running(load_config(config.file)) as talk:
+        await talk.until(
+            lambda _: talk.gateway.port.snapshot()["beds"][1]["unwatched_reason"] == "no_belt",
+            keep=lambda: talk.report("occupied", 5),
+        )
+        offline_after_s = 90
+        begun = talk.uptime_s
+        await talk.until(
+            lambda _: talk.uptime_s > begun + offline_after_s, keep=lambda: talk.report("occupied", 5)
+        )
+        assert talk.gateway.port.snapshot()["beds"][1]["notices"] == []
