@@ -270,6 +270,8 @@ class _Reader:
             self._bad("alerter.light_pin", str(alerter["light_pin"]), "another pin than alerter.buzzer_pin")
         if self._problems:
             raise ConfigError(self._file, self._problems)
+        if not web.open_access and not web.accounts:
+            self._warnings.append("web.accounts is empty: nobody can answer an alarm on the wall board")
         return Config(
             file=self._file,
             gateway=GatewayConfig(**{**gateway, "data_dir": self._path(gateway["data_dir"])}),
