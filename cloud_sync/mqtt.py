@@ -20,7 +20,7 @@ from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-__all__ = ["BrokerAddress", "BrokerError", "BrokerUrlError", "Link", "connect", "parse_broker_url"]
+__all__ = ["BrokerAddress", "BrokerError", "BrokerUrlError", "Link", "Will", "connect", "parse_broker_url"]
 
 KEEPALIVE_S = 10
 CONNECT_TIMEOUT_S = 5.0
@@ -49,6 +49,15 @@ class BrokerAddress:
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"  # never the password
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says in our name when we are gone without a word."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
 
 
 def parse_broker_url(url: str) -> BrokerAddress:
@@ -138,7 +147,7 @@ class Link:
 
 
 @asynccontextmanager
-async def connect(address: BrokerAddress, client_id: str) -> AsyncIterator[Link]:
+async def connect(address: BrokerAddress, client_id: str, will: Will | None = None) -> AsyncIterator[Link]:
     """A connection for the duration of the block; BrokerError if it cannot be made or, from Link, when it breaks."""
     client = _ReasonedClient(
         address.host,
@@ -150,6 +159,7 @@ async def connect(address: BrokerAddress, client_id: str) -> AsyncIterator[Link]
         # A clean session on every connect: a broker must not keep batches for a receiver that died.
         clean_start=True,
         keepalive=KEEPALIVE_S,
+        will=None if will is None else aiomqtt.Will(will.topic, will.payload, 1, will.retain),
         timeout=CONNECT_TIMEOUT_S,
         tls_context=ssl.create_default_context() if address.tls else None,
         max_queued_incoming_messages=INCOMING_MAX,
