@@ -22,7 +22,7 @@ FINISHED_MAX = 8
 
 # Strength of the beat band, 1/64 count rms at 10 bits (real beds: 60-400 in bed, 3-8 empty).
 ALIVE_MIN = 20
-ENTER_MIN = 36
+ENTER_MIN = 44
 ALIVE_MAX = 110  # the relative thresholds stop here
 USUAL_S = 40
 SHARE = 4  # in bed is at least this share of the usual strength; a neighbour's beats are less

@@ -29,6 +29,7 @@ BREATH_QUALITY_MIN = 45
 RAIL_FAULT_S = 5
 SETTLE_S = 10  # in bed: until then the heart's window holds what was on the bed before
 GAP_MAX = 10  # samples; a longer gap makes the second a moving one: the beat phase is lost
+TOO_FAST_S = 3
 MACHINE_CROSSINGS = 35  # in ten seconds: fewer is a pump, not a body
 
 
@@ -160,7 +161,7 @@ class Pipeline:
         total = 0
         for i in range(10):
             total += self._crossings[i]
-        if total < MACHINE_CROSSINGS or self.occupancy.silent_s >= 2:
+        if total < MACHINE_CROSSINGS or heart.too_fast_s >= TOO_FAST_S or self.occupancy.silent_s >= 2:
             return -1, REASON_NO_SIGNAL
         if self._moving_s or self.occupancy.state_age_s < SETTLE_S:
             return -1, REASON_MOVING
@@ -174,7 +175,7 @@ class Pipeline:
         breath = self.breath
         if not occupied:
             return -1, reason if reason else REASON_NO_SIGNAL
-        if self.occupancy.silent_s >= 2:
+        if self.occupancy.silent_s >= 2 or self.heart.too_fast_s >= TOO_FAST_S:
             return -1, REASON_NO_SIGNAL
         if self.occupancy.state_age_s >= 2 * SETTLE_S and breath.dpm >= 0 and breath.quality >= BREATH_QUALITY_MIN:
             return breath.dpm, REASON_NONE

@@ -10,6 +10,8 @@ RATE_HZ = 50
 BEAT_LAG_MIN = 23  # .46 s, 130 bpm
 BEAT_LAG_MAX = 79  # 1.58 s, 38 bpm
 BEAT_LAGS = BEAT_LAG_MAX - BEAT_LAG_MIN + 1
+FAST_LAG_MIN = 15  # .3 s, 200 bpm: correlated as well, to know a pet's heart by half of its double interval
+FAST_LAGS = BEAT_LAG_MIN - FAST_LAG_MIN
 WINDOW_S = 10
 RAIL_DISTANCE = 200 * 16  # a rail is at least this far from the middle, 14-bit units
 RAIL_RIPPLE = 12
@@ -300,9 +302,9 @@ class Heart:
     """
 
     def __init__(self) -> None:
-        self.wave = Correlator(RATE_HZ, BEAT_LAG_MIN, BEAT_LAG_MAX, WINDOW_S)
+        self.wave = Correlator(RATE_HZ, FAST_LAG_MIN, BEAT_LAG_MAX, WINDOW_S)
         self.wave_double = Correlator(RATE_HZ // 2, BEAT_LAG_MIN, BEAT_LAG_MAX, WINDOW_S)
-        self.envelope = Correlator(RATE_HZ // 2, BEAT_LAG_MIN // 2, BEAT_LAG_MAX, WINDOW_S)
+        self.envelope = Correlator(RATE_HZ // 2, FAST_LAG_MIN // 2, BEAT_LAG_MAX, WINDOW_S)
         self.level = 0
         self.dbpm = -1
         self.quality = 0
@@ -311,7 +313,8 @@ class Heart:
         self._settled_s = 0
         self._trusted = 0  # the last rate that counted
         self.rhythm = Rhythm()
-        self._single = array("i", bytes(4 * BEAT_LAGS))
+        self.too_fast_s = 0  # seconds in which half the interval explained as much: no resident's heart
+        self._single = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
         self._score = array("i", bytes(4 * BEAT_LAGS))
         self._track = array("i", bytes(4 * BEAT_LAGS))
         self._moved = array("i", bytes(4 * BEAT_LAGS))
@@ -373,21 +376,25 @@ class Heart:
         wave = self.wave.curve
         envelope = self.envelope.curve
         double = self.wave_double.curve
-        for k in range(BEAT_LAGS):
-            lag = BEAT_LAG_MIN + k
-            m = lag // 2 - BEAT_LAG_MIN // 2
+        for k in range(FAST_LAGS + BEAT_LAGS):
+            lag = FAST_LAG_MIN + k
+            m = lag // 2 - FAST_LAG_MIN // 2
             slow = envelope[m] if not lag & 1 else (envelope[m] + envelope[m + 1]) >> 1
             single[k] = (wave[k] + slow) >> 1
         for k in range(BEAT_LAGS):
             lag = BEAT_LAG_MIN + k
-            twice = double[k] + envelope[lag - BEAT_LAG_MIN // 2]
-            value = single[k] + (twice * 13 >> 5)
-            half = lag // 2 - BEAT_LAG_MIN
-            if half >= 0:
-                rival = max(single[half], single[half + 1])
+            twice = double[k] + envelope[lag - FAST_LAG_MIN // 2]
+            value = single[FAST_LAGS + k] + (twice * 13 >> 5)
+            if lag >= 2 * BEAT_LAG_MIN:
+                rival = self._half(lag)
                 if rival > 0:
                     value -= rival * 13 >> 5
             score[k] = value
+
+    def _half(self, lag: int) -> int:
+        """Correlation at half of lag (>= 30)."""
+        half = lag // 2 - FAST_LAG_MIN
+        return max(self._single[half], self._single[half + 1])
 
     def _read_out(self) -> None:
         track = self._track
@@ -404,6 +411,9 @@ class Heart:
             return
         self._settled_s = self._settled_s + 1 if abs(near - self._lag) <= 2 + near // 16 else 0
         self._lag = near
+        lag = BEAT_LAG_MIN + near
+        fast = 2 * FAST_LAG_MIN <= lag < 2 * BEAT_LAG_MIN and self._half(lag) * 8 > self._single[FAST_LAGS + near] * 7
+        self.too_fast_s = min(10, self.too_fast_s + 1) if fast else max(0, self.too_fast_s - 2)
         self.quality = max(0, min(100, score[near] * 100 // 400))
         self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + near) * 64 + _vertex(score, near))
 
@@ -438,8 +448,8 @@ class Rhythm:
     def __init__(self) -> None:
         self.irregular = False
         self.known = False  # enough seconds seen to say either
-        self._wave = array("i", bytes(4 * BEAT_LAGS))
-        self._slow = array("i", bytes(4 * (BEAT_LAG_MAX - BEAT_LAG_MIN // 2 + 1)))
+        self._wave = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
+        self._slow = array("i", bytes(4 * (BEAT_LAG_MAX - FAST_LAG_MIN // 2 + 1)))
         self._strays = array("i", bytes(4 * self.MEMORY_S))
         self._heights = array("i", bytes(4 * self.MEMORY_S))
         self._at = 0
@@ -485,16 +495,17 @@ class Rhythm:
         both_best = low
         top = -1024
         for i in range(low, high + 1):
-            if beats[i] > beats[best]:
+            value = beats[FAST_LAGS + i]
+            if value > beats[FAST_LAGS + best]:
                 best = i
             other = BEAT_LAG_MIN + i
-            m = other // 2 - BEAT_LAG_MIN // 2
-            value = beats[i] + (slow[m] if not other & 1 else (slow[m] + slow[m + 1]) >> 1)
+            m = other // 2 - FAST_LAG_MIN // 2
+            value += slow[m] if not other & 1 else (slow[m] + slow[m + 1]) >> 1
             if value > top:
                 top = value
                 both_best = i
         self._strays[self._at] = (abs(best - k) + abs(both_best - k)) * 256 // lag
-        self._heights[self._at] = beats[best]
+        self._heights[self._at] = beats[FAST_LAGS + best]
 
 
 class Breath:
@@ -525,6 +536,9 @@ class Breath:
         self._still_s = 0
         self._slow = 0
         self._smooth = 0
+        self._before1 = 0
+        self._before2 = 0
+        self._before3 = 0
         self._deep = 0
         self._started = False
 
@@ -551,7 +565,12 @@ class Breath:
         for i in range(self.RATE_HZ):
             self._slow += ((samples[i] << 6) - self._slow) >> 3
             self._smooth += (samples[i] * 64 - self._slow - self._smooth) >> 1
-            values[i] = self._smooth >> 2
+            # 1-2-2-1 leaves little of the beats, which are stronger than the breath
+            newest = self._smooth
+            values[i] = (newest + 2 * self._before1 + 2 * self._before2 + self._before3) // 24
+            self._before3 = self._before2
+            self._before2 = self._before1
+            self._before1 = newest
             # the depth is taken below .3 Hz, where beats leak less
             self._deep += (self._smooth - self._deep) >> 2
             value = self._deep >> 2
