@@ -21,7 +21,7 @@ from protocol.batch import NightReportItem, Stamp, VitalsChunk, decode_item, enc
 
 __all__ = ["NightJob", "stored_facts"]
 
-PROVISIONAL_EVERY_S = 3600  # a night that still runs changes with each minute
+PROVISIONAL_EVERY_S = 900  # a night that still runs changes with each minute
 
 
 @dataclass(frozen=True, slots=True)
