@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gateway.alerter import Signal, build_alerter
+from gateway.alerter.build import build_alerter
+from gateway.alerter.signal import Signal
 from gateway.board_port import BoardPort
 from gateway.clock import Anchor, GatewayClock
 from gateway.config import Config, gateway_identity

@@ -5,20 +5,18 @@ The tables below are the one truth of names, defaults and limits; docs/configura
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cloud_sync.pages.settings import SettingsError, WebSettings, parse_web_settings
+from gateway import config_checks as checks
+from gateway.alerter_config import ALERTER, AlerterConfig, read_alerter
 from gateway.cores.profile import SHIPPED, Profile, ProfileError
 
 __all__ = [
@@ -95,13 +93,6 @@ class UplinkConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class AlerterConfig:
-    buzzer_pin: int | None
-    light_pin: int | None
-    mock_pins: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """The whole file; `warnings` are things that work but should be mended."""
 
@@ -133,116 +124,32 @@ def load_config(file: Path) -> Config:
     return _Reader(file, raw).config()
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Checks: take a raw TOML value, return the value to use, raise _NotAllowed(what is allowed).
-
-
-class _NotAllowed(Exception):
-    pass
-
-
-_Check = Callable[[object], Any]
-_REQUIRED: Any = object()
-
-
-def _text(chars_max: int, pattern: str = r".+", allowed: str = "a text that is not empty") -> _Check:
-    def check(value: object) -> str:
-        if not isinstance(value, str) or len(value) > chars_max or not re.fullmatch(pattern, value):
-            raise _NotAllowed(f"{allowed}, at most {chars_max} characters")
-        return value
-
-    return check
-
-
-def _whole(low: int, high: int) -> _Check:
-    def check(value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise _NotAllowed(f"a whole number from {low} to {high}")
-        return value
-
-    return check
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _NotAllowed("true or false")
-    return value
-
-
-def _choice(*choices: str) -> _Check:
-    def check(value: object) -> str:
-        if value not in choices:
-            raise _NotAllowed(f"one of {', '.join(choices)}{_meant(str(value), choices)}")
-        return str(value)
-
-    return check
-
-
-def _hex(size: int, what: str) -> _Check:
-    def check(value: object) -> bytes:
-        if not isinstance(value, str) or not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * size}}}", value):
-            raise _NotAllowed(f"{what}: {2 * size} hexadecimal digits")
-        return bytes.fromhex(value)
-
-    return check
-
-
-def _zone(value: object) -> str:
-    try:
-        if isinstance(value, str) and value:
-            return ZoneInfo(value).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        pass
-    raise _NotAllowed('a zone of the IANA database, such as "Asia/Shanghai" (unknown_timezone)')
-
-
-def _mqtt_url(value: object) -> str:
-    parts = urlsplit(value) if isinstance(value, str) else None
-    try:
-        port_valid = parts is not None and (parts.port is None or parts.port > 0)
-    except ValueError:
-        port_valid = False
-    if parts is None or not port_valid or parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise _NotAllowed('a broker\'s address such as "mqtt://192.168.1.10:1883" or "mqtts://care.example:8883"')
-    return str(value)
-
-
-def _meant(word: str, choices: tuple[str, ...] | list[str]) -> str:
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 # key -> (check, default)
-_GATEWAY: dict[str, tuple[_Check, Any]] = {
-    "id": (_text(32, r"[A-Za-z0-9._-]+", "letters, digits, '.', '_' and '-'"), _REQUIRED),
-    "timezone": (_zone, "Asia/Shanghai"),
-    "data_dir": (_text(4096), _REQUIRED),
-    "time_trust": (_choice("auto", "always"), "auto"),
-    "retention_days": (_whole(1, 3650), 90),
+_GATEWAY: checks.Keys = {
+    "id": (checks.text(32, r"[A-Za-z0-9._-]+", "letters, digits, '.', '_' and '-'"), checks.REQUIRED),
+    "timezone": (checks.zone, "Asia/Shanghai"),
+    "data_dir": (checks.text(4096), checks.REQUIRED),
+    "time_trust": (checks.choice("auto", "always"), "auto"),
+    "retention_days": (checks.whole(1, 3650), 90),
 }
-_RADIO: dict[str, tuple[_Check, Any]] = {
-    "backend": (_text(32, r"[a-z0-9_-]+", "the name of an installed radio, such as bluez"), "bluez"),
-    "adapter": (_text(256, r".*", "an adapter"), ""),
-    "connections_max": (_whole(1, 64), 5),
+_RADIO: checks.Keys = {
+    "backend": (checks.text(32, r"[a-z0-9_-]+", "the name of an installed radio, such as bluez"), "bluez"),
+    "adapter": (checks.text(256, r".*", "an adapter"), ""),
+    "connections_max": (checks.whole(1, 64), 5),
 }
 _LABEL = r"[^\s/?#&<>\"'.][^/?#&<>\"']*"
-_BED: dict[str, tuple[_Check, Any]] = {
-    "label": (_text(LABEL_CHARS_MAX, _LABEL, "a bed's label (no / ? # & < > or quotes)"), _REQUIRED),
-    "room": (_text(LABEL_CHARS_MAX), ""),
-    "profile": (_text(64), "standard"),
-    "serial": (_hex(8, "the belt's serial"), None),
-    "key": (_hex(16, "the belt's key"), None),
-    "key_file": (_text(4096), None),
+_BED: checks.Keys = {
+    "label": (checks.text(LABEL_CHARS_MAX, _LABEL, "a bed's label (no / ? # & < > or quotes)"), checks.REQUIRED),
+    "room": (checks.text(LABEL_CHARS_MAX), ""),
+    "profile": (checks.text(64), "standard"),
+    "serial": (checks.hexadecimal(8, "the belt's serial"), None),
+    "key": (checks.hexadecimal(16, "the belt's key"), None),
+    "key_file": (checks.text(4096), None),
     "overrides": (lambda value: value, None),
 }
-_UPLINK: dict[str, tuple[_Check, Any]] = {
-    "url": (_mqtt_url, _REQUIRED),
-    "flush_s": (_whole(1, 3600), 300),
-}
-_ALERTER: dict[str, tuple[_Check, Any]] = {
-    "buzzer_pin": (_whole(0, 27), None),
-    "light_pin": (_whole(0, 27), None),
-    "mock_pins": (_flag, False),
+_UPLINK: checks.Keys = {
+    "url": (checks.mqtt_url, checks.REQUIRED),
+    "flush_s": (checks.whole(1, 3600), 300),
 }
 _SECTIONS = ("gateway", "radio", "beds", "web", "uplink", "alerter")
 
@@ -259,15 +166,14 @@ class _Reader:
     def config(self) -> Config:
         for name in self._raw:
             if name not in _SECTIONS:
-                self._bad(name, "an unknown section", f"sections are {', '.join(_SECTIONS)}{_meant(name, _SECTIONS)}")
+                allowed = f"sections are {', '.join(_SECTIONS)}{checks.meant(name, _SECTIONS)}"
+                self._bad(name, "an unknown section", allowed)
         gateway = self._section("gateway", _GATEWAY)
         radio = self._section("radio", _RADIO)
-        alerter = self._section("alerter", _ALERTER)
         uplink = self._section("uplink", _UPLINK) if "uplink" in self._raw else None
         beds = self._beds()
+        alerter = read_alerter(self._section("alerter", ALERTER), self._table, self._bad, self._labels())
         web = self._web(str(gateway.get("timezone", "UTC")))
-        if alerter.get("buzzer_pin") is not None and alerter.get("buzzer_pin") == alerter.get("light_pin"):
-            self._bad("alerter.light_pin", str(alerter["light_pin"]), "another pin than alerter.buzzer_pin")
         if self._problems:
             raise ConfigError(self._file, self._problems)
         if not web.open_access and not web.accounts:
@@ -279,7 +185,7 @@ class _Reader:
             beds=tuple(beds),
             web=web,
             uplink=None if uplink is None else UplinkConfig(uplink["url"], float(uplink["flush_s"])),
-            alerter=AlerterConfig(**alerter),
+            alerter=replace(alerter, relay_socket=self._path(alerter.relay_socket)),
             warnings=tuple(self._warnings),
         )
 
@@ -290,27 +196,27 @@ class _Reader:
         """A path of the file, relative to the file's folder; None stays None."""
         return None if text is None else (self._file.parent / text).absolute()
 
-    def _section(self, name: str, keys: Mapping[str, tuple[_Check, Any]]) -> dict[str, Any]:
+    def _section(self, name: str, keys: checks.Keys) -> dict[str, Any]:
         raw = self._raw.get(name, {})
         if not isinstance(raw, dict):
             self._bad(name, _shown(raw), f"a section: [{name}]")
             return {}
         return self._table(name, raw, keys)
 
-    def _table(self, path: str, raw: Mapping[str, Any], keys: Mapping[str, tuple[_Check, Any]]) -> dict[str, Any]:
+    def _table(self, path: str, raw: Mapping[str, Any], keys: checks.Keys) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key in raw:
             if key not in keys:
-                allowed = f"keys here are {', '.join(keys)}{_meant(key, list(keys))}"
+                allowed = f"keys here are {', '.join(keys)}{checks.meant(key, list(keys))}"
                 self._bad(f"{path}.{key}", "an unknown key", allowed)
         for key, (check, default) in keys.items():
             if key in raw:
                 try:
                     values[key] = check(raw[key])
-                except _NotAllowed as error:
+                except checks.NotAllowed as error:
                     self._bad(f"{path}.{key}", "a text that is not shown" if _secret(key) else _shown(raw[key]),
                               f"allowed: {error}")
-            elif default is _REQUIRED:
+            elif default is checks.REQUIRED:
                 self._bad(f"{path}.{key}", "nothing", "this key is required")
             else:
                 values[key] = default
@@ -343,6 +249,12 @@ class _Reader:
                 beds.append(BedConfig(label, values.get("room", ""), values["profile"], profile, serial, key))
         return beds
 
+    def _labels(self) -> list[str]:
+        """The beds' labels, also where something else is wrong with their tables."""
+        raw_beds = self._raw.get("beds")
+        tables = [bed for bed in raw_beds if isinstance(bed, dict)] if isinstance(raw_beds, list) else []
+        return [bed["label"] for bed in tables if isinstance(bed.get("label"), str)]
+
     def _unique(self, seen: dict[Any, str], value: Any, path: str) -> None:
         if value is None:
             return
@@ -360,7 +272,7 @@ class _Reader:
             return None
         base = SHIPPED.get(values["profile"])
         if base is None:
-            allowed = f"one of {', '.join(SHIPPED)}{_meant(values['profile'], list(SHIPPED))}"
+            allowed = f"one of {', '.join(SHIPPED)}{checks.meant(values['profile'], list(SHIPPED))}"
             self._bad(f"{path}.profile", _shown(values["profile"]), allowed)
             return None
         zone = self._raw["gateway"].get("timezone", _GATEWAY["timezone"][1]) if self._sound("gateway") else None
@@ -394,13 +306,13 @@ class _Reader:
             if _readable_by_others(file):
                 self._bad(f"{path}.key_file", f"{file}, which others may read", f"do: chmod 600 {file}")
                 return None
-            checked = _hex(16, "the belt's key")(file.read_text("ascii").strip())
+            checked = checks.hexadecimal(16, "the belt's key")(file.read_text("ascii").strip())
             assert isinstance(checked, bytes)
             return checked
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text"
             self._bad(f"{path}.key_file", f"{file} ({reason})", "a readable file with the belt's key")
-        except _NotAllowed as error:
+        except checks.NotAllowed as error:
             self._bad(f"{path}.key_file", f"something else in {file}", f"allowed: {error}")
         return None
 

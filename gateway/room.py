@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.alerter import Signal, signal_of
+from gateway.alerter.signal import Signal, signal_of
 from gateway.clock import GatewayClock
 from gateway.config import BedConfig, Config
 from gateway.cores.belt_session import BeltSession, Outcome, PlacedRecord

@@ -1,4 +1,4 @@
-"""Buzzer and light on GPIO pins by gpiozero; mock pins where the machine has none.
+"""Buzzer and light on GPIO pins by gpiozero; mock pins where the configuration asks for them.
 
 | | unanswered alarm | answered (acknowledged, latched) |
 |---|---|---|
@@ -11,52 +11,71 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gateway.alerter.signal import Signal
 
-__all__ = ["has_gpio", "pin_channel"]
-
-log = logging.getLogger(__name__)
+__all__ = ["PinOutput", "open_factory"]
 
 SOUND_S = {"high": (0.15, 0.15), "medium": (0.3, 0.7), "low": (0.3, 4.7)}
 BLINK_S = {"high": (0.25, 0.25), "medium": (0.5, 0.5), "low": (0.5, 4.5)}
+TEST_S = {"buzzer": 0.3, "light": 2.0}
 
 
-def has_gpio() -> bool:
-    """True if this machine has a GPIO chip."""
-    return any(Path("/dev").glob("gpiochip*"))
-
-
-def pin_channel(
-    kind: str, pin: int, mock: bool, factory: Any = None
-) -> tuple[Callable[[Signal], Awaitable[None]], Callable[[], None]]:
-    """(show, close) for a "buzzer" or "light" on a BCM pin number; `show` may hang with the hardware."""
+def open_factory(mock: bool) -> Any:
+    """What makes the pins of this process; OSError, with what to do, if there are none."""
     # gpiozero is imported only by a gateway that has something on its pins.
-    from gpiozero import LED, Buzzer
+    from gpiozero import Device, GPIOZeroError
 
-    if mock and factory is None:
+    if mock:
         from gpiozero.pins.mock import MockFactory
 
-        factory = MockFactory()
-    device = (Buzzer if kind == "buzzer" else LED)(pin, pin_factory=factory)
-    # A thread of its own: pin libraries block, and one that hangs must hold neither the loop nor another channel.
-    thread = ThreadPoolExecutor(1, kind)
-    apply = _sound if kind == "buzzer" else _light
+        return MockFactory()
+    if not any(Path("/dev").glob("gpiochip*")):
+        raise OSError("this machine has no GPIO (/dev/gpiochip*); set alerter.mock_pins = true to try without")
+    try:
+        Device.ensure_pin_factory()
+    except GPIOZeroError as error:
+        raise OSError(f"{error}; install lgpio beside the gateway") from error
+    return Device.pin_factory
 
-    async def show(signal: Signal) -> None:
-        await asyncio.get_running_loop().run_in_executor(thread, apply, device, signal)
 
-    def close() -> None:
+class PinOutput:
+    """A buzzer or a light on a BCM pin; `show` and `test` may hang with the hardware. OSError if the pin is taken."""
+
+    def __init__(self, kind: Literal["buzzer", "light"], pin: int, factory: Any) -> None:
+        from gpiozero import LED, Buzzer, GPIOZeroError
+
+        try:
+            self._device = (Buzzer if kind == "buzzer" else LED)(pin, pin_factory=factory)
+        except GPIOZeroError as error:
+            raise OSError(f"pin {pin}: {error}") from error
+        self._kind = kind
+        # A thread of its own: pin libraries block, and one that hangs must hold neither the loop nor another channel.
+        self._thread = ThreadPoolExecutor(1, kind)
+
+    async def show(self, signal: Signal) -> None:
+        await self._do(lambda: (_sound if self._kind == "buzzer" else _light)(self._device, signal))
+
+    async def test(self) -> None:
+        """On for a moment and off again; OSError if the pin, read back, does not follow."""
+        await self._do(self._device.on)
+        shown = await self._do(lambda: self._device.value)
+        await asyncio.sleep(TEST_S[self._kind])
+        await self._do(self._device.off)
+        if not shown or await self._do(lambda: self._device.value):
+            raise OSError("the pin does not follow")
+
+    def close(self) -> None:
         # Not waited for: pins that hang must not hold up the end of the process either.
-        thread.submit(device.close)
-        thread.shutdown(wait=False)
+        self._thread.submit(self._device.close)
+        self._thread.shutdown(wait=False)
 
-    return show, close
+    async def _do(self, action: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, action)
 
 
 def _sound(device: Any, signal: Signal) -> None:

@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.alerter import QUIET, Alerter, Channel, Signal, signal_of
+from gateway.alerter.alerter import Alerter
+from gateway.alerter.channel import Channel
+from gateway.alerter.pins import PinOutput
+from gateway.alerter.signal import QUIET, Signal, signal_of
 from gateway.cores.leave_bed import BedView
 from tests.gateway.views import view
 
@@ -137,15 +140,13 @@ async def test_the_same_signal_is_handed_on_once() -> None:
 async def test_pins_follow_the_signal() -> None:
     from gpiozero.pins.mock import MockFactory
 
-    from gateway.alerter.pins import pin_channel
-
     factory = MockFactory()
-    show, close = pin_channel("light", 5, True, factory)
+    light = PinOutput("light", 5, factory)
     pin = factory.pin(5)
     try:
-        await show(Signal("", "high", True, ("A",)))
+        await light.show(Signal("", "high", True, ("A",)))
         assert pin.state
-        await show(QUIET)
+        await light.show(QUIET)
         assert not pin.state
     finally:
-        close()
+        light.close()

@@ -1,0 +1,103 @@
+"""Checks of configuration values: take a raw TOML value, return the value to use, raise NotAllowed(what is allowed)."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+__all__ = [
+    "REQUIRED",
+    "Check",
+    "Keys",
+    "NotAllowed",
+    "choice",
+    "flag",
+    "hexadecimal",
+    "meant",
+    "mqtt_url",
+    "text",
+    "whole",
+    "zone",
+]
+
+
+class NotAllowed(Exception):
+    """The value is not allowed; the text says what is."""
+
+
+Check = Callable[[object], Any]
+Keys = Mapping[str, tuple[Check, Any]]
+"""key -> (check, default)"""
+REQUIRED: Any = object()
+"""The default of a key that has none."""
+
+
+def text(chars_max: int, pattern: str = r".+", allowed: str = "a text that is not empty") -> Check:
+    def check(value: object) -> str:
+        if not isinstance(value, str) or len(value) > chars_max or not re.fullmatch(pattern, value):
+            raise NotAllowed(f"{allowed}, at most {chars_max} characters")
+        return value
+
+    return check
+
+
+def whole(low: int, high: int) -> Check:
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise NotAllowed(f"a whole number from {low} to {high}")
+        return value
+
+    return check
+
+
+def flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise NotAllowed("true or false")
+    return value
+
+
+def choice(*choices: str) -> Check:
+    def check(value: object) -> str:
+        if value not in choices:
+            raise NotAllowed(f"one of {', '.join(choices)}{meant(str(value), choices)}")
+        return str(value)
+
+    return check
+
+
+def hexadecimal(size: int, what: str) -> Check:
+    def check(value: object) -> bytes:
+        if not isinstance(value, str) or not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * size}}}", value):
+            raise NotAllowed(f"{what}: {2 * size} hexadecimal digits")
+        return bytes.fromhex(value)
+
+    return check
+
+
+def zone(value: object) -> str:
+    try:
+        if isinstance(value, str) and value:
+            return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    raise NotAllowed('a zone of the IANA database, such as "Asia/Shanghai" (unknown_timezone)')
+
+
+def mqtt_url(value: object) -> str:
+    parts = urlsplit(value) if isinstance(value, str) else None
+    try:
+        port_valid = parts is not None and (parts.port is None or parts.port > 0)
+    except ValueError:
+        port_valid = False
+    if parts is None or not port_valid or parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
+        raise NotAllowed('a broker\'s address such as "mqtt://192.168.1.10:1883" or "mqtts://care.example:8883"')
+    return str(value)
+
+
+def meant(word: str, choices: tuple[str, ...] | list[str]) -> str:
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
