@@ -10,8 +10,18 @@ here carries it: every decoder is told how many values to expect and refuses any
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
-__all__ = ["ColumnError", "pack_deltas", "pack_runs", "pack_varints", "unpack_deltas", "unpack_runs", "unpack_varints"]
+__all__ = [
+    "ColumnError",
+    "pack_deltas",
+    "pack_runs",
+    "pack_varints",
+    "unpack_deltas",
+    "unpack_run_pairs",
+    "unpack_runs",
+    "unpack_varints",
+]
 
 VARINT_BYTES_MAX = 5  # 35 bits: no column holds more
 
@@ -35,6 +45,8 @@ def pack_varints(values: Iterable[int]) -> bytes:
 
 def unpack_varints(data: bytes) -> list[int]:
     """Inverse of `pack_varints`; raises ColumnError on a cut, overlong or padded varint."""
+    if data.isascii():
+        return list(data)  # nearly every column: no number above 127
     values = []
     value = shift = 0
     for byte in data:
@@ -69,12 +81,7 @@ def unpack_deltas(data: bytes, count: int) -> tuple[int, ...]:
     steps = unpack_varints(data)
     if len(steps) != count:
         raise ColumnError(f"{len(steps)} values where {count} belong")
-    values = []
-    value = 0
-    for step in steps:
-        value += step >> 1 if step & 1 == 0 else -(step + 1 >> 1)
-        values.append(value)
-    return tuple(values)
+    return tuple(accumulate([(step >> 1) ^ -(step & 1) for step in steps]))
 
 
 def pack_runs(values: Sequence[int]) -> bytes:
@@ -88,17 +95,26 @@ def pack_runs(values: Sequence[int]) -> bytes:
     return pack_varints(pairs)
 
 
-def unpack_runs(data: bytes, count: int) -> tuple[int, ...]:
-    """Inverse of `pack_runs`: exactly `count` values, else ColumnError; never makes more than `count`."""
+def unpack_run_pairs(data: bytes, count: int) -> list[int]:
+    """The (value, length) pairs of runs that make exactly `count` values, flat; else ColumnError."""
     pairs = unpack_varints(data)
     if len(pairs) % 2:
         raise ColumnError("a run has no length")
+    last = -1
+    for value in pairs[::2]:
+        if value == last:
+            raise ColumnError("two runs of one value are one run")
+        last = value
+    lengths = pairs[1::2]
+    if 0 in lengths or sum(lengths) != count:
+        raise ColumnError(f"runs of {sum(lengths)} values where {count} belong")
+    return pairs
+
+
+def unpack_runs(data: bytes, count: int) -> tuple[int, ...]:
+    """Inverse of `pack_runs`: exactly `count` values, else ColumnError; never makes more than `count`."""
+    pairs = unpack_run_pairs(data, count)
     values: list[int] = []
-    for i in range(0, len(pairs), 2):
-        value, length = pairs[i], pairs[i + 1]
-        if length == 0 or length > count - len(values) or (values and values[-1] == value):
-            raise ColumnError(f"runs do not make {count} values")
+    for value, length in zip(pairs[::2], pairs[1::2], strict=True):
         values += [value] * length
-    if len(values) != count:
-        raise ColumnError(f"{len(values)} values where {count} belong")
     return tuple(values)

@@ -7,6 +7,7 @@ that would be refused.
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cache, partial
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -105,6 +106,8 @@ def text(longest: int, shortest: int = 0) -> Check:
     def check(value: Any) -> str:
         if not isinstance(value, str) or not shortest <= len(value) <= longest:
             raise ValueError(f"{_short(value)} is not a text of {shortest} to {longest} characters")
+        if value.isascii() and value.isprintable():
+            return value
         if any(ord(char) < 0x20 or 0xD800 <= ord(char) <= 0xDFFF for char in value):
             raise ValueError(f"{_short(value)} holds a control character")
         return value
@@ -163,13 +166,22 @@ def _wire(value: Any) -> Any:
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    found = {}
+    return {name: make() for name, make in _default_makers(cls)}
+
+
+@cache
+def _default_makers(cls: type) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    makers: list[tuple[str, Callable[[], Any]]] = []
     for field in fields(cls):
         if field.default is not MISSING:
-            found[field.name] = field.default
+            makers.append((field.name, partial(_same, field.default)))
         elif field.default_factory is not MISSING:
-            found[field.name] = field.default_factory()
-    return found
+            makers.append((field.name, field.default_factory))
+    return tuple(makers)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _check_plain(value: Any) -> None:

@@ -6,8 +6,10 @@ Rates are whole numbers a minute, qualities are kept in steps of ten: tenths of 
 (facts/SYNC.md, "Encoding").
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from protocol.columns import (
@@ -16,12 +18,12 @@ from protocol.columns import (
     pack_runs,
     pack_varints,
     unpack_deltas,
-    unpack_runs,
+    unpack_run_pairs,
     unpack_varints,
 )
 from protocol.schema import UTC_MS_MAX, BatchError, Field, boolean, from_map, integer, optional, text, to_map
 
-__all__ = ["CHUNK_SECONDS_MAX", "Minute", "Reading", "VitalsChunk", "chunk_of"]
+__all__ = ["CHUNK_SECONDS_MAX", "ChunkColumns", "Minute", "Reading", "VitalsChunk", "chunk_of"]
 
 CHUNK_SECONDS_MAX = 600  # bounds what a few bytes of runs can make a receiver build
 RATE_MAX = 400
@@ -101,6 +103,62 @@ class VitalsChunk:
         return tuple(runs)
 
 
+@dataclass(frozen=True, slots=True)
+class ChunkColumns:
+    """A VitalsChunk as it travels: a receiver checks, sums and stores thousands a second without unrolling readings.
+
+    `runs` holds flat (value, length, value, length ...) lists over the `count` seconds present; `rates` the values of
+    the seconds whose reason is 0.
+    """
+
+    bed: str
+    belt: str
+    boot_id: int
+    start_second: int
+    start_utc_ms: int
+    trusted: bool
+    span_s: int
+    count: int
+    gaps: tuple[tuple[int, int], ...]
+    runs: dict[str, list[int]]
+    rates: dict[str, tuple[int, ...]]
+    minute: Minute | None
+
+    def chunk(self) -> VitalsChunk:
+        """The same with its readings."""
+        return VitalsChunk(
+            self.bed, self.belt, self.boot_id, self.start_second, self.start_utc_ms, self.trusted, self.span_s,
+            self._readings(), self.minute,
+        )  # fmt: skip
+
+    def present_before(self, offset_s: int) -> int:
+        """How many of the first `offset_s` seconds have a reading."""
+        return offset_s - sum(min(length, offset_s - start) for start, length in self.gaps if start < offset_s)
+
+    def _readings(self) -> tuple[Reading, ...]:
+        columns: dict[str, Sequence[int | None]] = {}
+        for name, pairs in self.runs.items():
+            step = QUALITY_STEP if name in _QUALITIES else 1
+            values: list[int] = []
+            for i in range(0, len(pairs), 2):
+                values += [pairs[i] * step] * pairs[i + 1]
+            columns[name] = values
+        for name, reason in _RATES.items():
+            present = iter(self.rates[name])
+            columns[name] = [next(present) if code == 0 else None for code in columns[reason]]
+        rows: list[Any] = list(zip(*(columns[name] for name in _READING_COLUMNS), strict=True))
+        return tuple(Reading(second, *row) for second, row in zip(self._seconds(), rows, strict=True))
+
+    def _seconds(self) -> list[int]:
+        present: list[int] = []
+        position = self.start_second
+        for offset, length in self.gaps:
+            present += range(position, self.start_second + offset)
+            position = self.start_second + offset + length
+        present += range(position, self.start_second + self.span_s)
+        return present
+
+
 def chunk_of(
     bed: str,
     belt: str,
@@ -142,6 +200,7 @@ _COLUMNS = (
     (29, "turn_overs", "runs", 255),
     (30, "flags", "runs", 65_535),
 )
+_READING_COLUMNS = tuple(field.name for field in fields(Reading))[1:]
 _QUALITIES = ("heart_quality", "respiration_quality")
 _RATES = {"heart_rate_bpm": "heart_reason", "respiration_per_min": "respiration_reason"}
 
@@ -203,26 +262,25 @@ def chunk_to_map(chunk: VitalsChunk) -> dict[int, Any]:
 
 def chunk_from_map(wire: Any) -> VitalsChunk:
     """Inverse of `chunk_to_map`; BatchError on anything that does not add up."""
+    return columns_from_map(wire).chunk()
+
+
+def columns_from_map(wire: Any) -> ChunkColumns:
+    """The chunk with every check made but no reading unrolled; BatchError on anything that does not add up."""
     if not isinstance(wire, dict):
         raise BatchError("bad_shape", "VitalsChunk: not a map")
     head = from_map(_Head, _HEAD, wire)
     try:
-        seconds = _seconds(head, _blob(wire.get(_GAPS_KEY, b"")))
-        readings = _readings(seconds, wire)
+        gaps = _gaps(head.span_s, _blob(wire.get(_GAPS_KEY, b"")))
+        count = head.span_s - sum(length for _, length in gaps)
+        runs, rates = _unpack_columns(wire, count)
     except ColumnError as error:
         raise BatchError("bad_value", f"VitalsChunk: {error}") from None
     minute = from_map(Minute, _MINUTE, wire[_MINUTE_KEY]) if _MINUTE_KEY in wire else None
-    return VitalsChunk(
-        head.bed,
-        head.belt,
-        head.boot_id,
-        head.start_second,
-        head.start_utc_ms,
-        head.trusted,
-        head.span_s,
-        readings,
-        minute,
-    )
+    return ChunkColumns(
+        head.bed, head.belt, head.boot_id, head.start_second, head.start_utc_ms, head.trusted, head.span_s,
+        count, gaps, runs, rates, minute,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,49 +315,37 @@ def _column(readings: Sequence[Reading], name: str) -> list[int]:
     return values
 
 
-def _seconds(head: _Head, packed_gaps: bytes) -> list[int]:
-    """The uptime seconds that have a reading, from the gaps between them."""
-    numbers = unpack_varints(packed_gaps)
+def _gaps(span_s: int, packed: bytes) -> tuple[tuple[int, int], ...]:
+    """(offset, length) of the seconds without a reading."""
+    numbers = unpack_varints(packed)
     if len(numbers) % 2:
         raise ColumnError("a gap has no length")
-    present: list[int] = []
     position = 0
     for i in range(0, len(numbers), 2):
         offset, length = numbers[i], numbers[i + 1]
         # Neighbouring gaps would be one gap: only the shortest form is accepted.
-        if length == 0 or offset + length > head.span_s or offset < position or (i and offset == position):
+        if length == 0 or offset + length > span_s or offset < position or (i and offset == position):
             raise ColumnError("gaps are out of order or leave the span")
-        present += range(position, offset)
         position = offset + length
-    present += range(position, head.span_s)
-    return [head.start_second + offset for offset in present]
+    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
 
 
-def _readings(seconds: list[int], wire: dict[Any, Any]) -> tuple[Reading, ...]:
-    count = len(seconds)
-    columns: dict[str, Sequence[int | None]] = {}
-    for key, name, kind, high in _COLUMNS:
+def _unpack_columns(wire: dict[Any, Any], count: int) -> tuple[dict[str, list[int]], dict[str, tuple[int, ...]]]:
+    runs: dict[str, list[int]] = {}
+    rates: dict[str, tuple[int, ...]] = {}
+    for key, name, _, high in _COLUMNS:
         blob = _blob(wire.get(key, b""))
+        values: Sequence[int]
         if name in _RATES:
-            reasons = columns[_RATES[name]]
-            values = unpack_deltas(blob, sum(1 for reason in reasons if reason == 0))
-            present = iter(values)
-            columns[name] = [next(present) if reason == 0 else None for reason in reasons]
-        elif not blob:
-            values = (0,) * count
-            columns[name] = values
+            reasons = runs[_RATES[name]]
+            present = sum(reasons[i + 1] for i in range(0, len(reasons), 2) if reasons[i] == 0)
+            values = rates[name] = unpack_deltas(blob, present)
         else:
-            values = unpack_runs(blob, count) if kind == "runs" else unpack_deltas(blob, count)
-            columns[name] = values
-        if any(not 0 <= value <= high for value in values):
+            runs[name] = unpack_run_pairs(blob, count) if blob else [0, count] if count else []
+            values = runs[name][::2]
+        if values and (max(values) > high or min(values) < 0):
             raise ColumnError(f"{name} leaves 0 to {high}")
-    for name in _QUALITIES:
-        columns[name] = [value * QUALITY_STEP for value in columns[name] if value is not None]
-    names = [name for _, name, _, _ in _COLUMNS]
-    rows: list[Any] = list(zip(*(columns[name] for name in names), strict=True))
-    return tuple(
-        Reading(second=second, **dict(zip(names, row, strict=True))) for second, row in zip(seconds, rows, strict=True)
-    )
+    return runs, rates
 
 
 def _blob(value: Any) -> bytes:
