@@ -86,7 +86,8 @@ class Model(Rules):
             bed.heard, bed.silent_since, bed.restarted, bed.boot_at = False, self.now, True, self.now
             if not trusted and bed.mode == "assist":
                 bed.mode = "active"  # rule 18
-            self._end_modes(bed)  # a maintenance that timed out while down ended at its limit
+            if bed.bound:
+                self._judge_modes(bed)  # a maintenance that timed out while down ended at its limit
 
     def _trust(self, trusted: bool) -> None:
         if trusted == self.trusted:
@@ -217,7 +218,6 @@ class Model(Rules):
     # -- hearing a belt (rule 16) -------------------------------------------------------------------
 
     def _report(self, bed: Bed, state: str, age: int, finished: list[Mapping[str, int]]) -> None:
-        self._tell_timeout(bed)
         if bed.heard:
             if state != bed.raw:
                 self._set_raw(bed, state, self.now - age)
@@ -240,6 +240,8 @@ class Model(Rules):
         for end, duration in ended:
             if not bed.last_heard < end <= self.now:
                 continue
+            if bed.occupancy == "unknown" and duration < bed.profile["exit_confirm_s"]:
+                continue  # a dropout is no exit, and without an absence nothing returns
             if raw != "empty":
                 changes.append((max(end - duration, not_before), "empty", False))
             changes.append((end, "occupied", True))

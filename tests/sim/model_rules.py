@@ -66,19 +66,11 @@ class Rules:
             self.line(bed, "notice_clear", code)
 
     def _judge_modes(self, bed: Bed) -> None:
-        self._end_modes(bed)
-        self._tell_timeout(bed)
-
-    def _tell_timeout(self, bed: Bed) -> None:
-        if bed.timed_out:
-            bed.timed_out = False
-            self.line(bed, "tech_raise", "maintenance_timeout")
-
-    def _end_modes(self, bed: Bed) -> None:
         if bed.until is None or self.now < bed.until:
             return
         if bed.mode == "maintenance":
-            bed.resumed_at, bed.timed_out = bed.until, True
+            bed.resumed_at = bed.until
+            self.line(bed, "tech_raise", "maintenance_timeout")
         if bed.mode in ("maintenance", "assist"):
             bed.mode = "active"
         bed.until = None

@@ -75,7 +75,6 @@ class Bed:
     invalid_since: int = 0
     mode: str = "active"
     until: int | None = None
-    timed_out: bool = False
     resumed_at: int = -(10**9)
     away_noticed: bool = False
     heard: bool = True
