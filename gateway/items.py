@@ -41,7 +41,10 @@ from protocol.messages import (
     UnknownRecord,
 )
 
-__all__ = ["ALARM_EVENTS", "SENT_EVENTS", "alarm_item", "event_row", "record_row", "stamp"]
+__all__ = ["ALARM_EVENTS", "GATEWAY_UP", "SENT_EVENTS", "alarm_item", "event_row", "record_row", "stamp"]
+
+GATEWAY_UP = "gateway_up"
+"""The line of the log that says that the gateway had been down until now."""
 
 ALARM_EVENTS = (ALARM_RAISE, ACK, ESCALATE, REALARM, ALARM_LATCHED, ALARM_CLEAR, AUDIO_ON, AUDIO_OFF, MISSED_ALARM)
 """Events that belong to one alarm and carry its id."""

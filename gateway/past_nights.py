@@ -27,14 +27,24 @@ from gateway.cores.past_facts import (
     needs_vitals,
 )
 from gateway.cores.profile import Profile
+from gateway.items import GATEWAY_UP
 from gateway.store_files import EventRow, StoreFiles
 from protocol.batch import VitalsChunk, decode_item
 from protocol.messages import OCCUPANCIES, REASONS
 from protocol.wire.frames import FLAG_SENSOR_FAULT
 
-__all__ = ["GATEWAY_UP", "PastNight", "gather", "gather_now", "last_nights", "span_of", "would_have"]
+__all__ = [
+    "PastNight",
+    "PreviewNight",
+    "gather",
+    "gather_now",
+    "last_nights",
+    "preview_json",
+    "preview_night",
+    "span_of",
+    "would_have",
+]
 
-GATEWAY_UP = "gateway_up"
 SLICE_MS = 3_600_000
 CHUNK_MS_MAX = 600_000  # a chunk that starts this long before may reach into a slice
 RECORDS_BEFORE_MS = 12 * 3_600_000  # a change this long before tells since when the first state has lasted

@@ -10,12 +10,13 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.alerter.signal import Signal, signal_of
 from gateway.clock import GatewayClock
 from gateway.config import BedConfig, Config
+from gateway.cores.audit import AuditEntry
 from gateway.cores.belt_session import BeltSession, Outcome, PlacedRecord
 from gateway.cores.effects import (
     ACK,
@@ -41,12 +42,14 @@ from gateway.cores.facts import (
     Unbind,
 )
 from gateway.cores.leave_bed import BedView, Now, Ward
+from gateway.cores.profile import Profile
 from gateway.cores.vitals import Assembler
-from gateway.items import ALARM_EVENTS, SENT_EVENTS, alarm_item, event_row, record_row, stamp
+from gateway.items import ALARM_EVENTS, GATEWAY_UP, SENT_EVENTS, alarm_item, event_row, record_row, stamp
 from gateway.radio import BeaconHeard, Closed, Heard, Opened, RadioEvent
 from gateway.radio_link import Absences, HistoryEnd
+from gateway.store_evidence import SettingsRow
 from gateway.store_files import Chunk, EventRow, Writes
-from protocol.batch import DeviceState, VitalsChunk, encode_item
+from protocol.batch import DeviceState, Stamp, VitalsChunk, encode_item
 from protocol.messages import BeaconReport, Hello, LiveReport, MinuteRecord
 from protocol.wire import frames
 
@@ -115,6 +118,8 @@ class Room:
         self.counters: Counter[str] = Counter()
         self._clock = clock
         self._put, self._send, self._alert, self._changed = put, send, alert, changed
+        # Told of every decision after the alerter: webhooks listen here.
+        self.on_decision: Callable[[Effect, Stamp, BedView | None], None] = lambda effect, at, view: None
         self._boot = int(clock.boot_id.replace("-", "")[:15] or "0", 16)
         saved = saved or {}
         belts: Mapping[str, Any] = saved.get("belts", {})
@@ -146,7 +151,9 @@ class Room:
         """The gateway is up: what was open goes on, an unanswered alarm sounds at once (rule 17)."""
         now = self.now()
         facts: list[Fact] = [GatewayUp(), *self._follow_configuration(now)]
-        self._decided(now, self.ward.handle(now, *facts), Writes(), self.beds.values())
+        at = stamp(now, now.now_ms, self._boot)
+        up = EventRow(at.elapsed_ms, at.utc_ms, at.trusted, "", GATEWAY_UP, "", "17")
+        self._decided(now, self.ward.handle(now, *facts), Writes(events=[up]), self.beds.values())
         # Rule 17: an unanswered alarm of before sounds again, whether or not this start decided anything.
         self._alert(signal_of(self.views(now).values()))
         self.save()
@@ -158,7 +165,7 @@ class Room:
         for bed in self.config.beds:
             if bed.label not in known or (bed.serial is not None and not self.ward.view(bed.label, now).bound):
                 self.ward.bind(bed.label, bed.profile, now)
-            elif self.ward.profile(bed.label) != bed.profile:
+            elif self.ward.profile(bed.label).as_mapping() != bed.profile.as_mapping():
                 facts.append(Configure(bed.label, bed.profile.as_mapping(), "configuration"))
             if bed.serial is None:
                 facts.append(Unbind(bed.label, "configuration"))
@@ -232,6 +239,21 @@ class Room:
         if action == "assist" and mode in ("maintenance", "away"):
             return False, "assist_ignored"
         return True, None
+
+    def configure(self, label: str, profile: Profile, row: SettingsRow, detail: str) -> str | None:
+        """Put settings in force at once (rule 20), with the version and its audit record; the code if refused."""
+        bed = self.beds[label]
+        now = self.now()
+        effects = self.ward.handle(now, Configure(label, profile.as_mapping(), row.who))
+        refused = next((effect.detail for effect in effects if effect.event == REFUSED and effect.bed == label), None)
+        writes = Writes()
+        if refused is None:
+            bed.config = replace(bed.config, profile=profile)
+            writes.settings.append(row)
+            writes.audit.append(AuditEntry(
+                now.utc_ms, now.now_ms, now.trusted, "settings", label, row.who, detail, row.why))
+        self._decided(now, effects, writes, [bed], row.who)
+        return refused
 
     def committed(self, writes: Writes) -> None:
         """The store has committed: only now may belts forget (rule of the belt's ring)."""
@@ -380,6 +402,7 @@ class Room:
             self.counters["alarms_raised"] += 1
         at = stamp(now, effect.at_ms, self._boot)
         writes.events.append(event_row(effect, at, who))
+        self.on_decision(effect, at, views.get(effect.bed or ""))
         if effect.event in SENT_EVENTS:
             alarm_id = bed.alarm_id if bed is not None and effect.event in ALARM_EVENTS else ""
             belt = bed.belt if bed is not None else ""

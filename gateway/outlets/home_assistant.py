@@ -9,27 +9,19 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cloud_sync.mqtt import BrokerError, Link, Will, connect, parse_broker_url
 from gateway.cores.ha_discovery import OFFLINE, ONLINE, STATE_EVERY_S, Home, Message, hello, state
+from gateway.outlets import HomeAssistantConfig
 
-__all__ = ["HomeAssistant", "HomeAssistantConfig"]
+__all__ = ["HomeAssistant"]
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
 RATES_EVERY_S = 10
 RETRY_S_MAX = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class HomeAssistantConfig:
-    """`[home_assistant]`; `url` may hold a password and is never shown."""
-
-    url: str
-    prefix: str = "homeassistant"
 
 
 class HomeAssistant:

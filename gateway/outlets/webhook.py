@@ -14,9 +14,10 @@ from http.client import HTTPException
 from typing import Any
 
 from cloud_sync.clock import Clock
-from gateway.cores.webhook import Event, Request, accepted, permanent, request_of, retry_after_s, shown_url, wants
+from gateway.cores.webhook import Event, Request, accepted, permanent, request_of, retry_after_s, wants
+from gateway.outlets import WebhookConfig
 
-__all__ = ["Delivered", "Webhook", "WebhookConfig"]
+__all__ = ["Delivered", "Webhook"]
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +25,6 @@ QUEUE_MAX = 256
 RECORDS_MAX = 256
 TIMEOUT_S = 10.0
 ANSWER_BYTES_MAX = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookConfig:
-    """One `[[webhooks]]`; `url` and `secret` are never shown."""
-
-    url: str
-    template: str
-    secret: bytes = b""
-    language: str = "zh"
-
-    def __str__(self) -> str:
-        return f"{self.template} webhook {shown_url(self.url)}"
 
 
 @dataclass(frozen=True, slots=True)
