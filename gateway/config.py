@@ -10,14 +10,16 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cloud_sync.pages.settings import SettingsError, WebSettings, parse_web_settings
 from gateway import config_checks as checks
 from gateway.alerter_config import ALERTER, AlerterConfig, read_alerter
+from gateway.config_outlets import HOME_ASSISTANT, STATISTICS, read_webhooks
 from gateway.cores.profile import SHIPPED, Profile, ProfileError
+from gateway.outlets import HomeAssistantConfig, WebhookConfig
 
 __all__ = [
     "AlerterConfig",
@@ -84,6 +86,7 @@ class BedConfig:
     profile: Profile
     serial: bytes | None  # 8 bytes
     key: bytes | None  # 16 bytes: the claim secret of the belt's label, or the bound key
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # as written; `profile` has them merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,9 @@ class Config:
     web: WebSettings
     uplink: UplinkConfig | None
     alerter: AlerterConfig
+    home_assistant: HomeAssistantConfig | None
+    webhooks: tuple[WebhookConfig, ...]
+    shifts: tuple[int, ...]  # starts, in minutes of the day
     warnings: tuple[str, ...]
 
 
@@ -151,7 +157,7 @@ _UPLINK: checks.Keys = {
     "url": (checks.mqtt_url, checks.REQUIRED),
     "flush_s": (checks.whole(1, 3600), 300),
 }
-_SECTIONS = ("gateway", "radio", "beds", "web", "uplink", "alerter")
+_SECTIONS = ("gateway", "radio", "beds", "web", "uplink", "alerter", "home_assistant", "webhooks", "statistics")
 
 
 class _Reader:
@@ -171,6 +177,9 @@ class _Reader:
         gateway = self._section("gateway", _GATEWAY)
         radio = self._section("radio", _RADIO)
         uplink = self._section("uplink", _UPLINK) if "uplink" in self._raw else None
+        home_assistant = self._section("home_assistant", HOME_ASSISTANT) if "home_assistant" in self._raw else None
+        webhooks = read_webhooks(self._raw.get("webhooks", []), self._file.parent, self._table, self._bad)
+        statistics = self._section("statistics", STATISTICS)
         beds = self._beds()
         alerter = read_alerter(self._section("alerter", ALERTER), self._table, self._bad, self._labels())
         web = self._web(str(gateway.get("timezone", "UTC")))
@@ -183,9 +192,12 @@ class _Reader:
             gateway=GatewayConfig(**{**gateway, "data_dir": self._path(gateway["data_dir"])}),
             radio=RadioConfig(**radio),
             beds=tuple(beds),
-            web=web,
+            web=replace(web, tls_certificate=self._path_text(web.tls_certificate), tls_key=self._path_text(web.tls_key)),
             uplink=None if uplink is None else UplinkConfig(uplink["url"], float(uplink["flush_s"])),
             alerter=replace(alerter, relay_socket=self._path(alerter.relay_socket)),
+            home_assistant=None if home_assistant is None else HomeAssistantConfig(**home_assistant),
+            webhooks=webhooks,
+            shifts=statistics["shifts"],
             warnings=tuple(self._warnings),
         )
 
@@ -195,6 +207,9 @@ class _Reader:
     def _path(self, text: Any) -> Any:
         """A path of the file, relative to the file's folder; None stays None."""
         return None if text is None else (self._file.parent / text).absolute()
+
+    def _path_text(self, text: str | None) -> str | None:
+        return None if text is None else str(self._path(text))
 
     def _section(self, name: str, keys: checks.Keys) -> dict[str, Any]:
         raw = self._raw.get(name, {})
@@ -246,7 +261,8 @@ class _Reader:
             if serial is not None and values.get("key") is None and values.get("key_file") is None:
                 self._bad(f"{path}.key", "nothing", "with a serial goes key or key_file (the belt's label has it)")
             if label is not None and profile is not None:
-                beds.append(BedConfig(label, values.get("room", ""), values["profile"], profile, serial, key))
+                beds.append(BedConfig(label, values.get("room", ""), values["profile"], profile, serial, key,
+                                      values.get("overrides") or {}))
         return beds
 
     def _labels(self) -> list[str]:
