@@ -20,11 +20,14 @@ def run_unix(script: Path, *arguments: str, heap: str = "32m") -> str:
     return _run([found, "-X", f"heapsize={heap}", str(script), str(ROOT), *arguments])
 
 
-def run_wasm(script: Path, *arguments: str, heap_bytes: int = WASM_HEAP_BYTES) -> str:
-    """Standard output of `script` on MicroPython for wasm32 (its arguments in the global ARGV)."""
+def run_wasm(script: Path, *arguments: str, heap_bytes: int = WASM_HEAP_BYTES, root: Path = ROOT) -> str:
+    """Standard output of `script` on MicroPython for wasm32 (its arguments in the global ARGV).
+
+    root: where protocol/ and firmware_py/ come from, as sources or as .mpy.
+    """
     assert WASM_MODULES.exists(), f"no MicroPython for wasm32 in {WASM_MODULES}: `make test` installs it (npm)"
     runner = ROOT / "tools" / "wasm" / "run.mjs"
-    return _run(["node", str(runner), str(WASM_MODULES), str(heap_bytes), str(ROOT), str(script), *arguments])
+    return _run(["node", str(runner), str(WASM_MODULES), str(heap_bytes), str(root), str(script), *arguments])
 
 
 def run_cpython(script: Path, *arguments: str) -> str:

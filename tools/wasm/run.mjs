@@ -1,6 +1,8 @@
 // Runs a MicroPython script on wasm32: node run.mjs NODE_MODULES HEAP_BYTES ROOT SCRIPT [ARG...]
 // protocol/ and firmware_py/ below ROOT are copied into the interpreter's file system under /project. The port has no
 // sys.argv: the script finds its arguments in the global ARGV (["/script.py", "/project", ARG...]).
+// This port collects garbage only when no Python runs: a script that leaves a function `step` is called again and again
+// while that returns True, with a collection before each call.
 import fs from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -19,7 +21,7 @@ function copy(source, target) {
     if (item.isDirectory()) {
       mp.FS.mkdirTree(to);
       copy(from, to);
-    } else if (/\.(py|json|bin)$/.test(item.name)) {
+    } else if (/\.(py|mpy|json|bin)$/.test(item.name)) {
       mp.FS.writeFile(to, fs.readFileSync(from));
     }
   }
@@ -38,7 +40,11 @@ const seen = args.map((value, index) => {
 mp.FS.writeFile("/script.py", fs.readFileSync(script));
 const argv = JSON.stringify(["/script.py", "/project", ...seen]);
 try {
-  mp.runPython(`exec(open('/script.py').read(), {'__name__': '__main__', 'ARGV': ${argv}})`);
+  mp.runPython(`import gc\nrun = {'__name__': '__main__', 'ARGV': ${argv}}\nexec(open('/script.py').read(), run)`);
+  do {
+    mp.runPython("gc.collect()");
+    mp.runPython("more = run['step']() if 'step' in run else False");
+  } while (mp.globals.get("more"));
 } catch (error) {
   lines.forEach((line) => console.log(line));
   console.error(error.message);
