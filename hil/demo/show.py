@@ -71,6 +71,7 @@ class Show:
         self._gateway = Child("gateway", ["run", "--json", "--config", str(config)], logs / "gateway.log", environment)
         self._relay: CuttableRelay | None = None
         self._outcome = Outcome()
+        self._signal_start_ms = 0
         self.pages: dict[str, str] = {}
 
     def _belt_arguments(self) -> list[str]:
@@ -90,6 +91,7 @@ class Show:
     async def start(self) -> None:
         """Bring every part up, in the order in which they need each other; ChildError if one does not start."""
         belts = await self._belts.start()
+        self._signal_start_ms = int(belts["signal_start_utc_ms"])
         receiver = await self._receiver.start()
         host, _, port = str(receiver["broker"]).removeprefix("mqtt://").rpartition(":")
         self._relay = CuttableRelay((host, int(port)))
@@ -97,6 +99,7 @@ class Show:
         self._config.write_text(
             gateway_toml(self._o.folder / "gateway", f"unix:{self._socket}", belts["belts"],
                          f"mqtt://127.0.0.1:{self._relay.port}", self._o.gateway_port, BEDS), "utf-8")
+        self._config.chmod(0o600)
         gateway = await self._gateway.start()
         self.pages = {"gateway": str(gateway["page"]), "platform": str(receiver["http"])}
 
@@ -211,7 +214,7 @@ class Show:
             "alarms_stored": int(platform.get("alarms", 0)),
             "gateway_kills": self._outcome.kills,
             "uplink_cut_s": self._outcome.cut_s,
-            "night_start_utc_ms": self._o.night.start_ms,
+            "signal_start_utc_ms": self._signal_start_ms,
             "night_from": self._o.night.clock(self._o.night.start_ms),
             "night_to": self._o.night.clock(self.now_ms()),
             "speed": self._o.speed,
