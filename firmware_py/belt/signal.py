@@ -17,9 +17,13 @@ RAIL_DISTANCE = 200 * 16  # a rail is at least this far from the middle, 14-bit 
 RAIL_RIPPLE = 12
 STILL_S = 7  # seconds without movement that a window needs
 SETTLED_S = 3  # seconds the track must agree with itself before its value counts
-STRAY_256 = 27  # two-second intervals this far (two measures, sum 10 %) from the tracked one are usual in fibrillation
-REGULAR_MIN = 16  # track evidence per height of the two-second correlation: less than this is irregular,
-REGULAR_SURE = 18  # more than this is not; measured 20-25 in sinus rhythm at any signal-to-noise ratio, 6-14 in AF
+# Irregular: the track's evidence per height of the two-second correlation (20-25 in sinus rhythm at any signal-to-noise
+# ratio, 6-14 in fibrillation) against how far two-second intervals stray from the tracked one (/256 of it, sum of two
+# measures, 0-20 against 40-100). The line between the two was fitted on simulated rhythms at 0-6 dB.
+STRAY_MAX = 60
+STRAY_SLOPE = 78
+STRAY_OFFSET = 1127
+IRREGULAR_HOLD = 100
 BEAT_HEIGHT_256 = 85  # below this the two-second correlation is as good as noise
 LEAP_SETTLED_S = 12
 STEP_COST = 13  # of 256: what one lag of change in a second costs the track
@@ -311,6 +315,7 @@ class Heart:
         self._still_s = 0  # bit k set: the second k seconds ago was without movement
         self._lag = 0
         self._settled_s = 0
+        self._gathered = 0  # of 256: how far the track has filled since start
         self._trusted = 0  # the last rate that counted
         self.rhythm = Rhythm()
         self.too_fast_s = 0  # seconds in which half the interval explained as much: no resident's heart
@@ -330,9 +335,11 @@ class Heart:
         self.quality = 0
         self._judge()
         _follow(self._track, self._moved, self._score, BEAT_LAGS)
+        self._gathered = (self._gathered * 15 >> 4) + 16
         if self.wave.energy:
             self._read_out()
-            self.rhythm.push(self.wave, self.envelope, self._lag, self._track[self._lag], moving)
+            evidence = self._track[self._lag] * 256 // self._gathered
+            self.rhythm.push(self.wave, self.envelope, self._lag, evidence, moving)
         if ones(self._still_s) < STILL_S or self._settled_s < self._patience_s():
             self.quality = 0
         elif self.quality:
@@ -465,21 +472,24 @@ class Rhythm:
         if not self._moved:
             self._compare(wave, envelope, k)
         seen = 0
-        above = 0
+        spread = 0
         height = 0
         for i in range(self.MEMORY_S):
             stray = self._strays[i]
             if stray >= 0:
                 seen += 1
                 height += self._heights[i]
-                if stray > STRAY_256:
-                    above += 1
+                spread += stray if stray < STRAY_MAX else STRAY_MAX
         self.known = seen >= 8
         if not self.known or height < seen * BEAT_HEIGHT_256:
             self.irregular = False
-        elif above * 2 > seen and evidence * seen < height * REGULAR_MIN:
+            return
+        # evidence per height below a line that rises with the mean stray; both times 100
+        regularity = 100 * evidence * seen // height
+        line = STRAY_SLOPE * spread // seen - STRAY_OFFSET
+        if regularity < line:
             self.irregular = True
-        elif above * 5 < seen * 2 or evidence * seen > height * REGULAR_SURE:
+        elif regularity > line + IRREGULAR_HOLD:
             self.irregular = False
 
     def _compare(self, wave: Correlator, envelope: Correlator, k: int) -> None:
