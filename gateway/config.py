@@ -192,7 +192,7 @@ class _Reader:
             gateway=GatewayConfig(**{**gateway, "data_dir": self._path(gateway["data_dir"])}),
             radio=RadioConfig(**radio),
             beds=tuple(beds),
-            web=replace(web, tls_certificate=self._path_text(web.tls_certificate), tls_key=self._path_text(web.tls_key)),
+            web=self._web_paths(web),
             uplink=None if uplink is None else UplinkConfig(uplink["url"], float(uplink["flush_s"])),
             alerter=replace(alerter, relay_socket=self._path(alerter.relay_socket)),
             home_assistant=None if home_assistant is None else HomeAssistantConfig(**home_assistant),
@@ -208,8 +208,10 @@ class _Reader:
         """A path of the file, relative to the file's folder; None stays None."""
         return None if text is None else (self._file.parent / text).absolute()
 
-    def _path_text(self, text: str | None) -> str | None:
-        return None if text is None else str(self._path(text))
+    def _web_paths(self, web: WebSettings) -> WebSettings:
+        if not web.https:
+            return web
+        return replace(web, tls_certificate=str(self._path(web.tls_certificate)), tls_key=str(self._path(web.tls_key)))
 
     def _section(self, name: str, keys: checks.Keys) -> dict[str, Any]:
         raw = self._raw.get(name, {})

@@ -150,7 +150,7 @@ class Management:
     async def save(self, bed: str, settings: BedSettings | None, who: str, why: str) -> str | None:
         """Put settings in force at once and keep them (None: back to the file's). The reason if they are refused.
 
-        ProfileError if they are wrong. Returns once they are on disk, or after a few seconds if the disk does not write.
+        ProfileError if they are wrong. Returns once they are on disk, or soon if the disk does not write.
         """
         plan = self.plan(bed)
         assert plan is not None

@@ -15,6 +15,7 @@ from gateway.clock import GatewayClock
 from gateway.config import BedConfig, Config
 from gateway.cores.night_facts import Alarm, NightFacts, Span
 from gateway.cores.night_gather import Gatherer, night_of
+from gateway.cores.profile import Profile
 from gateway.store import Store
 from gateway.store_files import EventRow, NightRow, StoreFiles, Writes
 from protocol.batch import NightReportItem, Stamp, VitalsChunk, decode_item, encode_item
@@ -40,6 +41,10 @@ class NightJob:
         self._clock = clock
         self._touched: set[tuple[str, date]] = set()
         self._told_s: dict[tuple[str, date], int] = {}
+
+    def use(self, bed: str, profile: Profile) -> None:
+        """The bed's settings have changed: its confirmation times decide what counts as time in bed."""
+        self._beds[bed] = replace(self._beds[bed], profile=profile)
 
     def touched(self, writes: Writes) -> None:
         """Committed data: the nights they belong to are looked at again."""
