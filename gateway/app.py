@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from gateway.alerter.build import build_alerter
 from gateway.alerter.signal import Signal
+from gateway.alerting import DEADLINES, RADIO, Alerting
 from gateway.board_port import BoardPort
 from gateway.clock import Anchor, GatewayClock
 from gateway.config import Config, gateway_identity
@@ -39,6 +39,7 @@ __all__ = ["Gateway", "GatewayError"]
 log = logging.getLogger(__name__)
 
 PUBLISH_S = 1.0
+HEAR_S_MAX = 1.0
 FLUSH_S = 10.0
 NIGHT_EVERY_S = 30.0
 ADVANCE_S_MAX = 0.25
@@ -64,9 +65,10 @@ class Gateway:
         self._dirty = False
         self._radio: Radio | None = None
         self._uplink: Uplink | None = None
-        self._alerter = build_alerter(config.alerter, self._page_alert)
+        self._alerting = Alerting(config, clock, store.put, self._page_alert)
         self._state_lost = False
         self.room = self._room(saved)
+        self._alerting.bind(self.room)
         self.port = BoardPort(self.room, clock, self._uplink_word, self._troubles)
         self._nights = NightJob(config, store, clock)
         self._server: Any = None
@@ -87,7 +89,7 @@ class Gateway:
             gateway._open_uplink()
         except BaseException:
             if gateway is not None:
-                gateway._alerter.close()
+                gateway._alerting.close()
             await store.close()
             raise
         return gateway
@@ -101,7 +103,7 @@ class Gateway:
                 # The store outlives the others by a little: what they hand over at the end is still committed.
                 writer = tasks.create_task(self._store.run())
                 parts = [tasks.create_task(part) for part in (
-                    self._alerter.run(), self._hear(), self._wait_deadlines(), self._publish(), self._keep_house(),
+                    self._alerting.run(), self._hear(), self._wait_deadlines(), self._publish(), self._keep_house(),
                     self._radio.run(), self._server.serve_pages(),
                 )]
                 uplink = tasks.create_task(self._uplink.run()) if self._uplink is not None else None
@@ -110,7 +112,7 @@ class Gateway:
                 await self._stopping.wait()
                 await self._end(parts, uplink, writer)
         finally:
-            self._alerter.close()
+            self._alerting.close()
             await self._store.close()
 
     def stop_on_signals(self) -> None:
@@ -144,13 +146,21 @@ class Gateway:
     async def _hear(self) -> None:
         assert self._radio is not None
         while True:
-            self.room.radio_event(await self._radio.event())
+            event = None
+            # Nothing heard is a turn too; a turn not taken is what ends the relay's heartbeats.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEAR_S_MAX):
+                    event = await self._radio.event()
+            if event is not None:
+                self.room.radio_event(event)
+            self._alerting.turn(RADIO)
 
     async def _wait_deadlines(self) -> None:
         """Call the room at its next deadline, and a few times a second for what only time tells it."""
         while True:
             self._due.clear()
             self.room.advance()
+            self._alerting.turn(DEADLINES)
             deadline_ms = self.room.next_deadline_ms()
             wait_s = self.clock.real_delay_s(3600.0)
             if deadline_ms is not None:
@@ -211,7 +221,7 @@ class Gateway:
 
     def _room(self, saved: dict[str, Any] | None) -> Room:
         def build(state: dict[str, Any] | None) -> Room:
-            return Room(self.config, self.clock, state, self._store.put, self._send, self._alerter.hand, self._changed)
+            return Room(self.config, self.clock, state, self._store.put, self._send, self._alerting.hand, self._changed)
 
         try:
             return build(saved)
@@ -224,10 +234,11 @@ class Gateway:
     def _open_page(self) -> None:
         # Page server and templates: the largest imports after the radio, and `--check` needs none of them.
         from cloud_sync.pages.server import PageServer
+        from gateway.web.alert_pages import alert_routes
         from gateway.web.board import build_app
 
         app = build_app(self.port, self.config.web)
-        app.router.routes[:0] = metric_routes(self._figures)
+        app.router.routes[:0] = [*metric_routes(self._figures), *alert_routes(app.state.kit, self._alerting)]
         self._server = PageServer(app, self.config.web)
         self.page = self._server.address
 
@@ -306,9 +317,7 @@ class Gateway:
             troubles.append("radio_down")
         if self._store.failing is not None or self._state_lost or self._store.repairs:
             troubles.append("storage")
-        if self._alerter.failing():
-            troubles.append("alert_channel")
-        return troubles
+        return troubles + self._alerting.troubles()
 
     def _figures(self) -> dict[str, int | float]:
         counters = self.room.counters

@@ -137,6 +137,8 @@ class Room:
         self._alarmed = False
         self.radio_down = bool(saved.get("ward", {}).get("radio_down", False))
         self._restored = "ward" in saved
+        self.kept: dict[str, Any] = dict(saved.get("kept", {}))
+        """What other parts keep in the room's state, by name; JSON-able values, replaced whole."""
         self.ward = Ward.from_state(saved["ward"]) if self._restored else self._new_ward()
 
     def _new_ward(self) -> Ward:
@@ -434,6 +436,7 @@ class Room:
             "version": 1,
             "anchor": self._clock.anchor().to_state(),
             "ward": self.ward.to_state(),
+            "kept": dict(self.kept),
             "beds": {
                 label: {"alarm_id": bed.alarm_id, "outcome_due": bed.outcome_due} for label, bed in self.beds.items()
             },

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from gateway.alerter.signal import QUIET, Signal
 
-__all__ = ["Channel", "Delivery"]
+__all__ = ["GIVEN_UP", "Channel", "Delivery"]
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ RECORDS_MAX = 256
 RETRY_S_MIN = 0.2
 RETRY_S_MAX = 10.0
 TEST_S_MAX = 15.0
+GIVEN_UP = "given up for an alarm"
+"""What a self-test says that a signal ended: neither passed nor failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Channel:
         signalled = asyncio.create_task(self._wake.wait())
         try:
             await asyncio.wait({running, signalled}, return_when=asyncio.FIRST_COMPLETED)
-            error = running.result() if running.done() else "given up for an alarm"
+            error = running.result() if running.done() else GIVEN_UP
         finally:
             for task in (running, signalled):
                 task.cancel()

@@ -69,6 +69,7 @@ def build_app(port: WardPort, settings: WebSettings) -> Starlette:
         ]
     )
     app.state.streams = kit.streams
+    app.state.kit = kit
     return app
 
 

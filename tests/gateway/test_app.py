@@ -80,7 +80,7 @@ async def test_an_alarm_reaches_its_channels_although_the_disk_hangs(tmp_path: P
         try:
             await talk.until(
                 lambda _: all(c.deliveries and c.deliveries[-1].signal.sound == "medium" and not c.deliveries[-1].error
-                              for c in talk.gateway._alerter.channels),
+                              for c in talk.gateway._alerting.alerter.channels),
                 keep=lambda: talk.report("empty", 6),
             )  # fmt: skip
             assert not stuck.done()
@@ -109,7 +109,7 @@ async def test_cut_off_with_an_alarm_it_sounds_again_at_once_after_the_restart(t
         await talk.gateway._store.flushed()
     async with running(config) as talk:
         await talk.until(lambda bed: bed["alarm"]["state"] == "unacknowledged")
-        (buzzer,) = [c for c in talk.gateway._alerter.channels if c.name == "buzzer"]
+        (buzzer,) = [c for c in talk.gateway._alerting.alerter.channels if c.name == "buzzer"]
         await talk.until(lambda _: bool(buzzer.deliveries))
         assert buzzer.deliveries[-1].signal.sound == "medium"
 
