@@ -10,8 +10,8 @@ import asyncio
 import ipaddress
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,8 @@ class Kit:
         self, name: str, settings: WebSettings, folder: Path, permissions: Mapping[str, frozenset[str]]
     ) -> None:
         self.settings = settings
+        # Told of (sign_in | sign_in_failed | sign_out, account, address), for whoever keeps an audit.
+        self.on_sign_in: Callable[[str, str, str], None] = lambda kind, account, address: None
         self.streams = Streams(settings.streams_max)
         self.assets = Assets([_HERE / "static", folder / "static"])
         self.middleware = [Middleware(PageGuard, hosts=settings.allowed_hosts, loopback_only=settings.open_access)]
@@ -107,16 +109,27 @@ class Kit:
         """The CSRF token for this visitor's cookie; empty before the first page has set one."""
         return self._sessions.csrf(visitor.token) if visitor.token else ""
 
-    def refusal(self, request: Request, visitor: Visitor, permission: str) -> tuple[int, str] | None:
+    def use_accounts(self, accounts: tuple[Account, ...]) -> None:
+        """Who may sign in from now on; sessions of accounts that are gone or have changed end."""
+        self.settings = replace(self.settings, accounts=accounts)
+        self._sessions.keep(accounts)
+
+    def refusal(
+        self, request: Request, visitor: Visitor, permission: str, form_token: str | None = None
+    ) -> tuple[int, str] | None:
         """Why a POST is refused: (401, `sign_in`), (403, `csrf`), (403, `role`); None if it may go on.
 
-        The token comes in the header `X-CSRF-Token`, which no other site can set.
+        The token comes in the header `X-CSRF-Token`, which no other site can set, or as the field `csrf` of a form.
         """
         if visitor.account is None:
             return 401, "sign_in"
-        if not self._sessions.csrf_matches(visitor.token, request.headers.get("x-csrf-token")):
+        if not self.csrf_good(visitor, form_token or request.headers.get("x-csrf-token")):
             return 403, "csrf"
         return None if visitor.may(permission) else (403, "role")
+
+    def csrf_good(self, visitor: Visitor, offered: str | None) -> bool:
+        """True if the token belongs to this visitor's cookie."""
+        return self._sessions.csrf_matches(visitor.token, offered)
 
     # -- pages ----------------------------------------------------------------------------------------------------
 
@@ -198,11 +211,13 @@ class Kit:
             response.headers["Retry-After"] = str(int(wait_s) + 1)
             return response
         if not await self._proved(known, pin):
+            self.on_sign_in("sign_in_failed", known.name if known else "", address)
             return self._login_form(request, visitor, back, 401, "wrong")
         assert known is not None
         for limiter, key in keys:
             limiter.succeeded(key)
         self._sessions.end(visitor.token)
+        self.on_sign_in("sign_in", known.name, address)
         response = RedirectResponse(back, 303)
         self._set_cookie(response, self._sessions.begin(known, now_s))
         return response
@@ -221,6 +236,8 @@ class Kit:
         if not self._sessions.csrf_matches(visitor.token, str(form.get("csrf", ""))):
             return self.error(request, visitor, 403, "csrf")
         self._sessions.end(visitor.token)
+        if visitor.account is not None:
+            self.on_sign_in("sign_out", visitor.account.name, request.client.host if request.client else "")
         response = RedirectResponse("/", 303)
         response.delete_cookie(self._cookie, path="/")
         return response

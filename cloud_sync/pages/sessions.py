@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cloud_sync.pages.settings import Account
@@ -59,6 +60,11 @@ class SessionStore:
         """Forgets a session; one that is not there is no error."""
         if token:
             self._sessions.pop(_digest(token), None)
+
+    def keep(self, accounts: Iterable[Account]) -> None:
+        """Forgets the sessions of all accounts but these; a changed role or PIN makes another account."""
+        kept = set(accounts)
+        self._sessions = {key: session for key, session in self._sessions.items() if session.account in kept}
 
     def csrf(self, token: str) -> str:
         """The CSRF token that belongs to a cookie value."""
