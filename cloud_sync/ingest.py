@@ -7,7 +7,7 @@ again; with another hash it is a conflict: the first is kept, the second goes to
 kept in quarantine and acked as rejected, so that it blocks nothing.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,12 +18,12 @@ from protocol.batch import (
     Ack,
     AlarmEvent,
     BatchError,
-    Item,
-    VitalsChunk,
+    ChunkColumns,
+    OtherItem,
     batch_digest,
     body_hash,
+    decode_columns,
     decode_envelope,
-    decode_item,
 )
 
 __all__ = [
@@ -54,7 +54,7 @@ class Incoming:
     seq: int
     body: bytes
     hash: bytes
-    item: Item | None
+    item: OtherItem | ChunkColumns | None
     code: str = ""
     message: str = ""
 
@@ -128,8 +128,8 @@ def examine(topic: str, payload: bytes) -> Arrival | None:
         for index, body in envelope.items:
             incoming = _incoming(envelope.seq + index, body)
             items.append(incoming)
-            if isinstance(incoming.item, VitalsChunk):
-                readings += len(incoming.item.readings)
+            if isinstance(incoming.item, ChunkColumns):
+                readings += incoming.item.count
             if readings > READINGS_PER_BATCH_MAX:
                 raise BatchError("too_large", f"more than {READINGS_PER_BATCH_MAX} readings in one batch")
     except BatchError as error:
@@ -167,26 +167,75 @@ def missing_runs(audited: int, floor: int, present: Iterable[int]) -> list[tuple
     return runs
 
 
-def minutes_of(chunk: VitalsChunk) -> list[MinuteSums]:
+def minutes_of(chunk: ChunkColumns) -> list[MinuteSums]:
     """What a chunk adds to its minutes, by UTC minute; a chunk without readings adds its belt's own minute record."""
-    if not chunk.readings:
+    if not chunk.count:
         return [_recorded_minute(chunk)] if chunk.minute is not None else []
-    sums: dict[int, list[int]] = {}
-    for reading in chunk.readings:
-        utc_ms = chunk.start_utc_ms + (reading.second - chunk.start_second) * 1000
-        row = sums.setdefault(utc_ms - utc_ms % MINUTE_MS, [0] * 9)
-        row[0] += 1
-        row[1] += reading.occupancy == 2
-        row[2] += reading.occupancy == 0
-        if reading.heart_rate_bpm is not None:
-            row[3] += reading.heart_rate_bpm
-            row[4] += 1
-        if reading.respiration_per_min is not None:
-            row[5] += reading.respiration_per_min
-            row[6] += 1
-        row[7] += reading.movement >= MOVING_FROM
-        row[8] += reading.turn_overs
-    return [MinuteSums(utc_ms, *row) for utc_ms, row in sums.items()]
+    sums = []
+    begin = 0
+    for utc_ms, end_s in _minutes_spanned(chunk):
+        end = chunk.count if end_s >= chunk.span_s else chunk.present_before(end_s)
+        if end > begin:
+            sums.append(_sums_of(chunk, utc_ms, begin, end))
+        begin = end
+    return sums
+
+
+def _minutes_spanned(chunk: ChunkColumns) -> Iterator[tuple[int, int]]:
+    """(start of the UTC minute, second after its last) of each minute, seconds counted in the span."""
+    end_s = 0
+    utc_ms = chunk.start_utc_ms - chunk.start_utc_ms % MINUTE_MS
+    while end_s < chunk.span_s:
+        # The first whole second of the chunk that lies at or behind the end of this minute.
+        end_s = min(chunk.span_s, -(-(utc_ms + MINUTE_MS - chunk.start_utc_ms) // 1000))
+        yield utc_ms, end_s
+        utc_ms += MINUTE_MS
+
+
+def _sums_of(chunk: ChunkColumns, utc_ms: int, begin: int, end: int) -> MinuteSums:
+    """The sums over the chunk's readings begin to end."""
+    runs = chunk.runs
+    occupancy = _cut(runs["occupancy"], begin, end)
+    moving = _cut(runs["movement"], begin, end)
+    heart_sum, heart_count = _rate(chunk, "heart_rate_bpm", "heart_reason", begin, end)
+    respiration_sum, respiration_count = _rate(chunk, "respiration_per_min", "respiration_reason", begin, end)
+    return MinuteSums(
+        utc_ms,
+        end - begin,
+        sum(length for value, length in occupancy if value == 2),
+        sum(length for value, length in occupancy if value == 0),
+        heart_sum,
+        heart_count,
+        respiration_sum,
+        respiration_count,
+        sum(length for value, length in moving if value >= MOVING_FROM),
+        sum(value * length for value, length in _cut(runs["turn_overs"], begin, end)),
+    )
+
+
+def _rate(chunk: ChunkColumns, rate: str, reason: str, begin: int, end: int) -> tuple[int, int]:
+    """Sum and number of the rates of readings begin to end: the rate column has only those whose reason is 0."""
+    first = sum(length for code, length in _cut(chunk.runs[reason], 0, begin) if code == 0)
+    count = sum(length for code, length in _cut(chunk.runs[reason], begin, end) if code == 0)
+    return sum(chunk.rates[rate][first : first + count]), count
+
+
+def _cut(pairs: Sequence[int], begin: int, end: int) -> list[tuple[int, int]]:
+    """The part of flat runs from index begin to end, as (value, length)."""
+    if end <= begin:
+        return []
+    if len(pairs) == 2:
+        return [(pairs[0], end - begin)]
+    found = []
+    position = 0
+    for i in range(0, len(pairs), 2):
+        start, stop = max(position, begin), min(position + pairs[i + 1], end)
+        if start < stop:
+            found.append((pairs[i], stop - start))
+        position += pairs[i + 1]
+        if position >= end:
+            break
+    return found
 
 
 def fold_alarm(events: Iterable[AlarmEvent]) -> AlarmLife | None:
@@ -225,12 +274,12 @@ def _level_in(detail: str) -> int:
 def _incoming(seq: int, body: bytes) -> Incoming:
     digest = body_hash(body)
     try:
-        return Incoming(seq, body, digest, decode_item(body))
+        return Incoming(seq, body, digest, decode_columns(body))
     except BatchError as error:
         return Incoming(seq, body, digest, None, error.code, str(error))
 
 
-def _recorded_minute(chunk: VitalsChunk) -> MinuteSums:
+def _recorded_minute(chunk: ChunkColumns) -> MinuteSums:
     minute = chunk.minute
     assert minute is not None
     return MinuteSums(

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from cloud_sync.ingest import ack_of, address_of, examine, fold_alarm, minutes_of, missing_runs
-from protocol.batch import Envelope, Minute, Reading, VitalsChunk, batch_digest, chunk_of, encode_envelope, encode_item
+import random
+
+from cloud_sync.ingest import MinuteSums, ack_of, address_of, examine, fold_alarm, minutes_of, missing_runs
+from protocol.batch import (
+    ChunkColumns,
+    Envelope,
+    Minute,
+    Reading,
+    VitalsChunk,
+    batch_digest,
+    chunk_of,
+    decode_columns,
+    encode_envelope,
+    encode_item,
+)
 from tests.cloud_sync.samples import START_UTC_MS, alarm, minute
 
 TOPIC = "sb/v1/gw-01/alarm"
@@ -11,6 +24,12 @@ TOPIC = "sb/v1/gw-01/alarm"
 
 def message(*bodies: bytes, gateway: str = "gw-01", seq: int = 1, floor: int = 1) -> bytes:
     return encode_envelope(Envelope(gateway, "e", seq, floor, tuple(enumerate(bodies))))
+
+
+def columns(chunk: VitalsChunk) -> ChunkColumns:
+    found = decode_columns(encode_item(chunk))
+    assert isinstance(found, ChunkColumns)
+    return found
 
 
 def test_a_topic_gives_its_gateway_and_lane() -> None:
@@ -67,7 +86,7 @@ def test_nothing_is_missing_where_everything_is_present() -> None:
 
 def test_a_chunk_over_a_minute_boundary_adds_to_both_minutes() -> None:
     readings = [Reading(second, 2, heart_rate_bpm=60, respiration_reason=4) for second in range(50, 70)]
-    sums = minutes_of(chunk_of("A", "b", 1, START_UTC_MS, True, readings))
+    sums = minutes_of(columns(chunk_of("A", "b", 1, START_UTC_MS, True, readings)))
     assert [(row.utc_ms - START_UTC_MS, row.readings, row.heart_sum) for row in sums] == [
         (0, 10, 600),
         (60_000, 10, 600),
@@ -77,7 +96,7 @@ def test_a_chunk_over_a_minute_boundary_adds_to_both_minutes() -> None:
 def test_a_minute_without_readings_is_the_belts_own_record() -> None:
     record = Minute(occupied_s=50, empty_s=10, unclear_s=0, heart_rate_bpm=61, heart_valid_s=40, turn_overs=2)
     chunk = VitalsChunk("A", "b", 1, 60, START_UTC_MS, True, 60, minute=record)
-    (row,) = minutes_of(chunk)
+    (row,) = minutes_of(columns(chunk))
     assert (row.readings, row.occupied_s, row.heart_sum, row.heart_count, row.turn_overs) == (0, 50, 2440, 40, 2)
 
 
@@ -85,7 +104,7 @@ def test_a_minute_with_readings_is_not_counted_twice_by_its_record() -> None:
     record = Minute(occupied_s=60, empty_s=0, unclear_s=0, turn_overs=9)
     live = minute()
     chunk = VitalsChunk(live.bed, live.belt, 3, 0, START_UTC_MS, True, 60, live.readings, record)
-    assert minutes_of(chunk) == minutes_of(live)
+    assert minutes_of(columns(chunk)) == minutes_of(columns(live))
 
 
 def test_an_alarm_without_its_raise_is_not_known_yet() -> None:
@@ -113,3 +132,38 @@ def test_a_latched_alarm_is_open() -> None:
     life = fold_alarm([alarm(), alarm("alarm_latched", at_s=60)])
     assert life is not None
     assert (life.state, life.ended_utc_ms) == ("latched", None)
+
+
+def test_minutes_summed_from_columns_are_those_summed_reading_by_reading() -> None:
+    draw = random.Random(5)
+    for _ in range(200):
+        start_ms = START_UTC_MS + draw.randrange(60_000)
+        readings: list[Reading] = []
+        for second in range(7, 7 + draw.randrange(1, 200)):
+            if draw.random() < 0.1 and readings:
+                continue
+            has_heart, has_breath = draw.random() < 0.7, draw.random() < 0.7
+            readings.append(
+                Reading(
+                    second, draw.randrange(3), movement=draw.choice((0, 0, 5)), turn_overs=draw.choice((0, 0, 1)),
+                    heart_rate_bpm=draw.randrange(40, 90) if has_heart else None, heart_reason=0 if has_heart else 3,
+                    respiration_per_min=draw.randrange(8, 20) if has_breath else None,
+                    respiration_reason=0 if has_breath else 2,
+                )
+            )  # fmt: skip
+        span = readings[-1].second + 1 - 7 + draw.randrange(3)
+        naive: dict[int, list[int]] = {}
+        for reading in readings:
+            utc_ms = start_ms + (reading.second - 7) * 1000
+            row = naive.setdefault(utc_ms - utc_ms % 60_000, [0] * 9)
+            row[0] += 1
+            row[1] += reading.occupancy == 2
+            row[2] += reading.occupancy == 0
+            row[3] += reading.heart_rate_bpm or 0
+            row[4] += reading.heart_rate_bpm is not None
+            row[5] += reading.respiration_per_min or 0
+            row[6] += reading.respiration_per_min is not None
+            row[7] += reading.movement > 0
+            row[8] += reading.turn_overs
+        chunk = VitalsChunk("A", "b", 1, 7, start_ms, True, span, tuple(readings))
+        assert minutes_of(columns(chunk)) == [MinuteSums(utc_ms, *row) for utc_ms, row in naive.items()]

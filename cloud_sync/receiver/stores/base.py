@@ -1,6 +1,6 @@
 """What the receiver needs of a database. Methods block; the receiver calls them in the store's own threads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -102,6 +102,10 @@ class StoreReads(Protocol):
 
     def minutes(self, gateway: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> Sequence[MinuteRow]:
         """Ascending."""
+        ...
+
+    def chunks(self, gateway: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> Iterator[bytes]:
+        """Bodies of vitals chunks as they came, of every pack that reaches into [from, to); hardly ordered."""
         ...
 
     def gaps(self, limit: int) -> Sequence[GapRow]:

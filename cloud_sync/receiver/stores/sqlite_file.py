@@ -4,17 +4,51 @@ import fcntl
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from cloud_sync.receiver.stores.base import StoreError
+from cloud_sync.receiver.stores.packs import make_pack
 
-__all__ = ["open_for_reading", "open_for_writing", "schema_versions"]
+__all__ = ["SqliteDatabase", "open_for_reading", "open_for_writing", "schema_versions"]
 
 APPLICATION_ID = 0x5342_5256  # "SBRV": a file of somebody else is not touched
 BUSY_TIMEOUT_S = 10.0
+
+
+class SqliteDatabase:
+    """Database on one SQLite connection."""
+
+    errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    for_update = ""  # BEGIN IMMEDIATE keeps all other writers out
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self.where = str(path)
+
+    def begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        return self._connection.execute(sql, values)
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self._connection.executemany(sql, rows)
+
+    def prepare_days(self, start_utc_ms: Iterable[int], now_utc_ms: int) -> None: ...
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 def schema_versions() -> dict[int, str]:
@@ -122,6 +156,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has version {current}, this sleepbelt knows versions up to {newest}: "
             "start the newer sleepbelt, or give another --data folder"
         )
+    connection.create_function("pack_of_one", 3, lambda *chunk: make_pack([chunk]), deterministic=True)
     for version in range(current + 1, newest + 1):
         # One transaction a version, so that a power cut leaves the file at one version or the next.
         connection.executescript(

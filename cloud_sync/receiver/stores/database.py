@@ -1,0 +1,45 @@
+"""What the stores need of a database, in SQL that SQLite and PostgreSQL both speak; values are marked by `?`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+__all__ = ["Database", "Rows"]
+
+
+class Rows(Protocol):
+    """The answer to one statement."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+class Database(Protocol):
+    """One connection, used by one thread. `errors` are what its methods raise when the database fails."""
+
+    errors: tuple[type[Exception], ...]
+    where: str  # for people; never a password
+    for_update: str  # ends a SELECT whose rows are to be locked: empty where BEGIN locks everything
+
+    def begin(self) -> None:
+        """Begin a writing transaction, on a new connection if the old one broke."""
+        ...
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None:
+        """Give up the transaction, if there is one; never raises."""
+        ...
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Rows: ...
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None: ...
+
+    def prepare_days(self, start_utc_ms: Iterable[int], now_utc_ms: int) -> None:
+        """Called before `begin` with the instants of vitals to be written: a chance to make their partitions."""
+        ...
+
+    def close(self) -> None: ...
