@@ -61,7 +61,7 @@ class Alerting:
         for channel in self.alerter.channels:
             channel.on_delivery = self._delivered
         try:
-            self._buttons = build_buttons(config.alerter, self._pressed)
+            self._buttons = build_buttons(config.alerter, self.pressed)
         except OSError as error:
             log.error("buttons: %s", error)
             self._buttons, self._buttons_fail = None, str(error)
@@ -169,7 +169,8 @@ class Alerting:
 
     # -- buttons -----------------------------------------------------------------------------------------------------
 
-    def _pressed(self, index: int, press: Press) -> None:
+    def pressed(self, index: int, press: Press) -> None:
+        """A press of the configuration's button `index`."""
         button = self._config.buttons[index]
         who = f"button:{button.name}"
         log.info("button %s: %s", button.name, press)

@@ -46,6 +46,11 @@ class RelayLink:
         self._trouble = ""
         self.on_trouble: Callable[[str], None] = lambda error: None
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the child that runs now."""
+        return None if self._process is None else self._process.pid
+
     def beat(self) -> None:
         """Say that the alarm path lives, at most once a second; never waits."""
         now_ms = _now_ms()

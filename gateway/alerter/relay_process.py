@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import stat
 import sys
 import time
 
@@ -160,12 +161,14 @@ def _accept(listener: socket.socket, link: socket.socket | None) -> socket.socke
 
 def _listen(path: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    if os.path.exists(path):
+    if os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode):
         os.unlink(path)  # left behind by a relay process that was killed
     # Who may write here holds the contact: the gateway's user and group, nobody else.
     mask = os.umask(0o117)
     try:
         listener.bind(path)
+    except OSError as error:
+        raise OSError(f"{path}: {error.strerror}") from error
     finally:
         os.umask(mask)
     listener.listen(4)

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from gpiozero.pins.mock import MockFactory
 
 from gateway.alerter.alerter import Alerter
-from gateway.alerter.channel import Channel
+from gateway.alerter.channel import GIVEN_UP, Channel, Delivery
 from gateway.alerter.pins import PinOutput
 from gateway.alerter.signal import QUIET, Signal, signal_of
 from gateway.cores.leave_bed import BedView
@@ -138,8 +139,6 @@ async def test_the_same_signal_is_handed_on_once() -> None:
 
 
 async def test_pins_follow_the_signal() -> None:
-    from gpiozero.pins.mock import MockFactory
-
     factory = MockFactory()
     light = PinOutput("light", 5, factory)
     pin = factory.pin(5)
@@ -150,3 +149,81 @@ async def test_pins_follow_the_signal() -> None:
         assert not pin.state
     finally:
         light.close()
+
+
+# -- in-room sound, tests, records ---------------------------------------------------------------------------------
+
+
+async def test_a_channel_in_the_room_is_silent_unless_sound_in_rooms_is_wanted() -> None:
+    taker = Taker()
+    async with running(Channel("buzzer", taker.show, in_room=True)) as alerter:
+        alerter.hand(HIGH)
+        await asyncio.wait_for(taker.arrived.wait(), 5)
+        taker.arrived.clear()
+        alerter.room_sound = True
+        alerter.hand(LOW)
+        await asyncio.wait_for(taker.arrived.wait(), 5)
+    assert [signal.sound for signal in taker.taken] == ["", "low"]
+    assert taker.taken[0].light == "high"
+
+
+async def test_a_self_test_passes_or_says_why_and_shows_what_was_shown_before() -> None:
+    taker, broken = Taker(), Taker(failures=1)
+    good = Channel("good", taker.show, test=lambda: taker.show(LOW))
+    bad = Channel("bad", taker.show, test=lambda: broken.show(LOW))
+    async with running(good, bad):
+        assert await good.self_test() == ""
+        assert await bad.self_test() == "no such pin"
+        assert bad.failing == "no such pin"
+    assert taker.taken == [LOW, QUIET, QUIET]
+
+
+async def test_an_alarm_ends_a_self_test_and_goes_first() -> None:
+    taker, hanging = Taker(), Taker(hangs=True)
+    channel = Channel("light", taker.show, test=lambda: hanging.show(LOW))
+    async with running(channel) as alerter:
+        asked = asyncio.create_task(channel.self_test())
+        await asyncio.sleep(0.01)
+        alerter.hand(HIGH)
+        assert await asyncio.wait_for(asked, 1) == GIVEN_UP
+        await asyncio.wait_for(taker.arrived.wait(), 1)
+    assert taker.taken == [HIGH]
+    assert not channel.failing
+
+
+@pytest.mark.asyncio(loop_factories=["virtual"])
+async def test_a_channel_that_hangs_fails_its_test() -> None:
+    channel = Channel("light", Taker().show, test=lambda: Taker(hangs=True).show(LOW))
+    async with running(channel):
+        assert await channel.self_test() == "no answer within 15 s"
+
+
+@pytest.mark.asyncio(loop_factories=["virtual"])
+async def test_a_delivery_that_failed_at_first_is_recorded_at_its_failure_and_at_its_end() -> None:
+    channel = Channel("pin", Taker(failures=2).show)
+    told: list[Delivery] = []
+    channel.on_delivery = lambda _, delivery: told.append(delivery)
+    async with running(channel) as alerter:
+        alerter.hand(HIGH)
+        await asyncio.sleep(5)
+    assert [(delivery.attempts, delivery.error) for delivery in told] == [(1, "no such pin"), (3, "")]
+    assert list(channel.deliveries) == told
+
+
+async def test_a_buzzer_and_a_light_test_themselves_by_their_pins() -> None:
+    factory = MockFactory()
+    for kind, number in (("buzzer", 5), ("light", 6)):
+        output = PinOutput(kind, number, factory)  # type: ignore[arg-type]
+        try:
+            await output.test()
+            assert [state.state for state in factory.pin(number).states][-2:] == [True, False]
+        finally:
+            output.close()
+
+
+async def test_a_pin_that_cannot_be_had_is_an_error_that_names_it() -> None:
+    factory = MockFactory()
+    light = PinOutput("light", 5, factory)
+    with pytest.raises(OSError, match="pin 5"):
+        PinOutput("buzzer", 5, factory)
+    light.close()
