@@ -21,8 +21,10 @@ from gateway.alerting import DEADLINES, RADIO, Alerting
 from gateway.board_port import BoardPort
 from gateway.clock import Anchor, GatewayClock
 from gateway.config import Config, gateway_identity
+from gateway.management import Management, Saved, load_saved, with_saved
 from gateway.metrics import metric_routes, rss_bytes
 from gateway.night_job import NightJob
+from gateway.outlets.outlets import Outlets
 from gateway.radio import Belt, Radio, bleak_radio
 from gateway.room import Room
 from gateway.store import Store, StoreOutbox
@@ -56,7 +58,11 @@ class GatewayError(Exception):
 class Gateway:
     """One gateway. `await Gateway.start(config)`, then `run()` until `stop()` or a signal, then `summary()`."""
 
-    def __init__(self, config: Config, clock: GatewayClock, store: Store, saved: dict[str, Any] | None) -> None:
+    def __init__(
+        self, file_config: Config, kept: Saved, clock: GatewayClock, store: Store, saved: dict[str, Any] | None
+    ) -> None:
+        """`kept`: what was saved on the pages, above the file; `saved`: the state before the restart."""
+        config = with_saved(file_config, kept)
         self.config = config
         self.clock = clock
         self._store = store
@@ -71,6 +77,10 @@ class Gateway:
         self._alerting.bind(self.room)
         self.port = BoardPort(self.room, clock, self._uplink_word, self._troubles)
         self._nights = NightJob(config, store, clock)
+        self.management = Management(file_config, kept, clock, store, self.room)
+        self.management.on_settings = self._nights.use
+        self.outlets = Outlets(config, clock, self.port.snapshot, self.management.note)
+        self.room.on_decision = self.outlets.decided
         self._server: Any = None
         self.page = ""
 
@@ -82,7 +92,7 @@ class Gateway:
         try:
             saved = await store.call(lambda files: files.state())
             clock = GatewayClock(_anchor(saved), config.gateway.time_trust)
-            gateway = cls(config, clock, store, saved)
+            gateway = cls(config, await load_saved(store), clock, store, saved)
             gateway._open_page()
             belts = gateway._belts(saved)
             gateway._radio = (radio_factory or _bleak_radio)(config, belts, clock)
@@ -104,7 +114,7 @@ class Gateway:
                 writer = tasks.create_task(self._store.run())
                 parts = [tasks.create_task(part) for part in (
                     self._alerting.run(), self._hear(), self._wait_deadlines(), self._publish(), self._keep_house(),
-                    self._radio.run(), self._server.serve_pages(),
+                    self._radio.run(), self.outlets.run(), self._server.serve_pages(),
                 )]
                 uplink = tasks.create_task(self._uplink.run()) if self._uplink is not None else None
                 self._report_repairs()
@@ -135,6 +145,7 @@ class Gateway:
             "radio": {"backend": self.config.radio.backend, "adapter": self.config.radio.adapter},
             "uplink": None if self.config.uplink is None else self._uplink_address(),
             "data_dir": str(self.config.gateway.data_dir),
+            **({} if self.management.setup is None else {"setup_token": self.management.setup.text}),
         }
 
     def summary(self) -> dict[str, Any]:
@@ -236,9 +247,11 @@ class Gateway:
         from cloud_sync.pages.server import PageServer
         from gateway.web.alert_pages import alert_routes
         from gateway.web.board import build_app
+        from gateway.web.manage import management_routes
 
         app = build_app(self.port, self.config.web)
-        app.router.routes[:0] = [*metric_routes(self._figures), *alert_routes(app.state.kit, self._alerting)]
+        app.router.routes[:0] = [*metric_routes(self._figures), *alert_routes(app.state.kit, self._alerting),
+                                 *management_routes(app.state.kit, self.management)]
         self._server = PageServer(app, self.config.web)
         self.page = self._server.address
 
@@ -272,6 +285,7 @@ class Gateway:
         told: set[tuple[str, str, int, int]] = set()
         for repair in self._store.repairs:
             log.error("%s was damaged (%s); it is kept as %s", repair.file, repair.reason, repair.aside.name)
+            self.management.note("store_repaired", "", "", f"{repair.file.name}: {repair.reason}")
             told |= {(repair.epoch, lane, first, last) for lane, first, last in repair.lost}
         items = [
             encode_item(GapReport(at, lane, epoch, first, last, "the gateway's store was damaged"))
@@ -328,6 +342,7 @@ class Gateway:
                 "readings_received", "readings_stored", "alarms_raised", "beacons", "records_received", "records_lost"
             )},
             "chunks_dropped": self._store.dropped_chunks,
+            **self.outlets.figures(),
             "belts_heard": sum(not view.silent for view in views.values()),
             "beds_alarming": sum(view.alarm == "unacknowledged" for view in views.values()),
             "rss_bytes": rss_bytes(),

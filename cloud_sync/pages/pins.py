@@ -19,12 +19,17 @@ class PinError(ValueError):
     """A PIN is refused; the message says why and never repeats it."""
 
 
-def hash_pin(pin: str) -> str:
-    """The text to store for a PIN: `scrypt$log2n$r$p$salt$key` in hex. Raises PinError for one easily guessed."""
+def check_pin(pin: str) -> None:
+    """Raises PinError for a PIN that is too short, too long or easily guessed."""
     if not PIN_LENGTH_MIN <= len(pin) <= PIN_LENGTH_MAX:
         raise PinError(f"a PIN has {PIN_LENGTH_MIN} to {PIN_LENGTH_MAX} characters")
     if len({(ord(b) - ord(a)) % 10 for a, b in pairwise(pin)}) == 1 and pin.isdigit():
         raise PinError("a PIN of equal or counting digits is guessed first: choose another")
+
+
+def hash_pin(pin: str) -> str:
+    """The text to store for a PIN: `scrypt$log2n$r$p$salt$key` in hex. Raises PinError as `check_pin`."""
+    check_pin(pin)
     salt = secrets.token_bytes(_SALT_BYTES)
     return f"{PIN_HASH_PREFIX}{_LOG2_N}${_R}${_P}${salt.hex()}${_derive(pin, salt, _LOG2_N, _R, _P).hex()}"
 

@@ -93,7 +93,14 @@ def _run(config: Config, as_json: bool) -> int:
     async def serve() -> dict[str, Any]:
         gateway = await Gateway.start(config)
         gateway.stop_on_signals()
-        _say(gateway.ready(), as_json, f"gateway {config.gateway.id} is ready: wall board at {gateway.page}")
+        ready = gateway.ready()
+        text = f"gateway {config.gateway.id} is ready: wall board at {gateway.page}"
+        if ready.get("setup_token"):
+            text += (
+                f"\nno account yet: open {gateway.page}setup and make the first admin with the one-time token "
+                f"{ready['setup_token']}"
+            )
+        _say(ready, as_json, text)
         await gateway.run()
         return gateway.summary()
 
