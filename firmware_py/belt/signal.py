@@ -545,10 +545,7 @@ class Breath:
         self._usual = 0
         self._still_s = 0
         self._slow = 0
-        self._smooth = 0
-        self._before1 = 0
-        self._before2 = 0
-        self._before3 = 0
+        self._past = array("i", bytes(4 * 8))
         self._deep = 0
         self._started = False
 
@@ -574,15 +571,15 @@ class Breath:
         level = 0
         for i in range(self.RATE_HZ):
             self._slow += ((samples[i] << 6) - self._slow) >> 3
-            self._smooth += (samples[i] * 64 - self._slow - self._smooth) >> 1
-            # 1-2-2-1 leaves little of the beats, which are stronger than the breath
-            newest = self._smooth
-            values[i] = (newest + 2 * self._before1 + 2 * self._before2 + self._before3) // 24
-            self._before3 = self._before2
-            self._before2 = self._before1
-            self._before1 = newest
-            # the depth is taken below .3 Hz, where beats leak less
-            self._deep += (self._smooth - self._deep) >> 2
+            # means of four and of five, 1-2-3-4-4-3-2-1, are blind from 48 to 80 bpm: beats are stronger than breath
+            past = self._past
+            for j in range(len(past) - 1):
+                past[j] = past[j + 1]
+            past[7] = samples[i] * 64 - self._slow
+            value = past[0] + past[7] + 2 * (past[1] + past[6]) + 3 * (past[2] + past[5]) + 4 * (past[3] + past[4])
+            values[i] = value // 80
+            # the depth is taken below .3 Hz, where beats leak less still
+            self._deep += (value // 20 - self._deep) >> 2
             value = self._deep >> 2
             total += value if value >= 0 else -value
             level += abs(values[i])
@@ -626,7 +623,7 @@ class Breath:
             if half >= 0:
                 rival = max(curve[half], curve[half + 1])
                 if rival > 0:
-                    value -= rival * 5 >> 4
+                    value -= rival * 10 >> 4
             score[k] = value
 
     def _read_out(self) -> None:
