@@ -2,13 +2,15 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint wheel mpy bench soak score lock vectors clean
+.PHONY: help setup demo test lint wheel mpy bench soak score mutation hil lock vectors clean
 
 help:
 	@echo "make demo   three emulated belts, gateway, broker, receiver and pages on this machine (Ctrl-C ends it)"
 	@echo "make test   all tests          make lint   ruff, mypy --strict, import contracts"
 	@echo "make bench  figures into build/bench.json          make soak   long seeded runs"
 	@echo "make score  the belt's signal code against recordings (SLEEPBELT_DATA) and the simulator"
+	@echo "make mutation  change the leave-bed core in every small way; each change must fail a test"
+	@echo "make hil    radio tests against the real kernel and bluetoothd in a virtual machine"
 	@echo "make mpy    compile the firmware for every board   make wheel  build the wheel, try it in a clean environment"
 	@echo "make lock   renew the lock files after a change of dependencies"
 
@@ -46,6 +48,14 @@ soak:
 
 score: setup
 	$(BIN)/python -m tools.score $(ARGS)
+
+mutation:
+	@tools/setup.sh test
+	$(BIN)/python -m tools.mutation $(ARGS)
+
+hil:
+	@tools/setup.sh hil
+	$(BIN)/python -m pytest tests/hil_box $(ARGS)
 
 vectors: setup
 	$(BIN)/python -m tools.make_vectors
