@@ -21,6 +21,7 @@ from gateway.alerting import DEADLINES, RADIO, Alerting
 from gateway.board_port import BoardPort
 from gateway.clock import Anchor, GatewayClock
 from gateway.config import Config, gateway_identity
+from gateway.deadlines import meet_deadlines
 from gateway.management import Management, Saved, load_saved, with_saved
 from gateway.metrics import metric_routes, rss_bytes
 from gateway.night_job import NightJob
@@ -44,7 +45,6 @@ PUBLISH_S = 1.0
 HEAR_S_MAX = 1.0
 FLUSH_S = 10.0
 NIGHT_EVERY_S = 30.0
-ADVANCE_S_MAX = 0.25
 RETENTION_EVERY_S = 6 * 3600.0
 MS_PER_DAY = 86_400_000
 
@@ -167,19 +167,7 @@ class Gateway:
             self._alerting.turn(RADIO)
 
     async def _wait_deadlines(self) -> None:
-        """Call the room at its next deadline, and a few times a second for what only time tells it."""
-        while True:
-            self._due.clear()
-            self.room.advance()
-            self._alerting.turn(DEADLINES)
-            deadline_ms = self.room.next_deadline_ms()
-            wait_s = self.clock.real_delay_s(3600.0)
-            if deadline_ms is not None:
-                wait_s = self.clock.real_delay_s(max(0, deadline_ms - self.clock.elapsed_ms()) / 1000) + 0.001
-            # Not below a millisecond: a deadline that is not met by now must not spin the loop.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(ADVANCE_S_MAX, max(0.001, wait_s))):
-                    await self._due.wait()
+        await meet_deadlines(self.room, self.clock, self._due, lambda: self._alerting.turn(DEADLINES))
 
     async def _publish(self) -> None:
         """Vitals reach the pages once a second; decisions do not wait for this."""
