@@ -50,10 +50,14 @@ def hangs(pid_file: Path) -> list[str]:
     return program("open(sys.argv[1], 'w').write(str(os.getpid()))\ntime.sleep(60)", str(pid_file))
 
 
+def place(pid_file: Path) -> Path:
+    """The player's place in /proc; of no process, as long as it has not started."""
+    return Path("/proc") / (pid_file.read_text() if pid_file.exists() else "none")
+
+
 async def started(pid_file: Path) -> Path:
-    """The player's place in /proc, once it runs."""
-    await until(lambda: pid_file.exists() and pid_file.read_text() != "")
-    return Path("/proc") / pid_file.read_text()
+    await until(lambda: place(pid_file).name.isdigit())
+    return place(pid_file)
 
 
 async def test_a_burst_of_the_alarms_priority_is_played(tmp_path: Path) -> None:
