@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-RUNS = (
+RUNS: tuple[list[str], ...] = (
     [],
     ["--cut-uplink", "22:10-23:30", "--kill-gateway", "22:15", "--kill-gateway", "03:00"],
 )
