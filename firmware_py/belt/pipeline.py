@@ -19,9 +19,11 @@ from protocol.wire.frames import (
     UNCLEAR,
 )
 
+from .breath import Breath
+from .heart import Heart
 from .movement import LOOKS, Movement
 from .occupancy import FAULT_S, Occupancy
-from .signal import Breath, Filters, Heart, isqrt
+from .signal import Filters, isqrt
 
 RATE_HZ = 50
 HEART_QUALITY_MIN = 20

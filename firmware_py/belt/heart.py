@@ -1,0 +1,222 @@
+"""Heart rate from the beat waveform, and whether its rhythm is regular enough to have one. Integers below 2**30."""
+
+from array import array
+
+from .signal import RATE_HZ, Correlator, Filters, follow, ones, vertex
+
+BEAT_LAG_MIN = 23  # .46 s, 130 bpm
+BEAT_LAG_MAX = 79  # 1.58 s, 38 bpm
+BEAT_LAGS = BEAT_LAG_MAX - BEAT_LAG_MIN + 1
+FAST_LAG_MIN = 15  # .3 s, 200 bpm: correlated as well, to know a pet's heart by half of its double interval
+FAST_LAGS = BEAT_LAG_MIN - FAST_LAG_MIN
+WINDOW_S = 10
+STILL_S = 7  # seconds without movement that a window needs
+SETTLED_S = 3  # seconds the track must agree with itself before its value counts
+LEAP_SETTLED_S = 12
+# Irregular: the track's evidence per height of the two-second correlation (20-25 in sinus rhythm at any signal-to-noise
+# ratio, 6-14 in fibrillation) against how far two-second intervals stray from the tracked one (/256 of it, sum of two
+# measures, 0-20 against 40-100). The line between the two was fitted on simulated rhythms at 0-6 dB.
+STRAY_MAX = 60
+STRAY_SLOPE = 78
+STRAY_OFFSET = 1127
+IRREGULAR_HOLD = 100
+BEAT_HEIGHT_256 = 85  # below this the two-second correlation is as good as noise
+
+
+class Heart:
+    """Heart rate: how well each beat interval explains the last ten seconds, tracked from second to second.
+
+    Evidence for an interval is the autocorrelation of the waveform and of its envelope at the interval and at twice
+    the interval, less what speaks for half of it. A forward (Viterbi) track over the intervals forgets with 1/16 a
+    second and moves by one lag a second, so a lone bad window cannot make the rate jump by an octave.
+    """
+
+    def __init__(self) -> None:
+        self.wave = Correlator(RATE_HZ, FAST_LAG_MIN, BEAT_LAG_MAX, WINDOW_S)
+        self.wave_double = Correlator(RATE_HZ // 2, BEAT_LAG_MIN, BEAT_LAG_MAX, WINDOW_S)
+        self.envelope = Correlator(RATE_HZ // 2, FAST_LAG_MIN // 2, BEAT_LAG_MAX, WINDOW_S)
+        self.level = 0
+        self.dbpm = -1
+        self.quality = 0
+        self._still_s = 0  # bit k set: the second k seconds ago was without movement
+        self._lag = 0
+        self._settled_s = 0
+        self._gathered = 0  # of 256: how far the track has filled since start
+        self._trusted = 0  # the last rate that counted
+        self.rhythm = Rhythm()
+        self.too_fast_s = 0  # seconds in which half the interval explained as much: no resident's heart
+        self._single = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
+        self._score = array("i", bytes(4 * BEAT_LAGS))
+        self._track = array("i", bytes(4 * BEAT_LAGS))
+        self._moved = array("i", bytes(4 * BEAT_LAGS))
+
+    def push(self, filters: Filters, moving: bool) -> None:
+        """Add one second; sets dbpm (tenths, -1 unknown) and quality 0..100. A moving second counts as silence."""
+        self._scale(filters, moving)
+        self._still_s = (self._still_s << 1 | (0 if moving else 1)) & ((1 << WINDOW_S) - 1)
+        self.wave.push()
+        self.wave_double.push()
+        self.envelope.push()
+        self.dbpm = -1
+        self.quality = 0
+        self._judge()
+        follow(self._track, self._moved, self._score, BEAT_LAGS)
+        self._gathered = (self._gathered * 15 >> 4) + 16
+        if self.wave.energy:
+            self._read_out()
+            evidence = self._track[self._lag] * 256 // self._gathered
+            self.rhythm.push(self.wave, self.envelope, self._lag, evidence, moving)
+        if ones(self._still_s) < STILL_S or self._settled_s < self._patience_s():
+            self.quality = 0
+        elif self.quality:
+            self._trusted = self.dbpm
+
+    def _patience_s(self) -> int:
+        """Seconds the track must have agreed with itself: more after a leap, for hearts do not leap by a fifth."""
+        leap = self._trusted and abs(self.dbpm - self._trusted) * 5 > self._trusted
+        return LEAP_SETTLED_S if leap else SETTLED_S
+
+    def _scale(self, filters: Filters, moving: bool) -> None:
+        wave = filters.wave
+        values = self.wave.values
+        halves = self.wave_double.values
+        rough = self.envelope.values
+        envelope = filters.envelope
+        if moving:
+            for i in range(RATE_HZ):
+                values[i] = 0
+            for i in range(RATE_HZ // 2):
+                halves[i] = rough[i] = 0
+            return
+        total = 0
+        for i in range(RATE_HZ):
+            value = wave[i]
+            total += value if value >= 0 else -value
+        mean = total // RATE_HZ + 1
+        self.level = mean if not self.level else self.level + (mean - self.level) // 4
+        gain = (26 << 12) // (self.level + 1)
+        for i in range(RATE_HZ):
+            value = (wave[i] * gain) >> 12
+            values[i] = 127 if value > 127 else -127 if value < -127 else value
+        for i in range(RATE_HZ // 2):
+            halves[i] = (values[2 * i] + values[2 * i + 1]) >> 1
+            value = (envelope[i] * gain) >> 12
+            rough[i] = 127 if value > 127 else -127 if value < -127 else value
+
+    def _judge(self) -> None:
+        single = self._single
+        score = self._score
+        wave = self.wave.curve
+        envelope = self.envelope.curve
+        double = self.wave_double.curve
+        for k in range(FAST_LAGS + BEAT_LAGS):
+            lag = FAST_LAG_MIN + k
+            m = lag // 2 - FAST_LAG_MIN // 2
+            slow = envelope[m] if not lag & 1 else (envelope[m] + envelope[m + 1]) >> 1
+            single[k] = (wave[k] + slow) >> 1
+        for k in range(BEAT_LAGS):
+            lag = BEAT_LAG_MIN + k
+            twice = double[k] + envelope[lag - FAST_LAG_MIN // 2]
+            value = single[FAST_LAGS + k] + (twice * 13 >> 5)
+            if lag >= 2 * BEAT_LAG_MIN:
+                rival = self._half(lag)
+                if rival > 0:
+                    value -= rival * 13 >> 5
+            score[k] = value
+
+    def _half(self, lag: int) -> int:
+        """Correlation at half of lag (>= 30)."""
+        half = lag // 2 - FAST_LAG_MIN
+        return max(self._single[half], self._single[half + 1])
+
+    def _read_out(self) -> None:
+        track = self._track
+        score = self._score
+        best = 0
+        for k in range(1, BEAT_LAGS):
+            if track[k] > track[best]:
+                best = k
+        near = best
+        for k in range(max(1, best - 3), min(BEAT_LAGS - 1, best + 4)):
+            if score[k] > score[near]:
+                near = k
+        if near == 0 or near == BEAT_LAGS - 1:
+            return
+        self._settled_s = self._settled_s + 1 if abs(near - self._lag) <= 2 + near // 16 else 0
+        self._lag = near
+        lag = BEAT_LAG_MIN + near
+        fast = 2 * FAST_LAG_MIN <= lag < 2 * BEAT_LAG_MIN and self._half(lag) * 8 > self._single[FAST_LAGS + near] * 7
+        self.too_fast_s = min(10, self.too_fast_s + 1) if fast else max(0, self.too_fast_s - 2)
+        self.quality = max(0, min(100, score[near] * 100 // 400))
+        self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + near) * 64 + vertex(score, near))
+
+
+class Rhythm:
+    """Tells an irregular heart from a weak signal: how far the interval of two seconds strays from the tracked one."""
+
+    MEMORY_S = 32
+
+    def __init__(self) -> None:
+        self.irregular = False
+        self.known = False  # enough seconds seen to say either
+        self._wave = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
+        self._slow = array("i", bytes(4 * (BEAT_LAG_MAX - FAST_LAG_MIN // 2 + 1)))
+        self._strays = array("i", bytes(4 * self.MEMORY_S))
+        self._heights = array("i", bytes(4 * self.MEMORY_S))
+        self._at = 0
+        self._moved = 0
+        for i in range(self.MEMORY_S):
+            self._strays[i] = -1
+
+    def push(self, wave: Correlator, envelope: Correlator, k: int, evidence: int, moving: bool) -> None:
+        """Take the second just correlated; k = index of the tracked lag, evidence = what the track gathered for it."""
+        self._moved = 2 if moving else max(0, self._moved - 1)
+        self._at = (self._at + 1) % self.MEMORY_S
+        self._strays[self._at] = -1
+        if not self._moved:
+            self._compare(wave, envelope, k)
+        seen = 0
+        spread = 0
+        height = 0
+        for i in range(self.MEMORY_S):
+            stray = self._strays[i]
+            if stray >= 0:
+                seen += 1
+                height += self._heights[i]
+                spread += stray if stray < STRAY_MAX else STRAY_MAX
+        self.known = seen >= 8
+        if not self.known or height < seen * BEAT_HEIGHT_256:
+            self.irregular = False
+            return
+        # evidence per height below a line that rises with the mean stray; both times 100
+        regularity = 100 * evidence * seen // height
+        line = STRAY_SLOPE * spread // seen - STRAY_OFFSET
+        if regularity < line:
+            self.irregular = True
+        elif regularity > line + IRREGULAR_HOLD:
+            self.irregular = False
+
+    def _compare(self, wave: Correlator, envelope: Correlator, k: int) -> None:
+        lag = BEAT_LAG_MIN + k
+        reach = lag * 5 >> 4
+        low = k - reach if k > reach else 0
+        high = min(BEAT_LAGS - 1, k + reach)
+        beats = self._wave
+        slow = self._slow
+        wave.recent(beats)
+        envelope.recent(slow)
+        best = low
+        both_best = low
+        top = -1024
+        for i in range(low, high + 1):
+            value = beats[FAST_LAGS + i]
+            if value > beats[FAST_LAGS + best]:
+                best = i
+            other = BEAT_LAG_MIN + i
+            m = other // 2 - FAST_LAG_MIN // 2
+            value += slow[m] if not other & 1 else (slow[m] + slow[m + 1]) >> 1
+            if value > top:
+                top = value
+                both_best = i
+        self._strays[self._at] = (abs(best - k) + abs(both_best - k)) * 256 // lag
+        self._heights[self._at] = beats[FAST_LAGS + best]
