@@ -112,6 +112,10 @@ class StoreReads(Protocol):
         """Newest first."""
         ...
 
+    def select(self, sql: str, *values: Any) -> Sequence[Any]:
+        """Rows of a SELECT in the SQL that all our databases speak (`?` marks a value)."""
+        ...
+
     def counts(self) -> Counts:
         """By the names of PlatformStats' fields; one that never counted may be absent."""
         ...

@@ -132,6 +132,9 @@ class DatabaseReads:
         )
         return [GapRow(*row) for row in rows]
 
+    def select(self, sql: str, *values: Any) -> Sequence[Any]:
+        return self._all(sql, *values)
+
     def counts(self) -> Counts:
         counts = {name: int(value) for name, value in self._all("SELECT name, sum(value) FROM counters GROUP BY name")}
         counts["alarms"] = self._number("SELECT count(*) FROM alarms")
