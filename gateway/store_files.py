@@ -26,7 +26,6 @@ from typing import Any, TypeVar
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS, LANES, OutboxItem
 from gateway.cores.audit import AuditEntry
 from gateway.store_evidence import (
-    EVIDENCE_SCHEMA,
     EVIDENCE_TABLES,
     AccountRow,
     SettingsRow,
@@ -35,7 +34,18 @@ from gateway.store_evidence import (
     insert_settings,
     put_accounts,
 )
-from gateway.store_repair import StoreBusyError, StoreError, connect, damage, put_aside, salvage
+from gateway.store_repair import (
+    Opener,
+    StoreBusyError,
+    StoreError,
+    connect,
+    damage,
+    open_file,
+    put_aside,
+    salvage,
+)
+from gateway.store_schema import EVENTS, VITALS
+from gateway.store_space import DiskFullError, Reserve, is_full
 
 __all__ = [
     "Chunk",
@@ -51,35 +61,6 @@ __all__ = [
 MS_PER_DAY = 86_400_000
 T = TypeVar("T")
 
-_EVENTS_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state(id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS belts(belt TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events(
-  id INTEGER PRIMARY KEY, elapsed_ms INTEGER NOT NULL, utc_ms INTEGER NOT NULL, trusted INTEGER NOT NULL,
-  bed TEXT NOT NULL, event TEXT NOT NULL, detail TEXT NOT NULL, rule TEXT NOT NULL, who TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS events_of_bed ON events(bed, utc_ms);
-CREATE TABLE IF NOT EXISTS belt_records(
-  belt TEXT NOT NULL, seq INTEGER NOT NULL, bed TEXT NOT NULL, boot_id INTEGER NOT NULL, uptime_ms INTEGER NOT NULL,
-  utc_ms INTEGER, kind TEXT NOT NULL, fields TEXT NOT NULL, UNIQUE(belt, seq));
-CREATE INDEX IF NOT EXISTS records_of_bed ON belt_records(bed, utc_ms);
-CREATE TABLE IF NOT EXISTS nights(
-  bed TEXT NOT NULL, night_of TEXT NOT NULL, version INTEGER NOT NULL, report TEXT NOT NULL,
-  PRIMARY KEY(bed, night_of)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox(
-  lane TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY(lane, seq)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lanes(
-  lane TEXT PRIMARY KEY, next_seq INTEGER NOT NULL, floor INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS acked_ahead(lane TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(lane, seq)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rejected(
-  lane TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, reason TEXT NOT NULL);
-""" + EVIDENCE_SCHEMA
-_VITALS_SCHEMA = """
-CREATE TABLE IF NOT EXISTS chunks(
-  epoch TEXT NOT NULL, seq INTEGER NOT NULL, bed TEXT NOT NULL, start_utc_ms INTEGER NOT NULL, body BLOB NOT NULL,
-  crc INTEGER NOT NULL, floor INTEGER NOT NULL, UNIQUE(epoch, seq));
-CREATE INDEX IF NOT EXISTS chunks_of_bed ON chunks(bed, start_utc_ms);
-"""
 # Tables that are read out of a damaged events.db, most needed first.
 _SALVAGED = (
     *("meta", "state", "belts", *EVIDENCE_TABLES, "lanes", "events"),
@@ -178,6 +159,17 @@ class Writes:
                                                self.nights)
         return sum(len(rows) for rows in lists)
 
+    def newest_utc_ms(self) -> int:
+        """The latest instant that any of it is about; 0 if none says."""
+        return max((*(event.utc_ms for event in self.events), *(chunk.start_utc_ms for chunk in self.kept_chunks),
+                    *(record.utc_ms or 0 for record in self.records)), default=0)
+
+    def keep_only_vitals(self) -> None:
+        """Everything but the chunks (and what may only follow them) is durable now."""
+        left = Writes(chunks=self.chunks, kept_chunks=self.kept_chunks, belts=self.belts, belt_acks=self.belt_acks)
+        for name in self.__slots__:
+            setattr(self, name, getattr(left, name))
+
     def empty(self) -> bool:
         return self.state is None and not self.belts and not self.rows() and not self.belt_acks
 
@@ -196,8 +188,9 @@ class Repair:
 class StoreFiles:
     """All files of one data folder; used from one thread only. StoreError if the folder cannot be used."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, opener: Opener = open_file) -> None:
         self.folder = folder
+        self._opener = opener
         self.repairs: list[Repair] = []
         self.bad_chunks = 0
         try:
@@ -205,14 +198,16 @@ class StoreFiles:
         except OSError as error:
             raise StoreError(f"{folder}: {error.strerror}; give the gateway a folder it can write (gateway.data_dir)") \
                 from None
+        self._reserve = Reserve(folder)
         self._days: dict[str, sqlite3.Connection] = {}
-        self._events = self._open_events()
+        self._events = self._with_reserve(self._open_events)
         self._open_days()
         self.epoch = self._meta("epoch") or self._epoch_of_chunks()
         self._lanes = {lane: self._lane(lane) for lane in LANES}
         self._audit = audit_head(self._events)
         if self._meta("epoch") is None or self.repairs:
             self._begin_epoch()
+        self._reserve.make()
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -230,7 +225,7 @@ class StoreFiles:
         """Unacked items above after_seq, ascending, within limit_bytes but at least one."""
         _, floor = self._lanes[lane]
         first = max(floor, after_seq + 1)
-        acked = {row[0] for row in self._events.execute("SELECT seq FROM acked_ahead WHERE lane = ?", (lane,))}
+        acked = self._acked_ahead(lane)
         items: list[OutboxItem] = []
         size = 0
         for seq, body in self._items_from(lane, first):
@@ -291,22 +286,56 @@ class StoreFiles:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def commit(self, writes: Writes) -> None:
-        """Make everything durable: chunks first, then the rest in one transaction. sqlite3.Error: nothing was kept
-        of events.db, and chunks that were kept already are moved to `kept_chunks`, so that a retry doubles nothing."""
+        """Make everything durable: chunks first, then the rest in one transaction. sqlite3.Error: what was kept is
+        taken from `writes` (chunks are moved to `kept_chunks`), so that a retry doubles nothing.
+
+        On a full disk alarms, events and state still fit, by the reserve; vitals first push out whole days that the
+        cloud has, oldest first, and are refused (sqlite3.Error) when there is none left."""
+        refused = self._commit_all_chunks(writes)
+        self._with_reserve(lambda: self._commit_events(writes, with_belts=refused is None))
+        if refused is not None:
+            writes.keep_only_vitals()
+            raise refused
+
+    def _commit_all_chunks(self, writes: Writes) -> sqlite3.Error | None:
+        """Commit the chunks a day at a time; the error if the disk is full with what must stay."""
         while writes.chunks:
             day = _day_of(writes.chunks[0].start_utc_ms)
             of_day = [chunk for chunk in writes.chunks if _day_of(chunk.start_utc_ms) == day]
-            self._commit_chunks(day, of_day)
+            try:
+                if not self._reserve.make():
+                    raise DiskFullError("the disk is full, the rest is kept for alarms")
+                self._commit_chunks(day, of_day)
+            except sqlite3.Error as error:
+                if not is_full(error):
+                    raise
+                if not self._drop_oldest_acked_day(not_from=day):
+                    return error
+                continue
             writes.chunks = [chunk for chunk in writes.chunks if _day_of(chunk.start_utc_ms) != day]
             writes.kept_chunks += of_day
+        return None
+
+    def _with_reserve(self, act: Callable[[], T]) -> T:
+        """`act`, and once more with the reserve given up if the disk is full."""
+        try:
+            return act()
+        except sqlite3.Error as error:
+            if not is_full(error) or not self._reserve.release():
+                raise
+        return act()
+
+    def _commit_events(self, writes: Writes, with_belts: bool) -> None:
         lanes = dict(self._lanes)
         with self._events as db:
             db.execute("BEGIN IMMEDIATE")
             if writes.state is not None:
                 db.execute("INSERT OR REPLACE INTO state(id, body) VALUES (1, ?)", (json.dumps(writes.state),))
             # A row each: a belt's minute rewrites one page, not the state of the whole ward.
-            db.executemany("INSERT OR REPLACE INTO belts(belt, body) VALUES (?, ?)",
-                           [(belt, json.dumps(body)) for belt, body in writes.belts.items()])
+            # Not before their chunks: a session that knows of minutes nobody stored would not ask for them again.
+            if with_belts:
+                db.executemany("INSERT OR REPLACE INTO belts(belt, body) VALUES (?, ?)",
+                               [(belt, json.dumps(body)) for belt, body in writes.belts.items()])
             db.executemany(
                 "INSERT INTO events(elapsed_ms, utc_ms, trusted, bed, event, detail, rule, who) "
                 "VALUES (?,?,?,?,?,?,?,?)",
@@ -318,14 +347,14 @@ class StoreFiles:
             db.executemany("INSERT OR REPLACE INTO nights(bed, night_of, version, report) VALUES (?,?,?,?)",
                            [(n.bed, n.night_of, n.version, n.report) for n in writes.nights])
             for lane, bodies in ((LANE_ALARM, writes.alarm_items), (LANE_VITALS, new_items + writes.vitals_items)):
-                lanes[lane] = self._insert_items(db, lane, bodies, lanes[lane])
+                lanes[lane] = self._insert_items(db, lane, bodies, lanes[lane], writes.newest_utc_ms())
             self._save_lanes(db, lanes)
         self._lanes, self._audit = lanes, audit
 
     def acked(self, lane: str, seqs: Iterable[int]) -> None:
         """Free what the cloud has committed; unknown and freed seqs are ignored."""
         next_seq, floor = self._lanes[lane]
-        known = {row[0] for row in self._events.execute("SELECT seq FROM acked_ahead WHERE lane = ?", (lane,))}
+        known = self._acked_ahead(lane)
         new = {seq for seq in seqs if floor <= seq < next_seq} - known
         if not new:
             return
@@ -334,7 +363,6 @@ class StoreFiles:
             floor += 1
         with self._events as db:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany("DELETE FROM outbox WHERE lane = ? AND seq = ?", [(lane, seq) for seq in new])
             db.executemany("INSERT INTO acked_ahead(lane, seq) VALUES (?, ?)", [(lane, s) for s in new if s >= floor])
             db.execute("DELETE FROM acked_ahead WHERE lane = ? AND seq < ?", (lane, floor))
             self._save_lanes(db, {lane: (next_seq, floor)})
@@ -350,22 +378,36 @@ class StoreFiles:
 
     def drop_before(self, utc_ms: int) -> None:
         """Retention: whole vitals files, and rows of events.db; what the cloud has not acked stays."""
-        _, floor = self._lanes[LANE_VITALS]
-        for day in sorted(self._days):
-            if day >= _day_of(utc_ms) or day == max(self._days):
+        for day in sorted(self._days)[:-1]:
+            if day >= _day_of(utc_ms) or not self._is_acked(day):
                 break
-            db = self._days[day]
-            (newest,) = db.execute("SELECT max(seq) FROM chunks WHERE epoch = ?", (self.epoch,)).fetchone()
-            if newest is not None and newest >= floor:
-                break
-            db.close()
-            del self._days[day]
-            for file in self.folder.glob(f"vitals-{day}.db*"):
-                file.unlink()
+            self._drop_day(day)
         with self._events as db:
             db.execute("BEGIN IMMEDIATE")
             db.execute("DELETE FROM events WHERE utc_ms < ?", (utc_ms,))
             db.execute("DELETE FROM belt_records WHERE utc_ms < ?", (utc_ms,))
+            for lane, (_, floor) in self._lanes.items():
+                db.execute("DELETE FROM outbox WHERE lane = ? AND seq < ? AND utc_ms < ?", (lane, floor, utc_ms))
+
+    def rewind(self, lane: str, from_seq: int) -> list[tuple[int, int]]:
+        """The cloud was restored and lacks seqs from `from_seq` on: all that is still kept is pending again.
+
+        Returns the inclusive runs of seqs that are not kept any more, for a gap report."""
+        next_seq, floor = self._lanes[lane]
+        if not 1 <= from_seq < floor:
+            return []
+        kept = [seq for seq, _ in self._items_from(lane, from_seq)]
+        lost = _holes([seq for seq in kept if seq < floor], from_seq, floor)
+        gone = {seq for first, last in lost for seq in range(first, last + 1)}
+        while from_seq in gone:
+            from_seq += 1
+        with self._events as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT OR IGNORE INTO acked_ahead(lane, seq) VALUES (?, ?)",
+                           [(lane, seq) for seq in sorted(gone) if seq > from_seq])
+            self._save_lanes(db, {lane: (next_seq, from_seq)})
+        self._lanes[lane] = (next_seq, from_seq)
+        return lost
 
     def close(self) -> None:
         """Close every file; the write-ahead logs are folded in."""
@@ -403,11 +445,11 @@ class StoreFiles:
                 items.append(record.item)
         return items
 
-    def _insert_items(self, db: sqlite3.Connection, lane: str, bodies: Sequence[bytes], position: tuple[int, int]) \
-            -> tuple[int, int]:
+    def _insert_items(self, db: sqlite3.Connection, lane: str, bodies: Sequence[bytes], position: tuple[int, int],
+                      utc_ms: int) -> tuple[int, int]:
         next_seq, floor = position
-        db.executemany("INSERT INTO outbox(lane, seq, body) VALUES (?,?,?)",
-                       [(lane, next_seq + i, body) for i, body in enumerate(bodies)])
+        db.executemany("INSERT INTO outbox(lane, seq, body, utc_ms) VALUES (?,?,?,?)",
+                       [(lane, next_seq + i, body, utc_ms) for i, body in enumerate(bodies)])
         return next_seq + len(bodies), floor
 
     def _save_lanes(self, db: sqlite3.Connection, lanes: dict[str, tuple[int, int]]) -> None:
@@ -416,7 +458,7 @@ class StoreFiles:
 
     def _commit_chunks(self, day: str, chunks: Sequence[Chunk]) -> None:
         if day not in self._days:
-            self._days[day] = connect(self.folder / f"vitals-{day}.db", _VITALS_SCHEMA)
+            self._days[day] = connect(self.folder / f"vitals-{day}.db", VITALS, self._opener)
         next_seq, floor = self._lanes[LANE_VITALS]
         with self._days[day] as db:
             db.execute("BEGIN IMMEDIATE")
@@ -425,6 +467,26 @@ class StoreFiles:
                              zlib.crc32(chunk.body), floor) for i, chunk in enumerate(chunks)])
         # Given to the files already, so given for good, whatever becomes of events.db's transaction.
         self._lanes[LANE_VITALS] = (next_seq + len(chunks), floor)
+
+    def _acked_ahead(self, lane: str) -> set[int]:
+        """Acked seqs above the floor."""
+        return {row[0] for row in self._events.execute("SELECT seq FROM acked_ahead WHERE lane = ?", (lane,))}
+
+    def _is_acked(self, day: str) -> bool:
+        newest = self._days[day].execute("SELECT max(seq) FROM chunks WHERE epoch = ?", (self.epoch,)).fetchone()[0]
+        return newest is None or newest < self._lanes[LANE_VITALS][1]
+
+    def _drop_oldest_acked_day(self, not_from: str) -> bool:
+        for day in sorted(self._days):
+            if day < not_from and self._is_acked(day):
+                self._drop_day(day)
+                return True
+        return False
+
+    def _drop_day(self, day: str) -> None:
+        self._days.pop(day).close()
+        for file in self.folder.glob(f"vitals-{day}.db*"):
+            file.unlink()
 
     def _meta(self, key: str) -> str | None:
         row = self._events.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -435,11 +497,13 @@ class StoreFiles:
         next_seq, floor = row or (1, 1)
         if lane == LANE_VITALS:
             # A cut between the day file's commit and that of events.db leaves seqs given that events.db never heard
-            # of; and where damage took events.db, each chunk still tells the floor of its minute.
+            # of; and where damage took events.db, each chunk still tells the floor of its minute (a rewind may have
+            # lowered the one in events.db since).
             for db in self._days.values():
                 newest, known_floor = db.execute(
                     "SELECT max(seq), max(floor) FROM chunks WHERE epoch = ?", (self.epoch,)).fetchone()
-                next_seq, floor = max(next_seq, (newest or 0) + 1), max(floor, known_floor or 1)
+                next_seq = max(next_seq, (newest or 0) + 1)
+                floor = max(floor, known_floor or 1) if row is None else floor
         return next_seq, floor
 
     def _epoch_of_chunks(self) -> str:
@@ -452,11 +516,11 @@ class StoreFiles:
     def _open_events(self) -> sqlite3.Connection:
         file = self.folder / "events.db"
         try:
-            return connect(file, _EVENTS_SCHEMA)
+            return connect(file, EVENTS, self._opener)
         except sqlite3.DatabaseError as error:
             reason = damage(file, error)
         aside = put_aside(file)
-        db = connect(file, _EVENTS_SCHEMA)
+        db = connect(file, EVENTS, self._opener)
         kept = salvage(aside, db, _SALVAGED)
         self.repairs.append(Repair(file, aside, f"{reason}; {kept} rows kept", "", ()))
         return db
@@ -465,22 +529,24 @@ class StoreFiles:
         for file in sorted(self.folder.glob("vitals-????????.db")):
             day = file.stem.removeprefix("vitals-")
             try:
-                self._days[day] = connect(file, _VITALS_SCHEMA)
+                self._days[day] = connect(file, VITALS, self._opener)
                 continue
             except sqlite3.DatabaseError as error:
                 reason = damage(file, error)
             aside = put_aside(file)
-            self._days[day] = connect(file, _VITALS_SCHEMA)
+            self._days[day] = connect(file, VITALS, self._opener)
             kept = salvage(aside, self._days[day], ("chunks",))
             self.repairs.append(Repair(file, aside, f"{reason}; {kept} rows kept", "", ()))
 
     def _begin_epoch(self) -> None:
         """A new stream: seqs start at 1 again, what is left unsent is given new ones, what is gone is named."""
         old_epoch = self.epoch
-        left = {lane: list(self._items_from(lane, self._lanes[lane][1])) for lane in LANES} if old_epoch else {}
+        found = {lane: list(self._items_from(lane, self._lanes[lane][1])) for lane in LANES} if old_epoch else {}
+        acked = {lane: self._acked_ahead(lane) for lane in found}
+        left = {lane: [item for item in items if item[0] not in acked[lane]] for lane, items in found.items()}
         lost = tuple(
-            (lane, first, last) for lane in left
-            for first, last in _holes([seq for seq, _ in left[lane]], self._lanes[lane][1], self._lanes[lane][0])
+            (lane, first, last) for lane, items in found.items()
+            for first, last in _holes(sorted({seq for seq, _ in items} | acked[lane]), *reversed(self._lanes[lane]))
         )
         self.repairs = [Repair(r.file, r.aside, r.reason, old_epoch or "unknown", lost) for r in self.repairs]
         self.epoch = secrets.token_hex(8)
@@ -491,7 +557,7 @@ class StoreFiles:
             db.execute("DELETE FROM outbox")
             db.execute("DELETE FROM acked_ahead")
             for lane, items in left.items():
-                lanes[lane] = self._insert_items(db, lane, [body for _, body in items], lanes[lane])
+                lanes[lane] = self._insert_items(db, lane, [body for _, body in items], lanes[lane], 0)
             self._save_lanes(db, lanes)
         self._lanes = lanes
 
