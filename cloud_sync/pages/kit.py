@@ -69,6 +69,8 @@ class Kit:
         self.settings = settings
         # Told of (sign_in | sign_in_failed | sign_out, account, address), for whoever keeps an audit.
         self.on_sign_in: Callable[[str, str, str], None] = lambda kind, account, address: None
+        # Told of (account or "", path) of every page shown.
+        self.on_page: Callable[[str, str], None] = lambda account, path: None
         self.streams = Streams(settings.streams_max)
         self.assets = Assets([_HERE / "static", folder / "static"])
         self.middleware = [Middleware(PageGuard, hosts=settings.allowed_hosts, loopback_only=settings.open_access)]
@@ -141,6 +143,7 @@ class Kit:
     def page(self, request: Request, visitor: Visitor, template: str, status: int = 200, **values: Any) -> Response:
         """A whole page; a browser without a cookie gets one, so that its next POST can prove where it comes from."""
         token = visitor.token or anonymous_token()
+        self.on_page(visitor.account.name if visitor.account else "", request.url.path)
         values.setdefault("status", status)
         body = self.fragment(
             template,

@@ -34,7 +34,6 @@ class EvidencePages:
 
     async def _statistics(self, request: Request, visitor: Visitor) -> Response:
         days = _number(request, "days", DAYS_DEFAULT, DAYS_MAX) or DAYS_DEFAULT
-        self._seen(visitor, "statistics")
         rows = await self._management.statistics(days)
         return self._kit.page(request, visitor, "statistics.html", rows=rows, days=days)
 
@@ -42,12 +41,11 @@ class EvidencePages:
         days = _number(request, "days", DAYS_DEFAULT, DAYS_MAX)
         if days is None:
             return error_json(400, "bad_days", f"days: a whole number from 1 to {DAYS_MAX}")
-        self._seen(visitor, "statistics")
+        self._seen(request, visitor)
         rows = await self._management.statistics(days)
         return JSONResponse(statistics_json(rows, days, self._management.timezone))
 
     async def _audit(self, request: Request, visitor: Visitor) -> Response:
-        self._seen(visitor, "audit")
         records = [
             {
                 "position": position,
@@ -62,13 +60,14 @@ class EvidencePages:
         last = _number(request, "last", RECORDS_SHOWN, RECORDS_MAX)
         if last is None:
             return error_json(400, "bad_last", f"last: a whole number from 1 to {RECORDS_MAX}")
-        self._seen(visitor, "audit")
+        self._seen(request, visitor)
         records = await self._management.audit(last)
         return JSONResponse({"records": [{"position": position, **asdict(entry)} for position, entry in records]})
 
-    def _seen(self, visitor: Visitor, page: str) -> None:
+    def _seen(self, request: Request, visitor: Visitor) -> None:
+        """For answers that are no pages (the kit tells of those)."""
         assert visitor.account is not None
-        self._management.viewed(visitor.account.name, page)
+        self._management.viewed(visitor.account.name, request.url.path)
 
 
 def _number(request: Request, name: str, default: int, most: int) -> int | None:

@@ -22,6 +22,8 @@ __all__ = ["ADMINS", "LEADS", "FormHandler", "Guard", "Handler", "management_rou
 LEADS = ("lead", "admin")
 ADMINS = ("admin",)
 FORM_BYTES_MAX = 16_384
+_NO_DATA = ("/login", "/setup", "/accounts")
+"""Pages that show nothing of any resident, also none by a bed's label."""
 FORM_FIELDS_MAX = 200
 
 Handler = Callable[[Request, Visitor], Awaitable[Response]]
@@ -85,6 +87,7 @@ def management_routes(kit: Kit, management: Management) -> list[Route]:
     kit.use_accounts(management.accounts())
     management.on_accounts = kit.use_accounts
     kit.on_sign_in = lambda kind, account, address: management.note(kind, account, "", f"from {address}")
+    kit.on_page = lambda account, path: None if path in _NO_DATA else management.viewed(account, path)
     guard = Guard(kit)
     return [
         *SettingsPages(guard, management).routes(),
