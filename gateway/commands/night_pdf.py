@@ -7,19 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cloud_sync.pages.pdf import MARGIN_MM, WIDTH_MM, PdfError, new_sheet
 from gateway.commands.night_text import TEXTS, comparisons, remarks, rows, timeline
-
-FONTS = (
-    Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
-    Path("/usr/share/fonts/noto-cjk/NotoSansCJK-Regular.ttc"),
-    Path("/usr/share/fonts/google-noto-cjk/NotoSansCJK-Regular.ttc"),
-    Path("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"),
-    Path("/usr/share/fonts/truetype/wqy/wqy-zenhei.ttc"),
-    Path("/usr/share/fonts/truetype/arphic/uming.ttc"),
-    Path("/System/Library/Fonts/PingFang.ttc"),
-)
-_FACE = {"NotoSansCJK-Regular.ttc": 2}
-"""Which font of a collection is simplified Chinese; the first where not told."""
 
 _SHADES = {
     "in_bed_asleep": (58, 91, 160),
@@ -28,23 +17,14 @@ _SHADES = {
     "out": (200, 60, 60),
     "no_data": (210, 210, 210),
 }
-_MARGIN_MM, _WIDTH_MM, _BAR_MM = 15, 180, 8
+_BAR_MM = 8
 
-
-class PdfError(Exception):
-    """No sheet can be made; the message says what is missing and what to do."""
+__all__ = ["PdfError", "write_pdf"]
 
 
 def write_pdf(answer: Mapping[str, Any], lang: str, file: Path) -> None:
     """The answer of `sleepbelt night --json` as a PDF; PdfError without fpdf2, a Chinese font, or a place to write."""
-    try:
-        from fpdf import FPDF
-    except ModuleNotFoundError:
-        raise PdfError("a PDF needs the package fpdf2: pip install fpdf2") from None
-    sheet = FPDF(format="A4")
-    sheet.set_margins(_MARGIN_MM, _MARGIN_MM)
-    sheet.add_page()
-    _set_font(sheet, lang)
+    sheet = new_sheet(lang)
     text = TEXTS[lang]
     night = answer["night"]
     if night is None:
@@ -67,21 +47,10 @@ def write_pdf(answer: Mapping[str, Any], lang: str, file: Path) -> None:
         raise PdfError(f"{file}: cannot be written ({error.strerror})") from None
 
 
-def _set_font(sheet: Any, lang: str) -> None:
-    font = next((path for path in FONTS if path.is_file()), None)
-    if font is not None:
-        sheet.add_font("sheet", fname=str(font), collection_font_number=_FACE.get(font.name, 0))
-        sheet.set_font("sheet", size=10)
-    elif lang == "en":
-        sheet.set_font("Helvetica", size=10)
-    else:
-        raise PdfError("no font with Chinese characters was found; on Debian: apt install fonts-noto-cjk")
-
-
 def _paragraph(sheet: Any, lines: Iterable[str], size_pt: int) -> None:
     sheet.set_font_size(size_pt)
     for line in lines:
-        sheet.multi_cell(_WIDTH_MM, size_pt * 0.55, line, new_x="LMARGIN", new_y="NEXT")
+        sheet.multi_cell(WIDTH_MM, size_pt * 0.55, line, new_x="LMARGIN", new_y="NEXT")
     sheet.ln(1.5)
 
 
@@ -89,20 +58,20 @@ def _table(sheet: Any, lines: Iterable[tuple[str, str]]) -> None:
     sheet.set_font_size(9)
     for label, value in lines:
         sheet.cell(80, 5, label, border="B")
-        sheet.cell(_WIDTH_MM - 80, 5, value, border="B", new_x="LMARGIN", new_y="NEXT")
+        sheet.cell(WIDTH_MM - 80, 5, value, border="B", new_x="LMARGIN", new_y="NEXT")
     sheet.ln(2)
 
 
 def _bar(sheet: Any, pieces: list[dict[str, str]], text: Mapping[str, str]) -> None:
     """The night as one bar in proportion, and what its shades mean."""
     lengths = [_seconds(piece) for piece in pieces]
-    x, y = float(_MARGIN_MM), sheet.get_y()
+    x, y = float(MARGIN_MM), sheet.get_y()
     for piece, length in zip(pieces, lengths, strict=True):
-        width = _WIDTH_MM * length / max(1.0, sum(lengths))
+        width = WIDTH_MM * length / max(1.0, sum(lengths))
         sheet.set_fill_color(*_SHADES[piece["state"]])
         sheet.rect(x, y, width, _BAR_MM, style="F")
         x += width
-    sheet.set_xy(_MARGIN_MM, y + _BAR_MM + 1)
+    sheet.set_xy(MARGIN_MM, y + _BAR_MM + 1)
     sheet.set_font_size(8)
     for state in dict.fromkeys(piece["state"] for piece in pieces):
         sheet.set_fill_color(*_SHADES[state])
