@@ -53,7 +53,8 @@ async def test_a_profile_without_own_hours_brings_its_own(tmp_path: Path) -> Non
 async def test_a_wrong_field_is_named_beside_it_and_nothing_is_saved(tmp_path: Path) -> None:
     async with browsing(managed(tmp_path), "lead") as (browser, talk):
         before = talk.gateway.room.ward.profile("101-1")
-        for changes, field in (({"allowed": "ten"}, "allowed"), ({"w0_end": "21:00"}, "w0_start"), ({"why": ""}, "why")):
+        cases = (({"allowed": "ten"}, "allowed"), ({"w0_end": "21:00"}, "w0_start"), ({"why": ""}, "why"))
+        for changes, field in cases:
             answer = await browser.post("/settings/101-1", **form(**changes))
             assert answer.status_code == 422
             assert f'id="{field}-error"' in answer.text
