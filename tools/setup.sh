@@ -33,6 +33,8 @@ if [ "$purpose" = test ]; then
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
   [ -x /usr/bin/chromium ] || missing+=(chromium)
+  # What drives the browser is a program that a bare system lacks a library for.
+  compgen -G "/usr/lib/*/libatomic.so.1" >/dev/null || missing+=(libatomic1)
   [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing+=(fonts-noto-cjk)
 fi
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
