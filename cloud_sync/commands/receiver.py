@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with a table [receiver]")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the database (default: sleepbelt-data)")
+    parser.add_argument("--database", metavar="URL", help="postgresql://user:password@host/name in place of a file")
     broker = parser.add_mutually_exclusive_group()
     broker.add_argument("--broker", metavar="URL", help="MQTT 5 broker (default: mqtt://127.0.0.1:1883)")
     broker.add_argument("--embedded-broker", metavar="HOST:PORT", help="start a broker of our own there")
@@ -76,6 +77,8 @@ def _settings(arguments: argparse.Namespace) -> ReceiverSettings:
         settings = ReceiverSettings(data=Path("sleepbelt-data"), web=WebSettings(port=8090, open_access=True))
         if arguments.data is not None:
             settings = dataclasses.replace(settings, data=arguments.data)
+    if arguments.database is not None:
+        settings = dataclasses.replace(settings, postgres=arguments.database)
     if arguments.residents is not None:
         settings = dataclasses.replace(settings, residents=arguments.residents)
     if arguments.broker is not None:

@@ -24,8 +24,7 @@ from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.residents import admissions, read_residents
 from cloud_sync.receiver.settings import ReceiverSettings
 from cloud_sync.receiver.stores.base import StoreError, StoreReads, StoreWrites
-from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
-from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from cloud_sync.receiver.stores.opening import open_reads, open_writes
 from cloud_sync.receiver.threads import StoreThread
 from cloud_sync.receiver.web import build_pages
 
@@ -65,7 +64,7 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         address = parse_broker_url(settings.broker)
         consumer = Consumer(address, writes, clock, platform.committed, platform.heard)
         platform.is_connected = lambda: consumer.is_connected
-        on_ready(Ready(server.address, str(address), str(settings.database), len(residents), remark))
+        on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark))
         await _until_stopped(consumer, server, stop)
 
 
@@ -75,12 +74,12 @@ def _open_store(
     remarks: list[str] = []
 
     def make_writes() -> StoreWrites:
-        store = SqliteWrites(settings.database)
+        store = open_writes(settings.database)
         remarks.append(store.remark)
         return store
 
     def make_reads() -> StoreReads:
-        return SqliteReads(settings.database)
+        return open_reads(settings.database)
 
     writes = StoreThread("store-writes", make_writes)
     owned.callback(_close, writes)

@@ -1,5 +1,6 @@
 """Settings of the receiver: the `[receiver]` table of a TOML file, checked key by key."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ __all__ = ["ReceiverSettings", "SettingsError", "parse_host_port", "parse_receiv
 
 DATABASE = "receiver.db"
 NAME_KEY = "names.key"
-_TEXT_KEYS = ("data", "broker", "embedded_broker", "http", "api_token", "residents")
+_TEXT_KEYS = ("data", "database", "broker", "embedded_broker", "http", "api_token", "residents")
 TOKEN_CHARACTERS_MIN = 16
 
 
@@ -26,11 +27,18 @@ class ReceiverSettings:
     embedded_broker: tuple[str, int] | None = None  # started by us; `broker` then is its address
     api_token: str | None = None
     residents: Path | None = None
+    postgres: str | None = None  # URL; without one an SQLite file in `data` is the database
     web: WebSettings = field(default_factory=WebSettings)
 
     @property
-    def database(self) -> Path:
-        return self.data / DATABASE
+    def database(self) -> Path | str:
+        """The SQLite file, or the URL of PostgreSQL."""
+        return self.postgres or self.data / DATABASE
+
+    @property
+    def database_shown(self) -> str:
+        """The same for people, without a password."""
+        return re.sub(r"//[^/]*@", "//", self.postgres) if self.postgres else str(self.data / DATABASE)
 
     @property
     def name_key(self) -> Path:
@@ -86,6 +94,7 @@ def parse_receiver_settings(table: Mapping[str, Any], folder: Path) -> ReceiverS
             embedded_broker=parse_host_port(embedded, "receiver.embedded_broker") if embedded else None,
             api_token=token,
             residents=folder / texts["residents"] if "residents" in texts else None,
+            postgres=texts.get("database"),
             web=parse_web_settings({"host": host, "port": port, **web}, "receiver.web"),
         ),
         has_broker="broker" in texts,
@@ -94,6 +103,8 @@ def parse_receiver_settings(table: Mapping[str, Any], folder: Path) -> ReceiverS
 
 def checked(settings: ReceiverSettings, has_broker: bool) -> ReceiverSettings:
     """The settings with the broker's address settled and checked."""
+    if settings.postgres is not None and not settings.postgres.startswith(("postgresql://", "postgres://")):
+        raise SettingsError("receiver.database: not postgresql://user:password@host:port/name")  # it may be a secret
     if settings.embedded_broker is not None:
         if has_broker:
             raise SettingsError("receiver.broker and receiver.embedded_broker: give one of them")

@@ -1,39 +1,55 @@
-"""The SQLite store: once only, nothing silently dropped, and files that are damaged, foreign or from the future."""
+"""The stores, SQLite and PostgreSQL: once only, nothing silently dropped; databases damaged, foreign or too new."""
 
 from __future__ import annotations
 
+import dataclasses
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
+import psycopg
 import pytest
 
 from cloud_sync.ingest import Arrival, Outcome, examine
 from cloud_sync.receiver.names import KeyFileError, NameBook
 from cloud_sync.receiver.stores.base import Admission, SealedName, StoreError
-from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
+from cloud_sync.receiver.stores.opening import open_reads, open_writes
+from cloud_sync.receiver.stores.postgres import PostgresWrites
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from protocol.batch import BeltEventItem, DeviceState, Envelope, GapReport, encode_envelope, encode_item
+from tests.cloud_sync.postgres_server import emptied, postgres_server
 from tests.cloud_sync.samples import START_UTC_MS, alarm, minute, night, stamp
 
 NOW = START_UTC_MS + 3_600_000
 
 
 class Store:
-    """Both sides of one file, and a way to let batches arrive."""
+    """Both sides of one database, and a way to let batches arrive."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.writes = SqliteWrites(path)
-        self.reads = SqliteReads(path)
+    def __init__(self, where: Path | str) -> None:
+        self.where = where
+        self.writes = open_writes(where)
+        self.reads = open_reads(where)
 
     def take(
         self, *bodies: bytes, seq: int = 1, floor: int = 1, lane: str = "vitals", epoch: str = "e"
     ) -> tuple[Outcome, ...]:
         return self.writes.commit([arrival(*bodies, seq=seq, floor=floor, lane=lane, epoch=epoch)], NOW).outcomes[0]
+
+    def sql(self, statement: str) -> list[Any]:
+        """The statement's rows, on a connection of its own."""
+        if isinstance(self.where, Path):
+            with closing(sqlite3.connect(self.where, isolation_level=None)) as direct:
+                return direct.execute(statement).fetchall()
+        with psycopg.connect(self.where, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
 
     def close(self) -> None:
         self.reads.close()
@@ -47,9 +63,16 @@ def arrival(*bodies: bytes, seq: int = 1, floor: int = 1, lane: str = "vitals", 
     return found
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "receiver.db")
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    is_sqlite = request.param == "sqlite"
+    opened = Store(tmp_path / "receiver.db" if is_sqlite else emptied(request.getfixturevalue("server")))
     yield opened
     opened.close()
 
@@ -146,8 +169,7 @@ def test_a_closed_alarm_is_no_open_one(store: Store) -> None:
 def test_the_newest_version_of_a_night_is_shown_and_older_ones_are_kept(store: Store) -> None:
     store.take(encode_item(night(version=2, turn_overs=20)), encode_item(night(version=1, turn_overs=10)))
     assert store.reads.latest_nights()["gw-01", "101-A"].turn_overs == 20
-    with sqlite3.connect(store.path) as direct:
-        assert direct.execute("SELECT count(*) FROM nights").fetchone() == (2,)
+    assert store.sql("SELECT count(*) FROM nights") == [(2,)]
 
 
 def test_the_latest_night_is_the_one_of_the_latest_waking_date(store: Store) -> None:
@@ -172,17 +194,15 @@ def test_events_of_alarms_and_belts_are_one_list_newest_first(store: Store) -> N
 def test_what_was_committed_is_there_after_a_restart(store: Store) -> None:
     store.take(encode_item(minute()))
     store.close()
-    store.__init__(store.path)  # type: ignore[misc]
+    store.__init__(store.where)  # type: ignore[misc]
     assert store.take(encode_item(minute())) == ("repeated",)
 
 
 def test_a_commit_that_cannot_be_made_leaves_nothing_behind(store: Store) -> None:
-    with sqlite3.connect(store.path) as direct:
-        direct.execute("DROP TABLE counters")
+    store.sql("DROP TABLE counters")
     with pytest.raises(StoreError, match="cannot commit"):
         store.take(encode_item(minute()))
-    with sqlite3.connect(store.path) as direct:
-        assert direct.execute("SELECT count(*) FROM received").fetchone() == (0,)
+    assert store.sql("SELECT count(*) FROM received") == [(0,)]
 
 
 def test_a_damaged_file_is_renamed_aside_and_a_fresh_one_begun(tmp_path: Path) -> None:
@@ -265,6 +285,7 @@ _OPENER = """
 import sys
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 sys.stdin.readline()
@@ -289,3 +310,108 @@ def test_receivers_that_start_at_once_on_a_new_folder_share_one_database_and_one
     assert [answer[2] for answer in answers] == ["''"] * 3
     names = NameBook(folder / "names.key")
     assert {names.open(SealedName("r", bytes.fromhex(a), bytes.fromhex(b))) for a, b, _ in answers} == {"n"}
+
+
+FIRST_VERSION = Path(__file__).parent / "store_versions" / "receiver-1.sql"
+
+
+def test_the_first_versions_database_opens_with_all_it_held(tmp_path: Path) -> None:
+    path = tmp_path / "receiver.db"
+    with closing(sqlite3.connect(path)) as direct:
+        direct.executescript(FIRST_VERSION.read_text())
+        direct.execute(f"PRAGMA application_id={0x53425256}")
+        direct.execute("PRAGMA user_version=1")
+    store = Store(path)
+    counts = store.reads.counts()
+    assert (counts["readings"], counts["chunks"], counts["alarms"], counts["rejected"]) == (120, 2, 1, 1)
+    assert list(store.reads.chunks("gw-01", "101-A", 0, 2**50)) == [encode_item(minute(number=n)) for n in (0, 1)]
+    bodies = (encode_item(minute(number=0)), encode_item(minute(number=1)), b"\xc1poison")
+    assert store.take(*bodies) == ("repeated", "repeated", "rejected")
+    assert store.take(encode_item(minute(number=2))) == ("conflict",)
+    store.close()
+
+
+def test_chunks_are_given_back_byte_for_byte_by_bed_and_time(store: Store) -> None:
+    bodies = [encode_item(minute(bed, number)) for number in range(5) for bed in ("101-A", "101-B")]
+    store.take(*bodies)
+    assert sorted(store.reads.chunks("gw-01", "101-B", 0, 2**50)) == sorted(bodies[1::2])
+    assert list(store.reads.chunks("gw-01", "101-B", 0, START_UTC_MS)) == []
+
+
+def test_a_repeated_item_in_one_group_of_batches_is_stored_once(store: Store) -> None:
+    bodies = [encode_item(minute(number=number)) for number in range(130)]
+    both = store.writes.commit([arrival(*bodies), arrival(*bodies[50:], seq=51)], NOW).outcomes
+    assert (set(both[0]), set(both[1])) == ({"stored"}, {"repeated"})
+    assert store.reads.counts()["readings"] == 130 * 60
+
+
+def test_minutes_of_a_clock_that_was_never_set_are_kept_too(store: Store) -> None:
+    chunk = dataclasses.replace(minute(), start_utc_ms=5_000, trusted=False)
+    assert store.take(encode_item(chunk)) == ("stored",)
+    assert sum(row.readings for row in store.reads.minutes("gw-01", "101-A", 0, 120_000)) == 60
+
+
+def test_vitals_on_postgresql_lie_in_partitions_of_their_day(server: str) -> None:
+    store = Store(emptied(server))
+    store.take(encode_item(minute()))
+    assert store.sql("SELECT DISTINCT tableoid::regclass::text FROM packs") == [("packs_20261118",)]
+    assert store.sql("SELECT DISTINCT tableoid::regclass::text FROM minutes") == [("minutes_20261118",)]
+    store.close()
+
+
+def test_workers_on_one_postgresql_that_get_the_same_batches_store_each_item_once(server: str) -> None:
+    url = emptied(server)
+    batches = [arrival(*(encode_item(minute(str(bed), n)) for bed in range(4)), seq=1 + 4 * n) for n in range(30)]
+    outcomes: list[Outcome] = []
+
+    def work(order: int) -> None:
+        writes = PostgresWrites(url)
+        for batch in batches[::order]:
+            while True:
+                try:
+                    outcomes.extend(writes.commit([batch], NOW).outcomes[0])
+                    break
+                except StoreError:
+                    continue  # two that wait for each other: the gateway sends it again
+        writes.close()
+
+    workers = [threading.Thread(target=work, args=(order,)) for order in (1, -1, 1)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    store = Store(url)
+    assert (outcomes.count("stored"), outcomes.count("repeated")) == (120, 240)
+    assert store.reads.counts()["readings"] == 120 * 60
+    assert sum(row.readings for row in store.reads.minutes("gw-01", "0", 0, 2**50)) == 1800
+    store.close()
+
+
+def test_a_postgresql_that_was_restarted_is_used_again(server: str) -> None:
+    store = Store(emptied(server))
+    store.take(encode_item(minute()))
+    store.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+              "AND backend_type = 'client backend'")
+    with pytest.raises(StoreError):
+        store.take(encode_item(alarm()), seq=2)
+    assert store.take(encode_item(alarm()), seq=2) == ("stored",)
+    store.close()
+
+
+def test_a_postgresql_of_another_program_or_of_the_future_is_refused(server: str) -> None:
+    url = emptied(server)
+    with psycopg.connect(url, autocommit=True) as direct:
+        direct.execute("CREATE TABLE theirs (x INTEGER)")
+        with pytest.raises(StoreError, match="another program"):
+            PostgresWrites(url)
+        direct.execute("DROP TABLE theirs")
+        PostgresWrites(url).close()
+        direct.execute("INSERT INTO sleepbelt_schema VALUES (99)")
+        with pytest.raises(StoreError, match="version 99"):
+            PostgresWrites(url)
+
+
+def test_a_postgresql_that_is_away_is_an_error_without_its_password() -> None:
+    with pytest.raises(StoreError, match=r"postgresql://127\.0\.0\.1:1/x") as caught:
+        PostgresWrites("postgresql://u:secret@127.0.0.1:1/x")
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,179 @@
+"""The stores on PostgreSQL 15 or newer: any number of receivers on one database, vitals partitioned by UTC day."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from cloud_sync.receiver.stores.base import StoreError
+from cloud_sync.receiver.stores.reads import DatabaseReads
+from cloud_sync.receiver.stores.writes import DatabaseWrites
+
+__all__ = ["PostgresDatabase", "PostgresReads", "PostgresWrites", "shown_url"]
+
+LOCK = 0x5342_5256  # advisory: one worker at a time migrates or makes partitions
+DAY_MS = 86_400_000
+CHUNK_MS_MAX = 600_000
+PAST_DAYS, FUTURE_DAYS = 400, 2  # other days (a clock that was never set) share one partition
+CONNECT_TIMEOUT_S = 5
+PARTITIONED = ("packs", "minutes")
+
+
+def shown_url(url: str) -> str:
+    """The URL for people: without user and password."""
+    parts = conninfo_to_dict(url)
+    return f"postgresql://{parts.get('host', 'localhost')}:{parts.get('port', 5432)}/{parts.get('dbname', '')}"
+
+
+class PostgresWrites(DatabaseWrites):
+    """StoreWrites on the database of a URL, brought to this version; StoreError if it cannot be used."""
+
+    def __init__(self, url: str) -> None:
+        database = PostgresDatabase(url)
+        try:
+            with database.locked():
+                _migrate(database)
+        except psycopg.Error as error:
+            raise StoreError(f"cannot use the database {database.where}: {error}") from error
+        super().__init__(database)
+
+
+class PostgresReads(DatabaseReads):
+    """StoreReads on the database of a URL."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(PostgresDatabase(url))
+
+
+class PostgresDatabase:
+    """Database on one PostgreSQL connection, made again when it breaks."""
+
+    errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    for_update = " FOR UPDATE"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        try:
+            self.where = shown_url(url)
+        except psycopg.Error as error:
+            raise StoreError(f"receiver.database: not a PostgreSQL URL: {error}") from None
+        try:
+            self._connection = self._connect()
+        except psycopg.Error as error:
+            raise StoreError(
+                f"cannot connect to {self.where}: {str(error).strip()}; "
+                "is the server running, are user and password right?"
+            ) from error
+        self._days: set[int] = set()
+
+    def begin(self) -> None:
+        self._alive().execute("BEGIN")
+
+    def commit(self) -> None:
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        with suppress(psycopg.Error):
+            if not self._connection.closed:
+                self._connection.execute("ROLLBACK")
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        return self._alive().execute(_translated(sql), values)
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        rows = list(rows)
+        if rows:
+            self._connection.cursor().executemany(_translated(sql), rows)
+
+    def prepare_days(self, start_utc_ms: Iterable[int], now_utc_ms: int) -> None:
+        """Partitions for these days, outside of any transaction: making one waits for all that is under way."""
+        # Only `minutes` of the last seconds can fall into the day after.
+        days = {(start + more) // DAY_MS for start in start_utc_ms for more in (0, CHUNK_MS_MAX)} - self._days
+        today = now_utc_ms // DAY_MS
+        wanted = [day for day in sorted(days) if today - PAST_DAYS <= day <= today + FUTURE_DAYS]
+        if wanted:
+            with self.locked():
+                for day in wanted:
+                    self._make_partitions(day)
+        self._days |= days
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone among all workers that ask for this."""
+        self._alive().execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        try:
+            yield
+        finally:
+            with suppress(psycopg.Error):
+                self._connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _make_partitions(self, day: int) -> None:
+        name = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y%m%d")
+        for table in PARTITIONED:
+            # Rows of this day that lie in the default partition already (a wrong clock) keep it from getting its own.
+            with suppress(psycopg.errors.CheckViolation):
+                self._connection.execute(
+                    sql.SQL("CREATE TABLE IF NOT EXISTS {} PARTITION OF {} FOR VALUES FROM ({}) TO ({})").format(
+                        sql.Identifier(f"{table}_{name}"), sql.Identifier(table), day * DAY_MS, (day + 1) * DAY_MS
+                    )
+                )
+
+    def _alive(self) -> psycopg.Connection[Any]:
+        if self._connection.closed:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+
+
+@cache
+def _translated(statement: str) -> bytes:
+    return statement.replace("?", "%s").encode()
+
+
+def _migrate(database: PostgresDatabase) -> None:
+    versions = _versions()
+    tables = {row[0] for row in database.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
+    if "sleepbelt_schema" not in tables:
+        if tables:
+            raise StoreError(f"{database.where} holds tables of another program; give a database of its own")
+        current = 0
+    else:
+        (current,) = database.execute("SELECT coalesce(max(version), 0) FROM sleepbelt_schema").fetchall()[0]
+    if current > max(versions):
+        raise StoreError(
+            f"{database.where} has version {current}, this sleepbelt knows versions up to {max(versions)}: "
+            "start the newer sleepbelt"
+        )
+    for version in range(current + 1, max(versions) + 1):
+        database.begin()
+        try:
+            database.execute("CREATE TABLE IF NOT EXISTS sleepbelt_schema (version INTEGER PRIMARY KEY)")
+            database.execute(versions[version])
+            database.execute("INSERT INTO sleepbelt_schema VALUES (?)", (version,))
+            database.commit()
+        except psycopg.Error:
+            database.rollback()
+            raise
+
+
+def _versions() -> dict[int, str]:
+    folder = resources.files("cloud_sync.receiver.stores") / "schema_postgres"
+    return {
+        int(match[1]): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if (match := re.fullmatch(r"(\d{4})\.sql", entry.name))
+    }
