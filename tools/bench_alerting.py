@@ -167,7 +167,7 @@ async def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
     )]  # fmt: skip
     try:
         took = await _rounds(gateway, belts, arrivals, rounds)
-        assert gateway._alerting.alerter.failing().keys() == {"hanging"}
+        assert gateway._alerting.alerter.failing().keys() <= {"hanging"}
     finally:
         released.set()
         for task in tasks[1:]:
