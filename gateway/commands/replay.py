@@ -14,7 +14,7 @@ from gateway.cores.explain import LANGUAGES, explain
 from gateway.cores.scenario import Line, Scenario, as_result, read_scenario, run_scenario
 from gateway.cores.scenario_fields import ScenarioError
 
-SUMMARY = "run leave-bed scenario files through the alarm rules"
+SUMMARY = "run leave-bed scenario files, or a stored night, through the alarm rules"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 FILE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -22,7 +22,12 @@ _EPILOG = """\
 A folder stands for the *.json files in it. Exit code: 0 all match (a file that expects nothing matches), 1 some do not,
 2 a file is malformed.
 
-example: sleepbelt replay --explain tests/scenarios/leave_bed/rule09_touch_at_the_deadline.json
+With --from-store a night of a gateway's store is judged again, also beside the running gateway: by the settings in
+force, or by a shipped profile.
+
+examples:
+  sleepbelt replay --explain tests/scenarios/leave_bed/rule09_touch_at_the_deadline.json
+  sleepbelt replay --from-store 101-1 2026-11-24 --store /var/lib/sleepbelt --profile high-fall-risk
 """
 
 
@@ -31,8 +36,15 @@ class BadFile(ValueError):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Replay the named files; 0 all match, 1 not all, 2 a file is malformed."""
-    options = _parser().parse_args(argv)
+    """Replay the named files or a stored night; 0 all match, 1 not all, 2 a file or an option is malformed."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if bool(options.files) == (options.from_store is not None):
+        parser.error("give scenario files, or --from-store BED DATE")
+    if options.from_store is None and (options.store or options.profile):
+        parser.error("--store and --profile go with --from-store")
+    if options.from_store is not None:
+        return _replay_night(options)
     code = DONE
     for name in options.files:
         try:
@@ -51,11 +63,25 @@ def _parser() -> argparse.ArgumentParser:
         prog="sleepbelt replay", description=SUMMARY.capitalize() + ".", epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("files", nargs="+", metavar="FILE", help="scenario file (JSON), or a folder of them")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="scenario file (JSON), or a folder of them")
+    parser.add_argument("--from-store", nargs=2, metavar=("BED", "DATE"), help="a stored night, by its waking day")
+    parser.add_argument("--store", metavar="DIR", help="data folder of a gateway, with --from-store")
+    parser.add_argument("--profile", metavar="NAME", help="a shipped profile to try, with --from-store")
     parser.add_argument("--json", action="store_true", help='one object a line for each file: {"id", "log", "ok"}')
     parser.add_argument("--explain", action="store_true", help="say after each line which rule decided it, and why")
     parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the explanations (default en)")
     return parser
+
+
+def _replay_night(options: argparse.Namespace) -> int:
+    from gateway.commands.replay_store import StoreInputError, replay_from_store
+
+    try:
+        replay_from_store(options)
+    except StoreInputError as wrong:
+        _complain(BadFile(str(wrong)))
+        return BAD_INPUT
+    return DONE
 
 
 def _expand(name: str) -> list[Path]:
