@@ -7,6 +7,7 @@ import struct
 from protocol.wire import frames, gatt
 
 from .beacon import Beacon
+from .calibration import Calibration
 from .config import Config
 from .link import Link
 from .minute import Minute
@@ -14,13 +15,16 @@ from .pipeline import Pipeline
 from .radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, Radio
 from .ring import FlashError, Ring
 from .sampler import BLOCKS_PER_S, Sampler
-from .services import heart_rate_measurement
+from .services import battery_level, heart_rate_measurement
 from .supervisor import Supervisor
 from .update import Update
 from .uptime import Uptime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from .board import Board
 
 VERSION = (0, 1, 0)
@@ -29,7 +33,9 @@ FAULT_CONFIG_DAMAGED, FAULT_SENSOR, FAULT_RING_OVERRUN, FAULT_FLASH, FAULT_SAMPL
 TASK_RADIO, TASK_SAMPLES, TASK_SECOND = 0, 1, 2
 TASKS = 3
 BLOCK_MS = 1000 // BLOCKS_PER_S
+RESULT_MS = 2 * BLOCK_MS  # in which a RESULT has left before a restart
 RAW_S_MAX = 3600
+IDENTIFY_S_MAX = 60
 
 
 class Belt:
@@ -47,10 +53,13 @@ class Belt:
         info = struct.pack(gatt.INFO_FORMAT, frames.VERSION, board.model, self.config.serial)
         shown = (MANUFACTURER, b"%d" % board.model, gatt.name_of(self.config.serial)[3:], b"%d.%d.%d" % VERSION)
         self._exposed = bool(self.config.values["expose_standard"])
-        self._radio = Radio(board.ble, board.uuid, self.config.serial, info, shown, self._exposed)
+        battery = battery_level(board.battery_percent())
+        self._radio = Radio(board.ble, board.uuid, self.config.serial, info, shown, self._exposed, battery)
         self.link = Link(self.config, self.ring, self._radio, self, board.aes, os.urandom)
         self._beacon = Beacon(self.config, board.aes)
-        self._update = Update(self.config, board.slots_directory)
+        self._update = Update(self.config, board.slots_directory, board.model, VERSION)
+        self._update_request = 0
+        self._calibration = Calibration(self.config, self._pipeline)
         self._supervisor = Supervisor(TASKS, board.feed_watchdog)
         self._connected_ms = 0
         self._next_block_ms = BLOCK_MS
@@ -90,6 +99,7 @@ class Belt:
         self.link.poll()
         if self.link.is_open:
             self._update.confirm()
+        self._work_on_update(now_ms)
         if self._reboot_due_ms and now_ms >= self._reboot_due_ms:
             self._board.reset()
         if now_ms >= self._next_block_ms:
@@ -131,11 +141,14 @@ class Belt:
             return (frames.STATUS_OUT_OF_RANGE if known else frames.STATUS_UNKNOWN), value
         return frames.STATUS_DONE, value
 
-    def command(self, command: int, argument: int) -> "tuple[int, int]":
+    def command(self, request_id: int, command: int, argument: int) -> "tuple[int, int]":
         """(status, value) of one command."""
         if command == frames.CMD_IDENTIFY:
-            self._board.identify(min(max(argument, 1), 60))
-            return frames.STATUS_STARTED, argument
+            seconds = min(max(argument, 1), IDENTIFY_S_MAX)
+            self._board.identify(seconds)
+            return frames.STATUS_STARTED, seconds
+        if command in (frames.CMD_CALIBRATE_EMPTY, frames.CMD_CALIBRATE_OCCUPIED):
+            return self._calibration.start(request_id, command == frames.CMD_CALIBRATE_OCCUPIED)
         if command == frames.CMD_SELF_TEST:
             return frames.STATUS_DONE, self._board.self_test()
         if command == frames.CMD_RAW:
@@ -143,7 +156,7 @@ class Belt:
             self._raw_until_ms = self._uptime.ms() + seconds * 1000
             return frames.STATUS_STARTED, seconds
         if command == frames.CMD_REBOOT:
-            self._reboot_due_ms = self._uptime.ms() + 2 * BLOCK_MS  # after the RESULT has left
+            self._reboot_due_ms = self._uptime.ms() + RESULT_MS
             return frames.STATUS_STARTED, 0
         if command == frames.CMD_DECOMMISSION:
             self.config.set(decommissioned=True, key="", gateway="")
@@ -152,15 +165,31 @@ class Belt:
             return self.configure(frames.KEY_EXPOSE_STANDARD, argument)
         return frames.STATUS_UNKNOWN, argument
 
-    def update(self, kind: int, values: "tuple[int | bytes, ...]", tail: bytes) -> "tuple[int, int]":
-        """(status, value) of one step of a firmware update; refused while an absence is open."""
+    def update(self, kind: int, values: "tuple[Any, ...]", tail: bytes) -> "tuple[int, int]":
+        """(status, value) of one step of a firmware update; refused while an absence is open.
+
+        Whether an alarm is open the gateway knows, and asks only if none is.
+        """
         if self._occupancy == frames.EMPTY:
             return frames.STATUS_REFUSED, 0
-        return self._update.handle(kind, values, tail)
+        self._update_request = values[0]
+        return self._update.handle(kind, values[1:], tail)
+
+    def _work_on_update(self, now_ms: int) -> None:
+        """One slice of an installation; the restart into what was installed, or out of a trial nobody confirmed."""
+        if self._occupancy == frames.EMPTY:
+            return  # an absence is told without a pause
+        status = self._update.work()
+        if status >= 0 and status != frames.STATUS_STARTED:
+            self.link.result(self._update_request, (status, 0))
+            if status == frames.STATUS_DONE:
+                self._reboot_due_ms = now_ms + RESULT_MS
+        if self._update.trial_failed(now_ms):
+            self._board.reset()
 
     # Each second.
 
-    def _second(self, second: "tuple[int, ...]") -> None:
+    def _second(self, second: "Sequence[int]") -> None:
         self._seconds += 1
         occupancy = second[0]
         uptime_ms = self._uptime.ms()
@@ -171,6 +200,9 @@ class Belt:
             minute_seq = self._append(frames.RECORD_MINUTE, self._minute.body(), uptime_ms)
             if occupancy == frames.EMPTY or self.ring.must_prepare:
                 self.ring.prepare()
+        calibrated = self._calibration.second(occupancy)
+        if calibrated is not None:
+            self.link.result(calibrated[0], calibrated[1:])
         self._report = self._make_report(second, uptime_ms)
         if changed or uptime_ms >= self._report_due_ms:
             self._report_due_ms = uptime_ms - uptime_ms % 1000 + self.config.values["report_period_ms"]
@@ -180,7 +212,7 @@ class Belt:
         self._radio.heart_rate(heart_rate_measurement(self._report))
         self._advertise()
 
-    def _record_changes(self, second: "tuple[int, ...]", uptime_ms: int, changed: bool) -> None:
+    def _record_changes(self, second: "Sequence[int]", uptime_ms: int, changed: bool) -> None:
         pipeline = self._pipeline
         if changed:
             body = (self._occupancy, second[0], second[1], pipeline.state_age_s, pipeline.exit_count & 0xFFFF)
@@ -213,11 +245,13 @@ class Belt:
         except FlashError:
             return 0
 
-    def _make_report(self, second: "tuple[int, ...]", uptime_ms: int) -> "tuple[int, ...]":
+    def _make_report(self, second: "Sequence[int]", uptime_ms: int) -> "tuple[int, ...]":
         occupancy, reason, heart, heart_q, heart_why, breath, breath_q, breath_why, movement, _, _, flags = second
         pipeline = self._pipeline
         if self.ring.overrun:
             flags |= frames.FLAG_RING_OVERRUN
+        if self._calibration.is_done:
+            flags |= frames.FLAG_CALIBRATED
         return (
             occupancy, reason, pipeline.state_age_s, pipeline.exit_count & 0xFFFF, self.ring.record_seq, self.boot_id,
             uptime_ms, frames.ABSENT_16 if heart < 0 else heart, heart_q, heart_why,

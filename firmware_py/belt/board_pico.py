@@ -1,4 +1,7 @@
-"""Raspberry Pi Pico W and Pico 2 W: internal ADC on GP26, ring in the last 128 KiB of storage, LED on WL_GPIO0."""
+"""Raspberry Pi Pico W and Pico 2 W: internal ADC on GP26, ring in the last 128 KiB of storage, LED on WL_GPIO0.
+
+The file system lies before the ring: boot/outer.py says how, for the interpreter would format the whole storage.
+"""
 
 import os
 
@@ -19,7 +22,6 @@ if TYPE_CHECKING:
 
 ADC_PIN = 26
 RATE_HZ = 100
-STORAGE_BYTES = 848 * 1024  # the filesystem is made smaller by RING_BYTES when the board is set up
 
 
 def _make_timer(rate_hz: int, tick: "Any") -> object:
@@ -35,7 +37,8 @@ class PicoBoard(LitBoard):
         self.model = MODEL_PICO_2_W if "RP2350" in os.uname().machine else MODEL_PICO_W
         self.config_directory = "/config"
         self.slots_directory = ""
-        self.flash: "BlockDevice" = rp2.Flash(start=STORAGE_BYTES - RING_BYTES, len=RING_BYTES)
+        storage_bytes: int = rp2.Flash().ioctl(4, 0) * 4096
+        self.flash: "BlockDevice" = rp2.Flash(start=storage_bytes - RING_BYTES, len=RING_BYTES)
         self.sensor: "Sensor" = TimerRing(machine.ADC(machine.Pin(ADC_PIN)).read_u16, _make_timer, RATE_HZ)
         self.led = machine.Pin("LED", machine.Pin.OUT)
 

@@ -2,7 +2,59 @@
 
 from array import array
 
-from .signal import Correlator, follow, ones, vertex
+from .signal import follow, ones, vertex
+
+
+class SlowCorrelator:
+    """signal.Correlator's curve for few samples and a long window: it keeps the samples, not their products.
+
+    What leaves the window is multiplied out a second time: 30 blocks of 69 products would take 8 KiB of a board.
+    """
+
+    def __init__(self, block: int, lag_min: int, lag_max: int, window: int) -> None:
+        self.block = block
+        self.lag_min = lag_min
+        self.lag_max = lag_max
+        self.lags = lag_max - lag_min + 1
+        self.values = array("i", bytes(4 * block))
+        self.curve = array("i", bytes(4 * self.lags))
+        self.energy = 0
+        self._signal = array("h", bytes(2 * (lag_max + window * block)))
+        self._sums = array("i", bytes(4 * self.lags))
+
+    def push(self) -> None:
+        """Take the block in `values` (each |value| <= 255) and drop the oldest of the window."""
+        signal = self._signal
+        block = self.block
+        self._account(self.lag_max, -1)
+        end = len(signal) - block
+        for i in range(end):
+            signal[i] = signal[i + block]
+        for i in range(block):
+            signal[end + i] = self.values[i]
+        self._account(end, 1)
+        unit = (self.energy >> 8) + 1
+        curve = self.curve
+        sums = self._sums
+        for k in range(self.lags):
+            curve[k] = sums[k] // unit
+
+    def _account(self, first: int, sign: int) -> None:
+        """Add (sign 1) or take away (-1) the energy and the lag products of the block that begins at `first`."""
+        signal = self._signal
+        sums = self._sums
+        end = first + self.block
+        energy = 0
+        for i in range(first, end):
+            energy += signal[i] * signal[i]
+        self.energy += sign * energy
+        for k in range(self.lags):
+            j = first - self.lag_min - k
+            acc = 0
+            for i in range(first, end):
+                acc += signal[i] * signal[j]
+                j += 1
+            sums[k] += sign * acc
 
 
 class Breath:
@@ -17,7 +69,7 @@ class Breath:
     WEAK_S = 10
 
     def __init__(self) -> None:
-        self.correlator = Correlator(self.RATE_HZ, self.LAG_MIN, self.LAG_DOUBLE_MAX, self.WINDOW_S)
+        self.correlator = SlowCorrelator(self.RATE_HZ, self.LAG_MIN, self.LAG_DOUBLE_MAX, self.WINDOW_S)
         self.level = 0  # usual mean deflection, 14-bit units * 16
         self.weak = False
         self.depth = 0  # mean deflection of the last second, same unit

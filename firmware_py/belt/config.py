@@ -1,7 +1,7 @@
 """What a belt remembers beside its records: who it is, whom it belongs to, counters that must never restart.
 
-`identity.json` is written once in the factory (serial, claim secret). `config.json` is replaced whole: written to a
-temporary file and renamed, which survived every power-cut point on littlefs (facts/FIRMWARE.md).
+`identity.json` is written once in the factory (serial, claim secret, public key of updates). `config.json` is replaced
+whole: written to a temporary file and renamed, which survived every power-cut point on littlefs (facts/FIRMWARE.md).
 """
 
 import binascii
@@ -24,7 +24,8 @@ DEFAULTS = {
     "expose_standard": False,
     "company_id": 0xFFFF,
     "handshake_timeout_ms": 30_000,
-    "slot": "a",
+    "empty_level": 0,  # strength of the beat band (pipeline's level) with the bed empty and in use; 0: not calibrated
+    "occupied_level": 0,
 }
 
 TYPE_CHECKING = False
@@ -48,6 +49,8 @@ class Config:
                 identity = json.load(file)
             self.serial = binascii.unhexlify(identity["serial"])
             self._claim_secret = binascii.unhexlify(identity["claim_secret"])
+            # x and y of a P-256 key, 64 bytes; without it no update is taken
+            self.update_key = binascii.unhexlify(identity.get("update_key", ""))
         except (OSError, ValueError, KeyError) as error:
             raise IdentityError("identity.json: %s" % error) from error
         if len(self.serial) != 8 or len(self._claim_secret) != 16:

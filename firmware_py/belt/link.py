@@ -11,7 +11,7 @@ from protocol.wire.frames import FrameError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from .config import Config
     from .ring import Ring
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
         def report(self) -> bytes: ...
         def time(self, utc_ms: int, uncertainty_ms: int) -> None: ...
         def configure(self, key: int, value: int) -> "tuple[int, int]": ...
-        def command(self, command: int, argument: int) -> "tuple[int, int]": ...
-        def update(self, kind: int, values: "tuple[int | bytes, ...]", tail: bytes) -> "tuple[int, int]": ...
+        def command(self, request_id: int, command: int, argument: int) -> "tuple[int, int]": ...
+        # values: the frame's fields, its request id first
+        def update(self, kind: int, values: "tuple[Any, ...]", tail: bytes) -> "tuple[int, int]": ...
 
 
 QUEUE_FRAGMENTS_MAX = 24
@@ -207,16 +208,17 @@ class Link:
             if self._history and self._history[0] == values[0]:
                 self._history[4] = min(self._history[4] + values[1], CREDITS_MAX)
         elif kind == frames.CONFIGURE:
-            self._result(values[0], self._service.configure(values[1], values[2]))
+            self.result(values[0], self._service.configure(values[1], values[2]))
         elif kind == frames.COMMAND:
-            self._result(values[0], self._service.command(values[1], values[2]))
+            self.result(values[0], self._service.command(values[0], values[1], values[2]))
         elif kind == frames.CLAIM:
             self._config.set(key=_hex(values[1]), gateway=_hex(values[2]))
-            self._result(values[0], (frames.STATUS_DONE, 0))
+            self.result(values[0], (frames.STATUS_DONE, 0))
         elif kind in (frames.UPDATE_BEGIN, frames.UPDATE_DATA, frames.UPDATE_END):
-            self._result(values[0], self._service.update(kind, values[1:], tail))
+            self.result(values[0], self._service.update(kind, values, tail))
 
-    def _result(self, request_id: int, result: "tuple[int, int]") -> None:
+    def result(self, request_id: int, result: "tuple[int, int]") -> None:
+        """Answer a request with (status, value); one answered STARTED is answered once more when it is done."""
         self.send(frames.encode(frames.RESULT, (request_id, result[0], result[1])))
 
     def _history_step(self) -> bool:

@@ -2,6 +2,10 @@
 
 from protocol.wire import frames
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 class Rate:
     """Mean, least and greatest of a rate over the seconds in which it was present."""
@@ -59,7 +63,7 @@ class Minute:
         self._fault_s = 0
         self.seconds = 0
 
-    def add(self, second: "tuple[int, ...]") -> bool:
+    def add(self, second: "Sequence[int]") -> bool:
         """Take one second (Pipeline.second's tuple); True when the minute is full."""
         occupancy, _, heart, _, heart_reason, respiration, _, _, movement, turn_over, weak_breath, flags = second
         self._states[occupancy] += 1

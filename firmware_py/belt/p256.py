@@ -1,6 +1,6 @@
 """ECDSA P-256 verification in integers (FIPS 186-5, SP 800-186). Nothing secret comes in here, so time may vary.
 
-A verification is some 5000 multiplications modulo p. Boards have no such curve in ROM; hosts sign (firmware_py/tooling).
+A verification is some 5000 multiplications modulo p. Only hosts sign (firmware_py/tooling/image.py).
 """
 
 P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF

@@ -54,6 +54,9 @@ class Pipeline:
         self._moving_s = 0
         self._rail_s = 0
         self._gap = 0
+        self._report = [0] * 12
+        self._why = REASON_NONE  # of the rate just judged
+        self.level = 0  # strength of the beat band in the last second, occupancy.py's unit
 
     @property
     def state_age_s(self) -> int:
@@ -84,18 +87,22 @@ class Pipeline:
                 buf[i] >>= self._shift
         self.filters.push(buf, n, self._scale)
 
-    def second(self) -> "tuple[int, int, int, int, int, int, int, int, int, int, int, int]":
-        """Report of the last second.
+    def second(self) -> "tuple[int, ...]":
+        """Report of the last second, a tuple of its own (advance() has the fields)."""
+        return tuple(self.advance())
 
-        (occupancy, its reason, heart_dbpm or -1, heart quality, heart reason, resp_dpm or -1, resp quality,
-        resp reason, movement 0..100, turn_over, weak_breath, flags)
+    def advance(self) -> "list[int]":
+        """Report of the last second in the one list that there is: nothing is allocated, the next second replaces it.
+
+        [occupancy, its reason, heart_dbpm or -1, heart quality, heart reason, resp_dpm or -1, resp quality,
+        resp reason, movement 0..100, turn_over, weak_breath, flags]
         """
         filters = self.filters
         movement = self.movement
         occupancy = self.occupancy
         if self._gap >= RATE_HZ:
             occupancy.skip(self._gap // RATE_HZ)
-        level = isqrt(filters.power // RATE_HZ << 4)
+        self.level = level = isqrt(filters.power // RATE_HZ << 4)
         peak = max(filters.peak_up, -filters.peak_down)
         self._rail_s = self._rail_s + 1 if filters.clipped > RATE_HZ - 5 else 0
         fault_s = filters.same_s if filters.same_s else max(0, self._rail_s - RAIL_FAULT_S)
@@ -115,22 +122,20 @@ class Pipeline:
         reason = REASON_NONE
         if occupancy.state == UNCLEAR:
             reason = REASON_SENSOR_FAULT if fault_s >= FAULT_S else REASON_WEAK if occupancy.check else REASON_NO_SIGNAL
-        heart_dbpm, heart_reason = self._heart(occupied, reason)
-        resp_dpm, resp_reason = self._respiration(occupied, reason)
-        return (
-            occupancy.state,
-            reason,
-            heart_dbpm,
-            self.heart.quality if heart_dbpm >= 0 else 0,
-            heart_reason,
-            resp_dpm,
-            self.breath.quality if resp_dpm >= 0 else 0,
-            resp_reason,
-            movement.strength,
-            movement.turn_over,
-            1 if self.breath.weak and occupied else 0,
-            flags,
-        )
+        report = self._report
+        report[0] = occupancy.state
+        report[1] = reason
+        report[2] = self._heart(occupied, reason)
+        report[3] = self.heart.quality if report[2] >= 0 else 0
+        report[4] = self._why
+        report[5] = self._respiration(occupied, reason)
+        report[6] = self.breath.quality if report[5] >= 0 else 0
+        report[7] = self._why
+        report[8] = movement.strength
+        report[9] = movement.turn_over
+        report[10] = 1 if self.breath.weak and occupied else 0
+        report[11] = flags
+        return report
 
     def _look(self, level: int, occupied: bool) -> None:
         looks = self._looks
@@ -156,29 +161,35 @@ class Pipeline:
             flags |= FLAG_CHECK_SENSOR
         return flags
 
-    def _heart(self, occupied: bool, reason: int) -> "tuple[int, int]":
+    def _heart(self, occupied: bool, reason: int) -> int:
         heart = self.heart
         if not occupied:
-            return -1, reason if reason else REASON_NO_SIGNAL
+            return self._absent(reason if reason else REASON_NO_SIGNAL)
         total = 0
         for i in range(10):
             total += self._crossings[i]
         if total < MACHINE_CROSSINGS or heart.too_fast_s >= TOO_FAST_S or self.occupancy.silent_s >= 2:
-            return -1, REASON_NO_SIGNAL
+            return self._absent(REASON_NO_SIGNAL)
         if self._moving_s or self.occupancy.state_age_s < SETTLE_S:
-            return -1, REASON_MOVING
+            return self._absent(REASON_MOVING)
         if heart.rhythm.irregular:
-            return -1, REASON_IRREGULAR
+            return self._absent(REASON_IRREGULAR)
         if heart.dbpm < 0 or heart.quality < HEART_QUALITY_MIN or not heart.rhythm.known:
-            return -1, REASON_WEAK
-        return heart.dbpm, REASON_NONE
+            return self._absent(REASON_WEAK)
+        self._why = REASON_NONE
+        return heart.dbpm
 
-    def _respiration(self, occupied: bool, reason: int) -> "tuple[int, int]":
+    def _respiration(self, occupied: bool, reason: int) -> int:
         breath = self.breath
         if not occupied:
-            return -1, reason if reason else REASON_NO_SIGNAL
+            return self._absent(reason if reason else REASON_NO_SIGNAL)
         if self.occupancy.silent_s >= 2 or self.heart.too_fast_s >= TOO_FAST_S:
-            return -1, REASON_NO_SIGNAL
+            return self._absent(REASON_NO_SIGNAL)
         if self.occupancy.state_age_s >= 2 * SETTLE_S and breath.dpm >= 0 and breath.quality >= BREATH_QUALITY_MIN:
-            return breath.dpm, REASON_NONE
-        return -1, REASON_MOVING if self._moving_s else REASON_WEAK
+            self._why = REASON_NONE
+            return breath.dpm
+        return self._absent(REASON_MOVING if self._moving_s else REASON_WEAK)
+
+    def _absent(self, reason: int) -> int:
+        self._why = reason
+        return -1

@@ -56,7 +56,8 @@ class EventQueue:
 class Radio:
     """The belt's one connection and its advertising; `uuid` is the stack's UUID class.
 
-    device_information: manufacturer, model, serial and firmware revision as the standard service shows them.
+    device_information: manufacturer, model, serial and firmware revision as the standard service shows them; battery:
+    its level, shown with the heart rate where the owner wants that.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Radio:
         info: bytes,
         device_information: "tuple[bytes, ...]",
         expose_standard: bool,
+        battery: bytes,
     ) -> None:
         self._ble = ble
         self.events = EventQueue()
@@ -88,6 +90,7 @@ class Radio:
         if expose_standard:
             self._heart_rate, location = handles[2]
             ble.gatts_write(location, BODY_SENSOR_OTHER)
+            ble.gatts_write(handles[3][0], battery)
 
     def _irq(self, event: int, data: "tuple[Any, ...]") -> None:
         if event == GATTS_WRITE:

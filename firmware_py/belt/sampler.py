@@ -50,8 +50,8 @@ class Sampler:
             self._gap += self._sensor.gap * RATE_HZ // self._sensor.rate_hz
         return n > 0
 
-    def process(self) -> "tuple[int, ...] | None":
-        """Feed the block just read to the pipeline; the second's report when one is complete."""
+    def process(self) -> "list[int] | None":
+        """Feed the block just read to the pipeline; the second's report when one is complete (the next replaces it)."""
         m = self._decimator.push(self.raw, 0, self.raw_count, self._out, 0)
         take = min(m, RATE_HZ - self._filled)
         if take:
@@ -60,7 +60,7 @@ class Sampler:
             self._filled += take
         if self._filled < RATE_HZ:
             return None
-        second: "tuple[int, ...]" = self._pipeline.second()
+        second = self._pipeline.advance()
         rest = m - take
         if rest:
             for i in range(rest):

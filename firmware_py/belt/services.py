@@ -1,7 +1,7 @@
-"""The belt's GATT services: its own, Device Information, and on the owner's order the standard Heart Rate service.
+"""The belt's GATT services: its own, Device Information, and on the owner's order standard Heart Rate and Battery.
 
-What is readable here needs no session, so it is what a stranger may know. Heart Rate is left out until the belt was
-told to expose it (KEY_EXPOSE_STANDARD, from the next start); then any stock app can show it.
+What is readable here needs no session, so it is what a stranger may know. Heart Rate and Battery are left out until the
+belt was told to expose them (KEY_EXPOSE_STANDARD, from the next start); then any stock app can show them.
 """
 
 from protocol.wire import frames, gatt
@@ -25,6 +25,7 @@ HEART_RATE = (
     gatt.HEART_RATE,
     ((gatt.HEART_RATE_MEASUREMENT, FLAG_NOTIFY), (gatt.BODY_SENSOR_LOCATION, FLAG_READ)),
 )
+BATTERY = (gatt.BATTERY, ((gatt.BATTERY_LEVEL, FLAG_READ),))
 BODY_SENSOR_OTHER = b"\x00"
 _CONTACT_SUPPORTED, _CONTACT = 0x04, 0x02
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 def services(expose_standard: bool) -> "Table":
     """((service, ((characteristic, flags), ...)), ...); UUIDs as in protocol.wire.gatt."""
-    return (OWN, DEVICE_INFORMATION, HEART_RATE) if expose_standard else (OWN, DEVICE_INFORMATION)
+    return (OWN, DEVICE_INFORMATION, HEART_RATE, BATTERY) if expose_standard else (OWN, DEVICE_INFORMATION)
 
 
 def heart_rate_measurement(report: "tuple[int, ...]") -> bytes:
@@ -47,3 +48,8 @@ def heart_rate_measurement(report: "tuple[int, ...]") -> bytes:
         return b""
     contact = _CONTACT if report[0] == frames.OCCUPIED else 0
     return bytes((_CONTACT_SUPPORTED | contact, min(255, (report[7] + 5) // 10)))
+
+
+def battery_level(percent: int) -> bytes:
+    """Battery Level of a REPORT's battery_percent: the service knows 0 to 100 only, so mains is full."""
+    return bytes((min(percent, 100),))

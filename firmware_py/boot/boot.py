@@ -10,6 +10,8 @@ import sys
 
 SLOT_FILE = "/slot"
 TRIAL_FILE = "/trial"
+SERVICE_FILE = "/service"
+WATCHDOG_MS = 8000  # RP2 can count 8388 at most
 _FRESH, _STARTED = "0", "1"
 
 
@@ -43,5 +45,14 @@ def choose(root: str = "") -> str:
     return root + "/" + slot
 
 
-if sys.platform in ("rp2", "esp32"):
+def is_in_service(root: str = "") -> bool:
+    """Whether somebody is flashing this belt: then nothing starts, and no watchdog ends it."""
+    return _read(root + SERVICE_FILE, "-") != "-"
+
+
+if sys.platform in ("rp2", "esp32") and not is_in_service():
+    import machine
+
+    # Armed before the application runs: one that dies at import restarts the belt, which ends its trial.
+    machine.WDT(timeout=WATCHDOG_MS)
     sys.path.insert(0, choose())

@@ -187,7 +187,7 @@ def live(seconds):
 
 
 def hot_path():
-    """Most bytes that one second of push() and second() has allocated, of ten."""
+    """Most bytes that one second of push() and advance() has allocated, of ten."""
     from array import array
 
     pipeline = run["belt"]._pipeline
@@ -199,7 +199,7 @@ def hot_path():
             block[k] = 500 + (k * 7 + i) % 50
         before = used()
         pipeline.push(block, 50, 0)
-        pipeline.second()
+        pipeline.advance()
         grown = used() - before
         if grown > most:
             most = grown

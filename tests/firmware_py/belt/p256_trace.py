@@ -1,4 +1,4 @@
-"""Runs on any interpreter: verifies the cases of a file, one `key digest signature` in hex a line; prints 1 or 0 each."""
+"""Runs on any interpreter: verifies the cases of a file, `key digest signature` in hex a line; prints 1 or 0."""
 
 import sys
 

@@ -28,7 +28,7 @@ def main(name: str, rate_hz: int) -> None:
             gc.collect()
             before = used()
             pipeline.push(out, count, 0)
-            second = pipeline.second()
+            second = pipeline.advance()
             grown = used() - before
             print(",".join([str(value) for value in second]))
     print("allocated", grown)

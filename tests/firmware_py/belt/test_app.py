@@ -293,9 +293,10 @@ def gateway(board: BoardInMemory) -> Gateway:
     return Gateway(Belt(board), board)
 
 
-def test_a_trial_is_confirmed_by_a_session_and_not_before(tmp_path: Path, gateway: Gateway) -> None:
+def test_a_trial_is_confirmed_by_a_session_and_not_before(tmp_path: Path, board: BoardInMemory) -> None:
     trial = tmp_path / "trial"
     trial.write_text("b1")
+    gateway = Gateway(Belt(board), board)
     _run(gateway.belt, gateway.board, 5)
     assert trial.exists()
     gateway.handshake()
@@ -401,6 +402,7 @@ def test_the_standard_heart_rate_is_exposed_from_the_start_after_the_order(board
     board.ble.handler(CENTRAL_CONNECT, (0, 1, b""))
     _run(again, board, 60)
     assert board.ble.hung_up == []
+    assert board.ble.readable[board.ble.services[3][0]] == bytes([100])  # Battery: mains is full
     flags, rate_bpm = board.ble.measurements[-1]
     assert flags == 0x06
     assert abs(rate_bpm - 62) <= 3

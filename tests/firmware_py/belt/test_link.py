@@ -63,7 +63,7 @@ class Answers:
         self.asked.append(("configure", key, value))
         return frames.STATUS_DONE, value
 
-    def command(self, command: int, argument: int) -> tuple[int, int]:
+    def command(self, request_id: int, command: int, argument: int) -> tuple[int, int]:
         self.asked.append(("command", command, argument))
         return frames.STATUS_STARTED, argument
 

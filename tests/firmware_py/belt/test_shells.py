@@ -1,25 +1,18 @@
-"""The small shells of the belt: uptime, watchdog, timer ring, sampler, event queue, update."""
+"""The small shells of the belt: uptime, watchdog, timer ring, sampler, event queue."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from array import array
-from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_py.belt.config import Config
 from firmware_py.belt.radio import QUEUE_EVENTS, EventQueue
 from firmware_py.belt.sampler import Sampler
 from firmware_py.belt.supervisor import Supervisor
 from firmware_py.belt.timer_ring import RING_SAMPLES, TimerRing
-from firmware_py.belt.update import IMAGE_BYTES_MAX, Update
 from firmware_py.belt.uptime import TICKS_PERIOD, Uptime
-from protocol.wire import frames
 
 
 @given(st.integers(0, TICKS_PERIOD - 1), st.lists(st.integers(0, TICKS_PERIOD // 2 - 1), max_size=50))
@@ -113,9 +106,9 @@ class _Counting:
         self.pushed += n
         self.gaps += gap
 
-    def second(self) -> tuple[int, ...]:
+    def advance(self) -> list[int]:
         self.seconds.append(self.pushed)
-        return (len(self.seconds),)
+        return [len(self.seconds)]
 
 
 @settings(max_examples=30)
@@ -152,41 +145,3 @@ def test_events_beyond_the_queue_are_dropped_and_counted() -> None:
         queue.put(3, number, b"")
     assert queue.dropped == 4
     assert queue.get() == (3, 0, b"")
-
-
-@pytest.fixture
-def update(tmp_path: Path) -> Update:
-    (tmp_path / "identity.json").write_text(json.dumps({"serial": "00" * 8, "claim_secret": "00" * 16}))
-    return Update(Config(str(tmp_path)), str(tmp_path))
-
-
-def _begin(update: Update, image: bytes) -> tuple[int, int]:
-    return update.handle(frames.UPDATE_BEGIN, (len(image), hashlib.sha256(image).digest()), b"")
-
-
-def test_an_interrupted_update_goes_on_where_it_was(update: Update) -> None:
-    image = bytes(1000)
-    _begin(update, image)
-    assert update.handle(frames.UPDATE_DATA, (0,), image[:300]) == (frames.STATUS_DONE, 300)
-    assert _begin(update, image) == (frames.STATUS_STARTED, 300)
-
-
-def test_update_data_out_of_its_place_is_refused_with_the_right_place(update: Update) -> None:
-    _begin(update, bytes(1000))
-    assert update.handle(frames.UPDATE_DATA, (5,), b"x") == (frames.STATUS_OUT_OF_RANGE, 0)
-
-
-def test_a_damaged_image_fails(update: Update) -> None:
-    _begin(update, bytes(10))
-    update.handle(frames.UPDATE_DATA, (0,), bytes(9) + b"x")
-    assert update.handle(frames.UPDATE_END, (), b"")[0] == frames.STATUS_FAILED
-
-
-def test_an_unsigned_image_never_runs(update: Update) -> None:
-    _begin(update, bytes(10))
-    update.handle(frames.UPDATE_DATA, (0,), bytes(10))
-    assert update.handle(frames.UPDATE_END, (), b"")[0] == frames.STATUS_REFUSED
-
-
-def test_an_image_larger_than_a_slot_is_refused(update: Update) -> None:
-    assert update.handle(frames.UPDATE_BEGIN, (IMAGE_BYTES_MAX + 1, bytes(32)), b"")[0] == frames.STATUS_OUT_OF_RANGE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from firmware_py.boot.boot import choose
+from firmware_py.boot.boot import choose, is_in_service
+from tests.interpreters import run_unix
 
 
 def _start(root: Path) -> str:
@@ -48,3 +49,13 @@ def test_a_power_cut_in_the_middle_of_a_revert_does_not_bring_the_bad_slot_back(
 def test_a_power_cut_before_an_update_switches_leaves_the_old_slot(tmp_path: Path) -> None:
     (tmp_path / "trial").write_text("b0")  # the update had not yet named slot b
     assert [_start(tmp_path) for _ in range(2)] == ["a", "a"]
+
+
+def test_a_belt_in_service_starts_nothing(tmp_path: Path) -> None:
+    assert not is_in_service(str(tmp_path))
+    (tmp_path / "service").touch()
+    assert is_in_service(str(tmp_path))
+
+
+def test_a_picos_file_system_and_ring_live_beside_the_one_that_the_interpreter_mounts() -> None:
+    assert run_unix(Path(__file__).parent / "check_outer.py").split() == ["started", "50"]

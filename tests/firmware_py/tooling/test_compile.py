@@ -49,6 +49,10 @@ def test_the_heap_of_a_whole_belt_stays_flat(figures: list[tuple[str, int]]) -> 
     assert heap[-1] <= heap[0] + 64
 
 
+def test_the_hot_path_allocates_nothing(figures: list[tuple[str, int]]) -> None:
+    assert dict(figures)["hot"] == 0
+
+
 def test_a_second_makes_no_more_garbage_than_a_board_can_collect(figures: list[tuple[str, int]]) -> None:
     assert dict(figures)["second"] <= SECOND_GARBAGE_BYTES_MAX
 

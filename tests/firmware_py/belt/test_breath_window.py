@@ -1,0 +1,20 @@
+"""The window of respiration that keeps samples gives the numbers of the one that keeps products."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from firmware_py.belt.breath import SlowCorrelator
+from firmware_py.belt.signal import Correlator
+
+
+def test_both_correlators_give_the_same_curve_over_and_beyond_a_window() -> None:
+    rng = np.random.default_rng(3)
+    fast, slow = Correlator(5, 7, 75, 30), SlowCorrelator(5, 7, 75, 30)
+    for _ in range(100):
+        block = rng.integers(-127, 128, 5).tolist()
+        for i, value in enumerate(block):
+            fast.values[i] = slow.values[i] = value
+        fast.push()
+        slow.push()
+        assert (slow.energy, list(slow.curve)) == (fast.energy, list(fast.curve))
