@@ -47,6 +47,8 @@ def unpack_varints(data: bytes) -> list[int]:
     """Inverse of `pack_varints`; raises ColumnError on a cut, overlong or padded varint."""
     if data.isascii():
         return list(data)  # nearly every column: no number above 127
+    if len(data) > 2 and 0 < data[1] < 0x80 <= data[0] and data[2:].isascii():
+        return [data[0] & 0x7F | data[1] << 7, *data[2:]]  # a rate above 63, then its small steps
     values = []
     value = shift = 0
     for byte in data:

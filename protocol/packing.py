@@ -26,6 +26,7 @@ UNPACKED_BYTES_MAX = 2 * 1024 * 1024  # after decompression
 DEPTH_MAX = 12
 ARRAY_MAX = 16_384
 MAP_MAX = 1_024
+_CONTAINERS = (dict, list)
 ZSTD_LEVEL = 19
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -107,9 +108,10 @@ def _ordered(value: Any, depth: int) -> Any:
 def _check_depth(value: Any, depth: int) -> None:
     if depth == 0:
         raise PackingError("too_deep", f"nested deeper than {DEPTH_MAX}")
-    if isinstance(value, dict):
-        for item in value.values():
-            _check_depth(item, depth - 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_depth(item, depth - 1)
+    if isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            # Only these have an inside: most of what is looked at here are numbers and bytes.
+            if type(item) in _CONTAINERS:
+                _check_depth(item, depth - 1)
+            elif depth == 1:
+                raise PackingError("too_deep", f"nested deeper than {DEPTH_MAX}")

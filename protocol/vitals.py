@@ -341,7 +341,10 @@ def _unpack_columns(wire: dict[Any, Any], count: int) -> tuple[dict[str, list[in
             present = sum(reasons[i + 1] for i in range(0, len(reasons), 2) if reasons[i] == 0)
             values = rates[name] = unpack_deltas(blob, present)
         else:
-            runs[name] = unpack_run_pairs(blob, count) if blob else [0, count] if count else []
+            if not blob:
+                runs[name] = [0, count] if count else []
+                continue
+            runs[name] = unpack_run_pairs(blob, count)
             values = runs[name][::2]
         if values and (max(values) > high or min(values) < 0):
             raise ColumnError(f"{name} leaves 0 to {high}")

@@ -1,0 +1,156 @@
+"""Bytes per belt-hour on the way to the cloud and in its database, from nights that went through the belt's own code.
+
+Three simulated nights (hil.synth) run through firmware_py's pipeline, once: the reports are cached in build/bench/.
+Eight belts share them, an hour or more apart; the day is an empty bed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from cloud_sync.ingest import examine
+from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from protocol.batch import LANE_VITALS, Envelope, Reading, chunk_of, encode_envelope, encode_item
+from protocol.packing import pack, unpack
+from tools.bench_rows import Row, print_rows, row
+
+ROOT = Path(__file__).parents[1]
+NIGHTS = ("quiet", "restless", "frail")
+NIGHT_S = 37_800  # 21:00 to 07:30
+DAY_S = 86_400
+BELTS = 8
+CHUNK_S = 60
+FLUSH_S = 300
+UTC0_MS = 1_795_000_020_000
+ABSENT = Reading(0, 0, heart_reason=1, respiration_reason=1)
+REPORT = "facts/SYNC.md: columnar, delta, zstd-19"
+
+
+def night(name: str) -> list[Reading]:
+    """The night's readings, one a second, as the belt reports them; from the cache if the code is the same."""
+    cache = ROOT / "build" / "bench" / f"night-{name}-{_code_hash()}.bin"
+    if not cache.exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_bytes(b"".join(pack(list(values)) for values in _measure(name)))
+    rows = [unpack(part) for part in _values(cache.read_bytes())]
+    return [_reading(second, values) for second, values in enumerate(rows)]
+
+
+def _values(data: bytes) -> Iterator[bytes]:
+    import msgpack  # type: ignore[import-untyped]
+
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(data)
+    begin = 0
+    for _ in unpacker:
+        yield data[begin : unpacker.tell()]
+        begin = unpacker.tell()
+
+
+def _measure(name: str) -> Iterator[tuple[int, ...]]:
+    from firmware_py.belt.pipeline import RATE_HZ, Pipeline
+    from hil.synth import Synth, load
+
+    synth, pipeline = Synth(load(name), rate_hz=RATE_HZ), Pipeline(bits=10)
+    for second in range(NIGHT_S):
+        pipeline.push(array("h", synth.block(second * RATE_HZ, RATE_HZ).tolist()), RATE_HZ, 0)
+        yield tuple(int(value) for value in pipeline.second())
+
+
+def _code_hash() -> str:
+    files = sorted([*(ROOT / "firmware_py/belt").glob("*.py"), *(ROOT / "hil/synth").glob("*.py"),
+                    *(ROOT / "hil/nights").glob("*.toml")])  # fmt: skip
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def _reading(second: int, values: list[int]) -> Reading:
+    """A report's numbers as gateway/cores/vitals.py keeps them."""
+    occupancy, why, heart, heart_quality, heart_why, breath, breath_quality, breath_why, *rest = values
+    return Reading(
+        second, occupancy, why,
+        (heart + 5) // 10 if heart >= 0 else None, heart_quality, 0 if heart >= 0 else heart_why or 1,
+        (breath + 5) // 10 if breath >= 0 else None, breath_quality, 0 if breath >= 0 else breath_why or 1,
+        rest[0], rest[1], rest[3],
+    )  # fmt: skip
+
+
+def belt_day(nights: list[list[Reading]], belt: int) -> list[Reading]:
+    """One belt's day: its night, begun at another hour than its neighbours', and an empty bed around it."""
+    asleep = nights[belt % len(nights)]
+    begin = 3_600 * (belt // len(nights)) + 600 * belt
+    return [
+        asleep[second - begin] if 0 <= second - begin < NIGHT_S else ABSENT for second in range(DAY_S)
+    ]
+
+
+def messages(days: list[list[Reading]], begin_s: int, end_s: int) -> Iterator[tuple[int, bytes]]:
+    """(chunks, message) of all belts' batches, one per flush."""
+    seq = 1
+    for flush in range(begin_s, end_s, FLUSH_S):
+        bodies = []
+        for minute in range(flush, flush + FLUSH_S, CHUNK_S):
+            for belt, day in enumerate(days):
+                # Each belt's minutes begin at a second of its own, and its uptime at another number.
+                start = minute + 7 * belt
+                uptime_s = 2_000_000 + 10_000 * belt
+                readings = [
+                    Reading(uptime_s + second, *_rest(day[second % DAY_S])) for second in range(start, start + CHUNK_S)
+                ]
+                serial = hashlib.sha256(str(belt).encode()).hexdigest()[:16]
+                utc0 = UTC0_MS - 2_000_000_000 - 10_000_000 * belt + 137 * belt
+                bodies.append(encode_item(chunk_of(f"10{belt}-A", serial, 40_000 + belt, utc0, True, readings)))
+        yield len(bodies), encode_envelope(Envelope("gw-01", "0123456789abcdef", seq, seq, tuple(enumerate(bodies))))
+        seq += len(bodies)
+
+
+def _rest(reading: Reading) -> tuple[int, ...]:
+    return tuple(getattr(reading, name) for name in Reading.__slots__[1:])
+
+
+def stored_bytes(of_day: list[tuple[int, bytes]]) -> float:
+    """Bytes of the receiver's SQLite file after the day, group commit of one message each."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "receiver.db"
+        writes = SqliteWrites(path)
+        empty = path.stat().st_size
+        for _, message in of_day:
+            arrival = examine(f"sb/v1/gw-01/{LANE_VITALS}", message)
+            assert arrival is not None
+            writes.commit([arrival], UTC0_MS)
+        writes.close()
+        return path.stat().st_size - empty
+
+
+def rows() -> list[Row]:
+    with ProcessPoolExecutor(2) as pool:
+        nights = list(pool.map(night, NIGHTS))
+    days = [belt_day(nights, belt) for belt in range(BELTS)]
+    of_day = list(messages(days, 0, DAY_S))
+    belt_hours = BELTS * 24
+    one_day = sum(len(message) for _, message in messages(days[:1], 0, DAY_S)) / 24
+    in_bed_s = 5 * 3_600  # everybody has gone to bed, nobody has got up
+    in_bed = sum(len(message) for _, message in messages(days, in_bed_s, in_bed_s + 3_600)) / BELTS
+    alone = sum(len(message) for _, message in messages(days[:1], in_bed_s, in_bed_s + 3_600))
+    return [
+        row("uplink, 24 h mix, whole bpm, 5-min flush, 8 belts a message", sum(len(m) for _, m in of_day) / belt_hours,
+            "B/belt-hour", limit=2_600, source=REPORT),
+        row("uplink, 24 h mix, one belt a message", one_day, "B/belt-hour"),
+        row("uplink, in-bed hour, 8 belts a message", in_bed, "B/belt-hour", limit=3_300, source=REPORT),
+        row("uplink, in-bed hour, one belt a message", alone, "B/belt-hour"),
+        row("cloud storage, 24 h mix, SQLite", stored_bytes(of_day) / belt_hours, "B/belt-hour", limit=6_000),
+    ]  # fmt: skip
+
+
+def main() -> int:
+    print_rows(rows())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
