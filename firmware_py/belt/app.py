@@ -11,7 +11,7 @@ from .calibration import Calibration
 from .config import Config
 from .link import Link
 from .minute import Minute
-from .pipeline import Pipeline
+from .pipeline import UNITS_BITS, Pipeline
 from .radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, Radio
 from .ring import FlashError, Ring
 from .sampler import BLOCKS_PER_S, Sampler
@@ -47,7 +47,7 @@ class Belt:
         self.config = Config(board.config_directory)
         self.ring = Ring(board.flash)
         self.boot_id = self.config.begin_boot(self.ring.last_boot_id)
-        self._pipeline = Pipeline(bits=board.sensor.bits)
+        self._pipeline = Pipeline(bits=UNITS_BITS)
         self._sampler = Sampler(board.sensor, self._pipeline)
         self._minute = Minute()
         info = struct.pack(gatt.INFO_FORMAT, frames.VERSION, board.model, self.config.serial)

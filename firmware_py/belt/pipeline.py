@@ -26,6 +26,7 @@ from .occupancy import FAULT_S, Occupancy
 from .signal import Filters, isqrt
 
 RATE_HZ = 50
+UNITS_BITS = 14  # width of the counts that the decimator gives
 HEART_QUALITY_MIN = 20
 BREATH_QUALITY_MIN = 45
 RAIL_FAULT_S = 5

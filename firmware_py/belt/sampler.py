@@ -3,7 +3,7 @@
 from array import array
 
 from .decimate import Decimator
-from .pipeline import RATE_HZ, Pipeline
+from .pipeline import RATE_HZ, UNITS_BITS, Pipeline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ BLOCKS_PER_S = 10
 
 
 class Sampler:
-    """poll() moves what the sensor has; `second` holds the pipeline's latest report."""
+    """read() takes what the sensor has, process() feeds it to a pipeline of UNITS_BITS and gives its reports."""
 
     def __init__(self, sensor: "Sensor", pipeline: Pipeline) -> None:
         self._sensor = sensor
         self._pipeline = pipeline
-        self._decimator = Decimator(sensor.rate_hz)
+        # the means of narrow counts keep their fractions, as in `sleepbelt analyse`
+        self._decimator = Decimator(sensor.rate_hz, UNITS_BITS - sensor.bits)
         block = max(1, sensor.rate_hz // BLOCKS_PER_S)
         self.raw = array("h", [0] * block)
         self.raw_count = 0

@@ -84,6 +84,7 @@ class _Steady:
 
     def __init__(self, rate_hz: int, gaps: list[int]) -> None:
         self.rate_hz = rate_hz
+        self.bits = 10
         self.gap = 0
         self._gaps = gaps
 
