@@ -11,11 +11,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
+from gateway.alerter.hands import Hands
 from gateway.alerter.signal import Signal
 
 __all__ = ["PinOutput", "open_factory"]
@@ -54,28 +53,23 @@ class PinOutput:
         except GPIOZeroError as error:
             raise OSError(f"pin {pin}: {error}") from error
         self._kind = kind
-        # A thread of its own: pin libraries block, and one that hangs must hold neither the loop nor another channel.
-        self._thread = ThreadPoolExecutor(1, kind)
+        self._hands = Hands(kind)
 
     async def show(self, signal: Signal) -> None:
-        await self._do(lambda: (_sound if self._kind == "buzzer" else _light)(self._device, signal))
+        await self._hands.do(lambda: (_sound if self._kind == "buzzer" else _light)(self._device, signal))
 
     async def test(self) -> None:
         """On for a moment and off again; OSError if the pin, read back, does not follow."""
-        await self._do(self._device.on)
-        shown = await self._do(lambda: self._device.value)
+        await self._hands.do(self._device.on)
+        shown = await self._hands.do(lambda: self._device.value)
         await asyncio.sleep(TEST_S[self._kind])
-        await self._do(self._device.off)
-        if not shown or await self._do(lambda: self._device.value):
+        await self._hands.do(self._device.off)
+        if not shown or await self._hands.do(lambda: self._device.value):
             raise OSError("the pin does not follow")
 
     def close(self) -> None:
-        # Not waited for: pins that hang must not hold up the end of the process either.
-        self._thread.submit(self._device.close)
-        self._thread.shutdown(wait=False)
-
-    async def _do(self, action: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, action)
+        """Give the pin back; not waited for."""
+        self._hands.close(self._device.close)
 
 
 def _sound(device: Any, signal: Signal) -> None:
