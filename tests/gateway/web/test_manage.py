@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from gateway.cores.audit import AuditEntry
 from gateway.cores.profile import SHIPPED
+from gateway.past_nights import span_of
 from gateway.store_evidence import settings_rows
-from gateway.store_files import StoreFiles
+from gateway.store_files import Chunk, StoreFiles, Writes
+from protocol.batch import Reading, VitalsChunk, encode_item
 from tests.gateway.small_gateway import running
+from tests.gateway.test_past_nights import at
 from tests.gateway.web.managed_gateway import Browser, browsing, form, managed
 
 
@@ -114,6 +119,37 @@ async def test_only_leads_and_admins_set_beds_and_only_from_our_own_form(tmp_pat
         assert (await browser.get("/accounts")).status_code == 403
         assert (await browser.get("/settings/nowhere")).status_code == 404
         assert talk.gateway.management.history("101-1") == []
+
+
+async def test_a_preview_shows_the_last_nights_and_saves_nothing(tmp_path: Path) -> None:
+    config = managed(tmp_path)
+    night = datetime.now(ZoneInfo("Asia/Shanghai")).date()
+    store_of(config.gateway.data_dir, night)
+    async with browsing(config, "lead") as (browser, talk):
+        answer = await browser.post("/settings/101-1", **form(do="preview", why=""))
+        assert answer.status_code == 200
+        assert "02:10:00 Alarm" in answer.text
+        assert 'value="07:00"' in answer.text  # the form is still there
+        assert talk.gateway.management.history("101-1") == []
+        assert [(e.who, e.bed, e.detail) for e in await audited(talk, "view") if e.bed] == [
+            ("lead", "101-1", "preview")
+        ]
+        wrong = await browser.post("/settings/101-1", **form(do="preview", w0_end="x"))
+        assert (wrong.status_code, 'id="w0_end-error"' in wrong.text) == (422, True)
+
+
+def store_of(folder: Path, tonight: date) -> None:
+    """Last night in the store: in bed from 21:00, out from 02:00 to 02:15."""
+    start_ms, _ = span_of(tonight - timedelta(days=1), "Asia/Shanghai")
+    files, writes = StoreFiles(folder), Writes()
+    for from_s, to_s, state in ((at(21), at(2), 2), (at(2), at(2, 15), 0), (at(2, 15), at(6), 2)):
+        for start in range(from_s, to_s, 60):
+            readings = tuple(Reading(second, state, heart_reason=1, respiration_reason=1)
+                             for second in range(start, start + 60))  # fmt: skip
+            chunk = VitalsChunk("101-1", "b", 1, start, start_ms + start * 1000, True, 60, readings)
+            writes.chunks.append(Chunk("101-1", chunk.start_utc_ms, encode_item(chunk)))
+    files.commit(writes)
+    files.close()
 
 
 # -- accounts ----------------------------------------------------------------------------------------------------------
