@@ -14,7 +14,7 @@ root=$PWD
 cd "$work"
 "$root/build/wheel-env/bin/sleepbelt" --version
 "$root/build/wheel-env/bin/sleepbelt" --help >/dev/null
-"$root/build/wheel-env/bin/sleepbelt" replay --json scenarios/*.json >replay.txt
+"$root/build/wheel-env/bin/sleepbelt" replay --json scenarios/leave_bed >replay.txt
 echo "wheel: $(grep -c '"ok": *true' replay.txt) scenarios replayed by the installed wheel, without the source tree"
 "$root/build/wheel-env/bin/sleepbelt" run --check --config "$root/docs/sleepbelt.sample.toml"
 "$root/build/wheel-env/bin/sleepbelt" receiver --help >/dev/null
