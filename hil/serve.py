@@ -15,6 +15,7 @@ from typing import Any
 from hil.belt_host import BeltDiedError, StateError
 from hil.clock import HilClock
 from hil.fleet import Fleet, pick_scripts
+from hil.radio.box import Box, BoxError
 from hil.radio.hci_server import SocketInUseError, serve_adapters
 from hil.radio.link import VirtualLink
 from hil.runtime import RuntimeMissingError, find_interpreter
@@ -48,11 +49,11 @@ def serve_belts(arguments: argparse.Namespace) -> int:
             state = Path(arguments.state_dir)
         try:
             return asyncio.run(_serve(arguments, clock, scripts, state, Path(arguments.socket)))
-        except (SocketInUseError, StateError, OSError) as error:
-            return _bad_input(str(error))
-        except BeltDiedError as error:
+        except (BeltDiedError, BoxError) as error:
             print(f"sleepbelt hil: {error}", file=sys.stderr)
             return 1
+        except (SocketInUseError, StateError, OSError) as error:
+            return _bad_input(str(error))
 
 
 def _bad_input(text: str) -> int:
@@ -70,16 +71,25 @@ async def _serve(
     link = VirtualLink()
     server = await serve_adapters(link, socket)
     fleet = Fleet(clock, link, signal_start_ms=clock.now_ms())
+    box: Box | None = None
     try:
+        if arguments.radio == "box":
+            box = await Box.start([socket])
+            await box.attach(0)
         for i, script in enumerate(scripts):
             fleet.add(script, state / f"belt{i + 1}", arguments.seed)
         await fleet.start()
         ready = [belt.ready() for belt in fleet.belts]
         start_ms = fleet.signal_start_ms
-        _say(arguments.json, {"ready": True, "socket": str(socket), "signal_start_utc_ms": start_ms, "belts": ready})
+        line = {"ready": True, "socket": str(socket), "signal_start_utc_ms": start_ms, "belts": ready}
+        if box is not None:
+            line["environment"] = box.environment()
+        _say(arguments.json, line)
         await _until_end(fleet, ended, arguments.for_s)
     finally:
         await fleet.stop()
+        if box is not None:
+            await box.stop()
         server.close()
     _say(arguments.json, {"ready": False, "belts": [belt.summary() for belt in fleet.belts]})
     return 0
@@ -102,6 +112,8 @@ def _say(as_json: bool, line: dict[str, Any]) -> None:
         return
     if line["ready"]:
         print(f"{len(line['belts'])} belts on {line['socket']}")
+        for name, value in line.get("environment", {}).items():
+            print(f"  export {name}={value}")
         for belt in line["belts"]:
             print(f"  serial {belt['serial']}  key {belt['key']}  address {belt['address']}  night {belt['night']}")
     else:

@@ -15,6 +15,11 @@ A gateway reaches the belts with, in its configuration:
   backend = "bumble"
   adapter = "unix:/tmp/sleepbelt/hci0.sock"
 
+With --radio box the adapter is plugged into a virtual machine with the real kernel and bluetoothd, and what is printed
+(DBUS_SYSTEM_BUS_ADDRESS, BLEAK_DBUS_AUTH_UID) lets a gateway with backend = "bluez", or any program that uses bleak,
+reach the belts through it:
+  sleepbelt hil --belts 3 --radio box
+
 SLEEPBELT_CLOCK="<real_unix_s>,<virtual_unix_s>,<speed>" compresses time. The first line on stdout says that the belts
 are ready: their serials, keys and addresses. SIGTERM or Ctrl-C ends them and prints a summary."""
 
@@ -27,6 +32,10 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--belts", type=int, default=1, metavar="N", help="how many belts (1 to 100)")
     parser.add_argument("--night", nargs="+", default=["quiet"], metavar="FILE", help="nights by name or .toml path")
     parser.add_argument("--socket", default="build/hil/hci0.sock", metavar="PATH", help="Unix socket of the adapter")
+    parser.add_argument(
+        "--radio", choices=("bumble", "box"), default="bumble",
+        help="what hears the belts: the adapter itself (bumble) or real BlueZ in a virtual machine (box)",
+    )  # fmt: skip
     parser.add_argument("--state-dir", metavar="DIR", help="where belts keep flash and identity (default: temporary)")
     parser.add_argument("--seed", type=int, help="identities that are the same each time")
     parser.add_argument("--for", type=float, dest="for_s", metavar="SECONDS", help="end by itself after real seconds")
