@@ -83,8 +83,8 @@ async def test_the_emulated_belt_says_what_analyse_says_of_the_same_samples(tmp_
     finally:
         await host.stop()
     encrypt = aes(session.beacon_key(aes, IDENTITY.claim_secret))
-    told = [dict(zip(beacon.FIELDS, beacon.unseal(encrypt, IDENTITY.serial, 0, data[7:])[1], strict=True))
-            for data in radio.heard[1:]]  # fmt: skip
+    opened = [beacon.unseal(encrypt, IDENTITY.serial, 0, data[7:]) for data in radio.heard[1:]]
+    told = [dict(zip(beacon.FIELDS, content[1], strict=True)) for content in opened if content]
     rows = _analysed(tmp_path, synth.block(0, lived_s * rate_hz), rate_hz, 10)
     assert len(told) == lived_s
     assert [_shown(values) for values in told] == [_advertised(row) for row in rows]
