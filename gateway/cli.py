@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+OUR_PACKAGES = ("protocol", "gateway", "cloud_sync", "hil", "firmware_py")
 
 
 def _commands() -> dict[str, EntryPoint]:
@@ -47,13 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sleepbelt: no command {name!r}; there are: {', '.join(commands)}", file=sys.stderr)
         return BAD_INPUT
     try:
-        module = commands[name].load()
+        return int(commands[name].load().main(rest))
     except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.split(".")[0] in OUR_PACKAGES:
+            raise
         print(f"sleepbelt {name}: needs the package {missing.name}, which is not installed here; "
               "install it with: pip install 'sleepbelt[hil]'", file=sys.stderr)
         return FAILED
-    try:
-        return int(module.main(rest))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
