@@ -17,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_py.boot.boot import choose
 from hil.channel import HEADER, FromBelt, ToBelt, message
 from hil.runtime import HEAP, find_interpreter, firmware_command, firmware_environment
 
@@ -122,6 +123,12 @@ class Identity:
         return identity
 
 
+def _slot(state_directory: Path) -> Path | None:
+    """The slot that boot.py starts, if an update has filled one; a new emulated belt runs the project's own sources."""
+    slot = Path(choose(str(state_directory)))
+    return slot if (slot / "firmware_py").is_dir() else None
+
+
 @dataclass
 class BeltHost:
     """One belt. start(), then run_until(ms) as often as wished, post() radio events in between, stop() or kill()."""
@@ -153,7 +160,7 @@ class BeltHost:
         """Power on at boot_at_ms of the samples' axis; on return the firmware waits for its first RUN."""
         here, there = socket.socketpair()
         os.set_inheritable(there.fileno(), True)
-        environment = firmware_environment() | {
+        environment = firmware_environment(_slot(self.state_directory)) | {
             "SLEEPBELT_EMULATION_FD": str(there.fileno()),
             "SLEEPBELT_STATE_DIR": str(self.state_directory),
             "SLEEPBELT_RATE_HZ": str(self.rate_hz),

@@ -52,10 +52,10 @@ def find_interpreter(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def firmware_command(interpreter: list[str], heap: str = HEAP) -> list[str]:
-    """Command that runs the belt's firmware."""
-    return [*interpreter, "-X", f"heapsize={heap}", str(PROJECT / "firmware_py" / "main.py")]
+    """Command that runs the belt's firmware, from wherever the environment says that it lies."""
+    return [*interpreter, "-X", f"heapsize={heap}", "-c", "import firmware_py.main"]
 
 
-def firmware_environment() -> dict[str, str]:
-    """Environment in which the shims take the place of `time`, `machine` and `bluetooth`."""
-    return {"MICROPYPATH": f"{SHIMS}:{PROJECT}:.frozen", "PATH": os.environ.get("PATH", "")}
+def firmware_environment(slot: Path | None = None) -> dict[str, str]:
+    """Environment in which the shims take the place of `time`, `machine` and `bluetooth`; slot: of an updated belt."""
+    return {"MICROPYPATH": f"{SHIMS}:{slot or PROJECT}:.frozen", "PATH": os.environ.get("PATH", "")}

@@ -46,6 +46,7 @@ class BoardKind:
 
 
 BOARDS = {
+    "emulated": BoardKind(board.MODEL_EMULATED, "x64", "unix"),
     "pico-w": BoardKind(board.MODEL_PICO_W, "armv6m", "rp2"),
     "pico-2-w": BoardKind(board.MODEL_PICO_2_W, "armv7emsp", "rp2"),
     "esp32-s3": BoardKind(board.MODEL_ESP32, "xtensawin", "esp32"),

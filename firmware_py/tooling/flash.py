@@ -1,0 +1,152 @@
+"""Puts a built firmware onto a board over USB with mpremote; the board runs a plain MicroPython of its port.
+
+The belt is first told to stay in service (boot.py), for its watchdog would end the copying. Records, settings and the
+identity of a belt that already is one stay; a new one is given an identity.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_py.tooling.build import BOOT_FILES
+from firmware_py.tooling.compile import BOARDS, PROJECT
+
+__all__ = ["FlashError", "Flasher", "Identity"]
+
+RESET_S = 3.0
+COMMAND_TIMEOUT_S = 300.0
+_TO_SERVICE = "open('/service', 'w').close()"
+_SETUP_RP2 = """
+import os, rp2
+if os.statvfs('/')[2] == rp2.Flash().ioctl(4, 0):
+    OUTER = {outer!r}
+    exec({setup!r})
+    open('/service', 'w').close()
+"""
+_FOLDERS = """
+import os
+def clear(path):
+    for name, kind, *_ in os.ilistdir(path):
+        if kind == 0x4000:
+            clear(path + '/' + name)
+            os.rmdir(path + '/' + name)
+        else:
+            os.remove(path + '/' + name)
+for path in {folders!r}:
+    try:
+        os.mkdir(path)
+    except OSError:
+        if path in ('/a', '/b'):
+            clear(path)
+for path in ('/trial', '/slot'):
+    try:
+        os.remove(path)
+    except OSError:
+        pass
+"""
+_READ_IDENTITY = """
+try:
+    print(open('/config/identity.json').read())
+except OSError:
+    print('{}')
+"""
+_LEAVE_SERVICE = "import os; os.remove('/service')"
+
+
+class FlashError(RuntimeError):
+    """mpremote is missing or the board does not answer as it should; the message has mpremote's words."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the belt is now; key is its claim secret, as it belongs into a gateway's configuration."""
+
+    serial: str
+    key: str
+    is_new: bool
+
+
+class Flasher:
+    """flash() one board; `mpremote` is the command before its arguments, `pause` waits for a board to come back."""
+
+    def __init__(
+        self, port: str, mpremote: Sequence[str] = (sys.executable, "-m", "mpremote"),
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
+        self._port = port
+        self._mpremote = list(mpremote)
+        self._pause = pause
+
+    def flash(self, board: str, build: Path, serial: str | None = None) -> Identity:
+        """Copy build/<board> onto the board and start it. FlashError; the board then stays in service: flash again."""
+        slot = build / board / "slot"
+        manifest = build / "manifest.json"
+        if not slot.is_dir() or not manifest.is_file():
+            raise FlashError(f"{build}: nothing built for {board} there; `sleepbelt firmware build` first")
+        update_key = json.loads(manifest.read_text("utf-8"))["update_key"]
+        files = sorted(path for path in slot.rglob("*") if path.is_file())
+        self._run("exec", _TO_SERVICE)
+        self._reset()
+        if BOARDS[board].port == "rp2":
+            self._run("exec", _setup_rp2())
+            self._reset()
+        self._run("exec", _FOLDERS.format(folders=_folders(slot, files)))
+        copies = [(path, "/a/" + path.relative_to(slot).as_posix()) for path in files]
+        copies += [(build / "boot" / name, "/" + name) for name in BOOT_FILES]
+        with tempfile.TemporaryDirectory() as directory:
+            identity, content = self._identity(update_key, serial)
+            (Path(directory) / "identity.json").write_text(json.dumps(content))
+            copies.append((Path(directory) / "identity.json", "/config/identity.json"))
+            # One call for all: mpremote restarts the interpreter at the start of each.
+            chain = [word for source, target in copies for word in ("fs", "cp", str(source), ":" + target, "+")]
+            self._run(*chain[:-1])
+        self._run("exec", _LEAVE_SERVICE)
+        self._reset()
+        return identity
+
+    def _identity(self, update_key: str, serial: str | None) -> tuple[Identity, dict[str, str]]:
+        try:
+            content = json.loads(self._run("exec", _READ_IDENTITY))
+        except ValueError:
+            raise FlashError(
+                "identity.json on the belt is damaged: remove /config/identity.json, it gets a new one"
+            ) from None
+        is_new = not content
+        if is_new:
+            content = {"serial": serial or secrets.token_hex(8), "claim_secret": secrets.token_hex(16)}
+        content["update_key"] = update_key
+        return Identity(content["serial"], content["claim_secret"], is_new), content
+
+    def _reset(self) -> None:
+        self._run("reset")
+        self._pause(RESET_S)
+
+    def _run(self, *arguments: str) -> str:
+        command = [*self._mpremote, "connect", self._port, *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise FlashError(f"mpremote on {self._port}: {error}; is the board plugged in?") from None
+        if done.returncode:
+            words = (done.stderr or done.stdout).strip().splitlines()
+            raise FlashError(f"mpremote on {self._port}: {words[-1] if words else 'no answer'}")
+        return done.stdout
+
+
+def _setup_rp2() -> str:
+    outer = (PROJECT / "firmware_py" / "boot" / "outer.py").read_text("utf-8")
+    setup = (PROJECT / "firmware_py" / "tooling" / "rp2_setup.py").read_text("utf-8")
+    return _SETUP_RP2.format(outer=outer, setup=setup)
+
+
+def _folders(slot: Path, files: Sequence[Path]) -> list[str]:
+    below = {parent.relative_to(slot).as_posix() for path in files for parent in path.parents if slot in parent.parents}
+    return ["/config", "/a", *(f"/a/{name}" for name in sorted(below))]

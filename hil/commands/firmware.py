@@ -1,0 +1,161 @@
+"""`sleepbelt firmware`: build the belt's firmware, put it onto boards, update belts over BLE, make the signing key."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+SUMMARY = "build, flash and update the belt's firmware"
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+_BUILD = Path("build/firmware")
+_KEY = Path("sleepbelt-signing.pem")
+
+_EPILOG = """examples:
+  sleepbelt firmware keygen sleepbelt-signing.pem
+  sleepbelt firmware build --key sleepbelt-signing.pem
+  sleepbelt firmware flash --board pico-w --port /dev/ttyACM0
+  sleepbelt firmware update build/firmware/pico-w/update.img --address F0:4D:55:00:00:01 --belt-key <32 hex digits>
+
+The signing key is the only way to update belts that know its public half: keep it off the gateways, with a copy.
+`update` connects to the belt itself: set the bed to maintenance and stop its gateway's link first; never while an
+absence or an alarm is open (the belt refuses while its bed is empty)."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """One of the sub-commands; 0 done, 1 failed, 2 bad input."""
+    arguments = _parser().parse_args(argv)
+    action = {"keygen": _keygen, "build": _build, "flash": _flash, "update": _update}[arguments.action]
+    return action(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser = argparse.ArgumentParser(
+        prog="sleepbelt firmware", description=SUMMARY, epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    actions = parser.add_subparsers(dest="action", required=True, metavar="keygen|build|flash|update")
+    keygen = actions.add_parser("keygen", parents=[common], help="make the key that signs updates")
+    keygen.add_argument("file", type=Path, nargs="?", default=_KEY)
+    build = actions.add_parser("build", parents=[common], help="compile and sign for boards")
+    build.add_argument("--key", type=Path, default=_KEY, metavar="FILE", help=f"signing key (default: {_KEY})")
+    build.add_argument("--board", nargs="+", metavar="BOARD", help="pico-w, pico-2-w, esp32-s3, esp32-c3, esp32-c6")
+    build.add_argument("--out", type=Path, default=_BUILD, metavar="DIR", help=f"default: {_BUILD}")
+    flash = actions.add_parser("flash", parents=[common], help="put a build onto a board over USB (mpremote)")
+    flash.add_argument("--board", required=True, metavar="BOARD")
+    flash.add_argument("--port", default="auto", metavar="PORT", help="serial port (default: the only board there is)")
+    flash.add_argument("--build", type=Path, default=_BUILD, metavar="DIR")
+    flash.add_argument("--serial", metavar="HEX", help="16 hex digits for a belt without an identity (default: random)")
+    update = actions.add_parser("update", parents=[common], help="send an image to a belt over BLE")
+    update.add_argument("image", type=Path)
+    update.add_argument("--address", required=True, help="Bluetooth address of the belt")
+    update.add_argument("--belt-key", required=True, metavar="HEX", help="bound key, or claim secret if not claimed")
+    update.add_argument("--adapter", metavar="SPEC", help="bumble transport, as unix:/run/hci0.sock (default: BlueZ)")
+    return parser
+
+
+def _keygen(arguments: argparse.Namespace) -> int:
+    from firmware_py.tooling.image import KeyFileError, make_key, public_bytes
+
+    try:
+        key = make_key(arguments.file)
+    except (KeyFileError, OSError) as error:
+        return _fail(str(error), BAD_INPUT)
+    public = public_bytes(key).hex()
+    _say(arguments, {"file": str(arguments.file), "update_key": public}, f"{arguments.file}: public half {public}")
+    return DONE
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from firmware_py.tooling.build import build
+    from firmware_py.tooling.compile import BOARDS, BuildError
+    from firmware_py.tooling.image import KeyFileError, read_key
+
+    boards = arguments.board or [name for name in BOARDS if name != "emulated"]
+    unknown = [name for name in boards if name not in BOARDS]
+    if unknown:
+        return _fail(f"--board {unknown[0]}: one of {', '.join(BOARDS)}", BAD_INPUT)
+    try:
+        manifest = build(boards, read_key(arguments.key), arguments.out)
+    except KeyFileError as error:
+        return _fail(str(error), BAD_INPUT)
+    except (BuildError, OSError) as error:
+        return _fail(str(error), FAILED)
+    lines = [f"{arguments.out}/{made['image']}  {made['bytes']} bytes" for made in manifest["boards"].values()]
+    _say(arguments, manifest, "\n".join(lines))
+    return DONE
+
+
+def _flash(arguments: argparse.Namespace) -> int:
+    from firmware_py.tooling.compile import BOARDS
+    from firmware_py.tooling.flash import Flasher, FlashError
+
+    if BOARDS.get(arguments.board) is None or arguments.board == "emulated":
+        return _fail(f"--board {arguments.board}: one of {', '.join(BOARDS)}", BAD_INPUT)
+    if arguments.serial is not None and not _is_hex(arguments.serial, 8):
+        return _fail(f"--serial {arguments.serial}: 16 hex digits", BAD_INPUT)
+    try:
+        belt = Flasher(arguments.port).flash(arguments.board, arguments.build, arguments.serial)
+    except FlashError as error:
+        return _fail(str(error), FAILED)
+    words = "a new belt" if belt.is_new else "the belt keeps its identity"
+    said = {"serial": belt.serial, "key": belt.key, "is_new": belt.is_new}
+    _say(arguments, said, f"{words}: serial {belt.serial}, key {belt.key}")
+    return DONE
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    import asyncio
+
+    from bleak import BleakClient
+
+    from hil.update_client import UpdateClient, UpdateError
+
+    if not _is_hex(arguments.belt_key, 16):
+        return _fail("--belt-key: 32 hex digits", BAD_INPUT)
+    try:
+        image = arguments.image.read_bytes()
+    except OSError as error:
+        return _fail(f"{arguments.image}: {error.strerror}; `sleepbelt firmware build` makes images", BAD_INPUT)
+
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{done * 100 // total:3d} %", end="", file=sys.stderr, flush=True)
+
+    async def run() -> int:
+        backend = None
+        if arguments.adapter is not None:
+            from hil.radio.bumble_backend import radio_classes
+
+            backend = radio_classes(arguments.adapter)[1]
+        client = BleakClient(arguments.address, backend=backend)
+        return await UpdateClient(client, bytes.fromhex(arguments.belt_key)).update(image, progress)
+
+    try:
+        begun_at = asyncio.run(run())
+    except UpdateError as error:
+        return _fail(str(error), FAILED)
+    said = {"address": arguments.address, "bytes": len(image), "begun_at": begun_at}
+    _say(arguments, said, f"installed; the belt restarts and tries it ({len(image) - begun_at} bytes sent)")
+    return DONE
+
+
+def _is_hex(text: str, count: int) -> bool:
+    try:
+        return len(bytes.fromhex(text)) == count and len(text) == 2 * count
+    except ValueError:
+        return False
+
+
+def _say(arguments: argparse.Namespace, values: dict[str, object], text: str) -> None:
+    print(json.dumps(values) if arguments.json else text)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"sleepbelt firmware: {message}", file=sys.stderr)
+    return code

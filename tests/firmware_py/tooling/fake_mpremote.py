@@ -1,0 +1,43 @@
+"""Stands for mpremote, a folder for the board: FOLDER connect PORT (exec CODE | reset | fs cp A :B [+ fs cp A :B ...]).
+
+Code runs in a real MicroPython whose absolute paths are moved into the folder.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+board = Path(sys.argv[1])
+assert sys.argv[2] == "connect"
+arguments = sys.argv[4:]
+if (board / "unplugged").exists():
+    sys.exit("mpremote: no device found")
+if arguments[0] == "exec":
+    moved = f"""
+import builtins, os, sys
+class Os:
+    pass
+for name in dir(os):
+    setattr(Os, name, getattr(os, name))
+root = {str(board)!r}
+Os.mkdir = lambda path: os.mkdir(root + path)
+Os.remove = lambda path: os.remove(root + path)
+Os.rmdir = lambda path: os.rmdir(root + path)
+Os.ilistdir = lambda path: os.ilistdir(root + path)
+Os.statvfs = lambda path: (4096, 4096, 180)
+sys.modules["os"] = Os
+class Rp2:
+    class Flash:
+        def ioctl(self, operation, argument):
+            return 212
+sys.modules["rp2"] = Rp2
+opened = open
+exec({arguments[1]!r}, {{"open": lambda path, mode="r": opened(root + path, mode)}})
+"""
+    interpreter = Path(sys.executable).parent / "micropython"
+    sys.exit(subprocess.run([str(interpreter), "-c", moved], check=False).returncode)
+while arguments[:2] == ["fs", "cp"]:
+    shutil.copyfile(arguments[2], board / arguments[3].removeprefix(":/"))
+    assert arguments[4:5] in ([], ["+"])
+    arguments = arguments[5:]

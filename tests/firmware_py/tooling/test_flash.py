@@ -1,0 +1,80 @@
+"""Flashing: what lies on a board afterwards, and what stays of a belt that already was one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from firmware_py.boot.boot import choose, is_in_service
+from firmware_py.tooling.build import build
+from firmware_py.tooling.flash import Flasher, FlashError
+from firmware_py.tooling.image import public_bytes
+
+KEY = ec.derive_private_key(99, ec.SECP256R1())
+FAKE = Path(__file__).parent / "fake_mpremote.py"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    build(["pico-w"], KEY, folder)
+    return folder
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Path:
+    folder = tmp_path / "board"
+    folder.mkdir()
+    return folder
+
+
+def _flasher(board: Path) -> Flasher:
+    return Flasher("/dev/ttyACM0", [sys.executable, str(FAKE), str(board)], lambda seconds: None)
+
+
+def test_a_new_board_becomes_a_belt_with_an_identity(built: Path, board: Path) -> None:
+    identity = _flasher(board).flash("pico-w", built, serial="0102030405060708")
+    assert (identity.serial, identity.is_new) == ("0102030405060708", True)
+    assert json.loads((board / "config" / "identity.json").read_text()) == {
+        "serial": identity.serial, "claim_secret": identity.key, "update_key": public_bytes(KEY).hex(),
+    }  # fmt: skip
+    slot = {str(path.relative_to(board / "a")) for path in (board / "a").rglob("*") if path.is_file()}
+    assert slot == {str(path.relative_to(built / "pico-w/slot")) for path in (built / "pico-w/slot").rglob("*.mpy")}
+    assert choose(str(board)) == f"{board}/a"
+    assert not is_in_service(str(board))
+
+
+def test_a_belt_that_is_flashed_again_keeps_identity_and_settings_but_no_trial(built: Path, board: Path) -> None:
+    first = _flasher(board).flash("pico-w", built)
+    (board / "config" / "config.json").write_text("settings")
+    (board / "trial").write_text("b0")
+    (board / "a" / "stale.mpy").write_text("")
+    again = _flasher(board).flash("pico-w", built)
+    assert (again.serial, again.key, again.is_new) == (first.serial, first.key, False)
+    assert (board / "config" / "config.json").read_text() == "settings"
+    assert not (board / "trial").exists()
+    assert not (board / "a" / "stale.mpy").exists()
+
+
+def test_a_board_that_is_not_there_is_an_error_with_mpremotes_words(built: Path, board: Path) -> None:
+    (board / "unplugged").touch()
+    with pytest.raises(FlashError, match="no device found"):
+        _flasher(board).flash("pico-w", built)
+
+
+def test_nothing_built_is_named(tmp_path: Path, board: Path) -> None:
+    with pytest.raises(FlashError, match="firmware build"):
+        _flasher(board).flash("pico-w", tmp_path)
+
+
+def test_mpremote_itself_takes_the_commands_that_flashing_gives_it() -> None:
+    """Its own help names the sub-commands; a port that does not exist is refused in words, not by a traceback."""
+    command = [sys.executable, "-m", "mpremote", "connect", "/dev/no-such-port", "exec", "pass"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "no-such-port" in done.stdout + done.stderr

@@ -1,0 +1,101 @@
+"""A signed image over the virtual air into a real emulated belt: it restarts into it, keeps it or goes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from bleak import BleakClient
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from firmware_py.belt.app import VERSION
+from firmware_py.tooling.build import image_of_folder
+from firmware_py.tooling.compile import BOARDS, compile_board
+from firmware_py.tooling.image import public_bytes
+from hil.clock import HilClock
+from hil.fleet import DrivenBelt, Fleet
+from hil.radio.bumble_backend import radio_classes
+from hil.radio.hci_server import serve_adapters
+from hil.radio.link import VirtualLink
+from hil.synth import load
+from hil.update_client import UpdateClient, UpdateError
+
+SECRET = bytes(range(16))
+KEY = ec.derive_private_key(0xABCDEF, ec.SECP256R1())
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("emulated")
+    compile_board(BOARDS["emulated"], folder)
+    return image_of_folder(folder / "slot", 0, VERSION, KEY)
+
+
+@pytest.fixture
+async def belt(tmp_path: Path) -> AsyncIterator[tuple[DrivenBelt, str]]:
+    """An emulated belt that knows the key, and its adapter."""
+    state = tmp_path / "belt"
+    state.mkdir()
+    identity = {"serial": "45" * 8, "claim_secret": SECRET.hex(), "update_key": public_bytes(KEY).hex()}
+    (state / "identity.json").write_text(json.dumps(identity))
+    clock, link = HilClock(), VirtualLink()
+    server = await serve_adapters(link, tmp_path / "h.sock")
+    fleet = Fleet(clock, link, clock.now_ms())
+    driven = fleet.add(load("quiet"), state, None)
+    await fleet.start()
+    try:
+        yield driven, f"unix:{tmp_path}/h.sock"
+    finally:
+        await fleet.stop()
+        server.close()
+
+
+def _client(belt: DrivenBelt, adapter: str, key: bytes = SECRET) -> UpdateClient:
+    address = belt.ready()["address"]
+    return UpdateClient(BleakClient(address, backend=radio_classes(adapter)[1]), key)
+
+
+async def _restarted(belt: DrivenBelt, times: int) -> None:
+    async with asyncio.timeout(15):
+        while belt.restarts < times or belt.host.now_ms < 100:  # noqa: ASYNC110 - the fleet has no event for it
+            await asyncio.sleep(0.05)
+
+
+async def test_an_update_is_resumed_installed_and_confirmed_by_a_session(
+    belt: tuple[DrivenBelt, str], image: bytes
+) -> None:
+    driven, adapter = belt
+    state = driven.state_directory
+
+    def give_up(done: int, total: int) -> None:
+        if done > 4000:
+            raise OSError("carried out of reach")
+
+    with pytest.raises(UpdateError, match="run the same command again"):
+        await _client(driven, adapter).update(image, give_up)
+    begun_at = await _client(driven, adapter).update(image)
+    assert begun_at > 4000
+    await _restarted(driven, 1)
+    assert (state / "slot").read_text() == "b"
+    assert (state / "trial").read_text() == "b1"
+    # Any session confirms; this one asks for what the belt refuses: an image of another size than its slots have.
+    with pytest.raises(UpdateError, match="larger than a slot"):
+        await _client(driven, adapter).update(bytes(1 << 20))
+    assert not (state / "trial").exists()
+
+
+async def test_a_trial_that_ends_in_a_power_cut_is_reverted(belt: tuple[DrivenBelt, str], image: bytes) -> None:
+    driven, adapter = belt
+    await _client(driven, adapter).update(image)
+    await _restarted(driven, 1)
+    await driven.host.kill()
+    await driven.host.start()
+    assert (driven.state_directory / "slot").read_text() == "a"
+
+
+async def test_a_wrong_belt_key_is_named(belt: tuple[DrivenBelt, str], image: bytes) -> None:
+    with pytest.raises(UpdateError, match="another key"):
+        await _client(*belt, key=bytes(16)).update(image)
