@@ -24,7 +24,6 @@ from gateway.cores.past_facts import (
     StateChange,
     StoredNight,
     history_of,
-    needs_vitals,
 )
 from gateway.cores.profile import Profile
 from gateway.items import GATEWAY_UP
@@ -108,8 +107,9 @@ def gather_now(files: StoreFiles, bed: str, night: date, timezone: str) -> PastN
 def would_have(past: PastNight, profile: Profile, timezone: str) -> list[Effect]:
     """Everything the rules would have decided in that night under `profile`; instants are UTC ms."""
     stored = past.stored
-    happenings = history_of(stored, vitals=needs_vitals(profile))
-    return run_history({stored.bed: profile}, timezone, stored.start_utc_ms, stored.end_utc_ms, happenings)
+    return run_history(
+        {stored.bed: profile}, timezone, stored.start_utc_ms, stored.end_utc_ms, history_of(stored, profile)
+    )
 
 
 def _seconds(files: StoreFiles, bed: str, from_ms: int, to_ms: int) -> list[HeardSecond]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.cores.belt_session import vitals_fact
 from gateway.cores.facts import (
+    GOOD_QUALITY,
     Acknowledge,
     Assist,
     AwayOff,
@@ -26,6 +27,7 @@ from gateway.cores.facts import (
     TurnOver,
 )
 from gateway.cores.history import Happening
+from gateway.cores.leave_bed.vital_notices import HEART_HYSTERESIS_BPM, RESPIRATION_HYSTERESIS_PER_MIN
 from gateway.cores.profile import Profile
 
 SILENT_S = 5  # a longer hole between readings: the belt was not heard, or only its beacons were
@@ -103,9 +105,9 @@ def needs_vitals(profile: Profile) -> bool:
     return profile.require_vitals or profile.no_signal_s > 0 or any(limit is not None for limit in limits)
 
 
-def history_of(night: StoredNight, *, vitals: bool) -> list[tuple[int, Happening]]:
-    """(UTC ms, what) in the order of time, for `run_history`; `night` is sorted."""
-    teller = _Teller(night, vitals)
+def history_of(night: StoredNight, profile: Profile) -> list[tuple[int, Happening]]:
+    """(UTC ms, what) in the order of time, for `run_history` under `profile`; `night` is sorted."""
+    teller = _Teller(night, profile)
     facts: list[tuple[int, Happening]] = [*teller.belt(), *_others(night)]
     return sorted(facts, key=lambda fact: fact[0])
 
@@ -121,12 +123,14 @@ def _others(night: StoredNight) -> Iterable[tuple[int, Fact]]:
 class _Teller:
     """What the belt told, from reading to reading."""
 
-    def __init__(self, night: StoredNight, vitals: bool) -> None:
+    def __init__(self, night: StoredNight, profile: Profile) -> None:
         self._night = night
-        self._vitals = vitals
+        self._vitals = needs_vitals(profile)
+        self._heart_marks = _marks(profile.hr_high, profile.hr_low, HEART_HYSTERESIS_BPM)
+        self._breath_marks = _marks(profile.rr_high, profile.rr_low, RESPIRATION_HYSTERESIS_PER_MIN)
         self._facts: list[tuple[int, Happening]] = []
         self._since_ms = night.start_utc_ms  # of the present state
-        self._told_vitals: tuple[int, HeardSecond] | None = None
+        self._told_vitals: tuple[int, object] | None = None
 
     def belt(self) -> list[tuple[int, Happening]]:
         before: HeardSecond | None = None
@@ -187,13 +191,28 @@ class _Teller:
         return max(0, at_ms - self._since_ms) / MS
 
     def _rates(self, second: HeardSecond) -> None:
+        """A reading that stands on the other side of a limit is told at once, others often enough to hold."""
+        side = (
+            second.heart_reason,
+            _side(second.heart_rate_bpm, second.heart_quality, self._heart_marks),
+            _side(second.respiration_per_min, second.respiration_quality, self._breath_marks),
+        )
         told = self._told_vitals
-        if told is not None and second.utc_s - told[0] < VITALS_EVERY_S and _said(told[1]) == _said(second):
+        if told is not None and second.utc_s - told[0] < VITALS_EVERY_S and told[1] == side:
             return
-        self._told_vitals = second.utc_s, second
+        self._told_vitals = second.utc_s, side
         self._facts.append((second.utc_s * MS, vitals_fact(self._night.bed, second)))
 
 
-def _said(second: HeardSecond) -> tuple[object, ...]:
-    good = (second.heart_quality >= 50, second.respiration_quality >= 50)
-    return second.heart_rate_bpm, second.respiration_per_min, second.heart_reason, good
+def _marks(high: float | None, low: float | None, hysteresis: float) -> tuple[float, ...]:
+    """The rates at which something changes for the notices."""
+    marks = () if high is None else (high, high - hysteresis)
+    return marks if low is None else (*marks, low, low + hysteresis)
+
+
+def _side(rate: float | None, quality: int, marks: Sequence[float]) -> tuple[bool, ...] | None:
+    """On which side of each mark a rate stands, and whether it is a good one; None without a rate."""
+    if rate is None:
+        return None
+    sides = [(rate > mark, rate >= mark) for mark in marks]
+    return (quality >= GOOD_QUALITY, *(one for side in sides for one in side))
