@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_MAX = 256
 RECORDS_MAX = 256
-TIMEOUT_S = 10.0
+TIMEOUT_S = 5.0  # also how long the end of the process may wait for a request under way
 ANSWER_BYTES_MAX = 4096
 
 
