@@ -2,7 +2,8 @@
 
 What is heard leaves as events in one bounded queue with the elapsed time it was received. The leave-bed timers run from
 beacons alone; a session adds history, vitals and finished absences. Ladder on trouble, each rung logged once: drop the
-link -> reconnect from a live scan with growing pauses -> restart the scan when the whole adapter is silent.
+link -> reconnect from a live scan with growing pauses -> restart the scan when the whole adapter is silent -> switch
+the adapter off and on (cores/radio_ladder.py has the limits).
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from bleak.exc import BleakError
 from gateway.aes import aes
 from gateway.clock import GatewayClock
 from gateway.config import RadioConfig
+from gateway.cores.radio_ladder import RadioLadder
 from gateway.cores.reconnect import Reconnector
-from gateway.radio_link import BeltLink, LinkError, Message, RefusedError
+from gateway.radio_bluez import BluezWatch
+from gateway.radio_link import BeltLink, LinkError, Message, RefusedError, UnreachableError
 from protocol.messages import BeaconReport, Hello, beacon_from
 from protocol.wire import beacon as wire_beacon
 from protocol.wire import gatt, session
@@ -50,6 +53,7 @@ QUEUE_MAX = 4096
 SCAN_RETRY_S_MAX = 15.0
 SCAN_START_TIMEOUT_S = 10.0
 SCAN_SILENT_S = 15.0
+WATCH_S = 3.0
 TICK_S = 0.25
 
 
@@ -179,7 +183,8 @@ class BleakRadio:
         self._clock = clock
         self._scanner_options = dict(scanner_options)
         self._client_options = dict(client_options)
-        self._is_bluez = not scanner_options
+        self._watch = None if scanner_options else BluezWatch(hci)
+        self._ladder = RadioLadder()
         if hci:
             self._scanner_options["bluez"] = {"adapter": hci}
             self._client_options["bluez"] = {"adapter": hci}
@@ -214,39 +219,60 @@ class BleakRadio:
 
     async def _scan(self) -> None:
         retry_s = 0.5
-        await self._reattach()
         while not _cancelled():
             scanner = None
+            await self._reattach()
             try:
                 scanner = BleakScanner(self._advertised, **self._scanner_options)
                 async with asyncio.timeout(SCAN_START_TIMEOUT_S):
                     await scanner.start()
+                self._ladder.scan_started()
                 self._say_scan("")
                 retry_s = 0.5
                 self._heard_any_ms = _real_ms()
                 await self._until_silent()
             except (BleakError, OSError, EOFError, TimeoutError) as error:
+                self._ladder.scan_failed()
                 self._say_scan(self._scan_error(error))
             finally:
                 if scanner is not None:
                     with contextlib.suppress(BleakError, OSError, EOFError, TimeoutError):
                         async with asyncio.timeout(SCAN_START_TIMEOUT_S):
                             await scanner.stop()
+            await self._power_cycle_if_due()
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, SCAN_RETRY_S_MAX)
 
     async def _until_silent(self) -> None:
         """Returns when nothing at all was heard for a while though several belts are there: the scan has died."""
+        watched_ms = _real_ms()
         while True:
             await asyncio.sleep(1.0)
+            if self._watch is not None and _real_ms() - watched_ms >= WATCH_S * 1000:
+                trouble = await self._watch.trouble()
+                watched_ms = _real_ms()
+                if trouble:
+                    self.counters["scan_restarts"] += 1
+                    self._say_scan(f"{trouble}; the scan starts anew")
+                    return
             # Never for one silent belt: that is the belt's trouble, and the others' links are healthy.
             if len(self._belts) >= 2 and _real_ms() - self._heard_any_ms > SCAN_SILENT_S * 1000:
                 self._say_scan(f"nothing was heard for {SCAN_SILENT_S:g} s; the scan starts anew")
                 return
 
+    async def _power_cycle_if_due(self) -> None:
+        sessions = sum(known.link is not None for known in self._belts.values())
+        if self._watch is None or not self._ladder.power_cycle_due(sessions, _real_ms()):
+            return
+        self.counters["power_cycles"] += 1
+        log.warning("radio: the adapter is stuck; it is switched off and on")
+        trouble = await self._watch.power_cycle()
+        if trouble:
+            log.error("radio: switching the adapter off and on did not work: %s", trouble)
+
     async def _reattach(self) -> None:
         """Belts that BlueZ still holds from before a kill do not advertise: take them as seen (failure 1)."""
-        if not self._is_bluez:
+        if self._watch is None:
             return
         try:
             async with asyncio.timeout(SCAN_START_TIMEOUT_S):
@@ -335,11 +361,15 @@ class BleakRadio:
             await link.close()
             pause_ms = self._plan.failed(serial, _real_ms())
             self._say(known, f"no session: {error}", warn=isinstance(error, RefusedError))
+            if isinstance(error, UnreachableError):
+                self._ladder.connect_failed(serial)
+                await self._power_cycle_if_due()
             log.debug("belt %s: next attempt in %d ms", serial.hex(), pause_ms)
             return
         except asyncio.CancelledError:
             await link.close()
             raise
+        self._ladder.connected()
         self._plan.connected(serial, _real_ms())
         self.counters["sessions"] += 1
         self._put(Opened(serial, self._clock.elapsed_ms(), hello))
@@ -383,7 +413,7 @@ class BleakRadio:
         known.said = trouble
 
     def _scan_error(self, error: Exception) -> str:
-        if self._is_bluez and isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        if self._watch is not None and isinstance(error, FileNotFoundError | ConnectionRefusedError):
             return "BlueZ does not answer on the system's D-Bus; is bluetoothd installed and running? Trying again"
         return f"{error or 'the adapter does not answer'}. Trying again"
 

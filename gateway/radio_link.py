@@ -22,7 +22,7 @@ from gateway.aes import aes
 from protocol.messages import AnyRecord, Hello, LiveReport, hello_from, record_from, report_from
 from protocol.wire import ccm, fragments, frames, gatt, session
 
-__all__ = ["Absences", "BeltLink", "HistoryEnd", "LinkError", "Message", "RefusedError", "Result"]
+__all__ = ["Absences", "BeltLink", "HistoryEnd", "LinkError", "Message", "RefusedError", "Result", "UnreachableError"]
 
 GATT_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 10.0
@@ -76,6 +76,10 @@ class LinkError(Exception):
     """The session could not be had or is over; try again later. The text says what happened."""
 
 
+class UnreachableError(LinkError):
+    """Not even a connection came about; the adapter may be at fault."""
+
+
 class RefusedError(LinkError):
     """The belt or we refuse each other: trying again helps only after somebody changed something."""
 
@@ -119,6 +123,11 @@ class BeltLink:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._client.connect()
+        except TimeoutError:
+            raise UnreachableError("it did not answer in time") from None
+        except (BleakError, OSError, EOFError) as error:
+            raise UnreachableError(str(error) or type(error).__name__) from None
+        try:
             rx = self._client.services.get_characteristic(gatt.RX)
             tx = self._client.services.get_characteristic(gatt.TX)
             if rx is None or tx is None:

@@ -24,6 +24,7 @@ L2CAP_HEADER_BYTES = 4
 UNACKNOWLEDGED = (0x1B, 0x52)  # ATT handle value notification, write command
 DATA_BYTES = 251
 INTERVAL_MS_MIN = 20.0  # real time; below it a Python host does nothing but read advertisements
+RESET = bytes(hci.HCI_Reset_Command())
 SUPERVISION_TIMEOUT = hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR
 
 
@@ -72,9 +73,13 @@ class VirtualLink(LocalLink):
 
     def unplug_adapters(self) -> None:
         """Every adapter is pulled out of its host."""
-        for controller in list(self.controllers):
-            if isinstance(controller, AdapterController):
-                controller.unplug()
+        for adapter in self.adapters:
+            adapter.unplug()
+
+    @property
+    def adapters(self) -> list[AdapterController]:
+        """Adapters that a host has opened, in order."""
+        return [controller for controller in self.controllers if isinstance(controller, AdapterController)]
 
     def belt_at(self, address: hci.Address) -> BeltController | None:
         """The belt with that address."""
@@ -189,6 +194,33 @@ class AdapterController(_VirtualController):
     """The adapter of one gateway; `unplug` takes it away from its host."""
 
     unplug: Callable[[], None] = staticmethod(lambda: None)
+    refuses_next = False
+    _is_locked = False
+
+    def lock_up(self) -> None:
+        """Say and hear nothing from now on, until the host resets this adapter (RADIO.md, field failure 4)."""
+        self._is_locked = True
+
+    def on_packet(self, packet: bytes) -> None:
+        """From the host."""
+        if self._is_locked and not packet.startswith(RESET):
+            return
+        self._is_locked = False
+        super().on_packet(packet)
+
+    def send_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """To the host."""
+        if not self._is_locked:
+            super().send_hci_packet(packet)
+
+    def on_hci_le_create_connection_command(self, command: hci.HCI_LE_Create_Connection_Command) -> None:
+        """Connect, or refuse once after `refuses_next` was set (RADIO.md, field failure 5)."""
+        if self.refuses_next:
+            self.refuses_next = False
+            reason = hci.HCI_ErrorCode.CONNECTION_REJECTED_DUE_TO_LIMITED_RESOURCES_ERROR
+            self._send_hci_command_status(reason, command.op_code)
+            return
+        super().on_hci_le_create_connection_command(command)
 
     @property
     def listens(self) -> bool:
