@@ -130,3 +130,40 @@ def _figure(kind: str, height: int, body: Sequence[str], title: str) -> Markup:
         f'<svg class="chart {kind}" width="100%" height="{height + AXIS_PX}" role="img" aria-label="{escape(title)}">'
         f"{''.join(body)}</svg>"
     )
+
+
+@dataclass(frozen=True)
+class NightBar:
+    """One night of a bar chart; `value` None: not known, `whole` False: at least that much, `recent`: last 7."""
+
+    label: str
+    value: float | None
+    told: str  # for people, with unit or reason
+    whole: bool = True
+    recent: bool = False
+
+
+def night_bars(
+    bars: Sequence[NightBar], usual: tuple[float, float] | None, top: float, title: str, kind: str, height: int = 96
+) -> Markup:
+    """Nights side by side from 0 to `top`, the usual range (low, high) as a band behind; unknown nights are hatched."""
+    step = 100 / max(1, len(bars))
+    body = [_HATCH]
+    if usual is not None:
+        low, high = (height * (1 - min(top, max(0.0, value)) / top) for value in usual)
+        body.append(f'<rect class="b-usual" x="0" width="100%" y="{high:.1f}" height="{max(2.0, low - high):.1f}"/>')
+    body.append(f'<line class="grid" x1="0" x2="100%" y1="{height}" y2="{height}"/>')
+    for index, bar in enumerate(bars):
+        x, width = step * index + step * 0.14, step * 0.72
+        place = f'x="{x:.2f}%" width="{width:.2f}%"'
+        if bar.value is None:
+            shape = f'<rect {place} y="0" height="{height}" fill="url(#hatch)"/>'
+        else:
+            tall = max(1.5, height * min(top, bar.value) / top)
+            classes = f"b-{kind}{' b-recent' if bar.recent else ''}{'' if bar.whole else ' b-part'}"
+            shape = f'<rect class="{classes}" {place} y="{height - tall:.1f}" height="{tall:.1f}" rx="2"/>'
+        body.append(f"<g>{shape}<title>{escape(bar.label)}: {escape(bar.told)}</title></g>")
+    for index in range(len(bars) - 1, -1, -7):
+        x = step * (index + 0.5)
+        body.append(f'<text class="tick" x="{x:.2f}%" y="{height + 18}">{escape(bars[index].label[5:])}</text>')
+    return _figure("bars", height, body, title)

@@ -135,6 +135,10 @@ class Kit:
 
     # -- pages ----------------------------------------------------------------------------------------------------
 
+    def share(self, **values: Any) -> None:
+        """Values that every template of this server sees."""
+        self._environment.globals.update(values)
+
     def fragment(self, template: str, t: Strings, **values: Any) -> str:
         """A piece of a page: `t` its words, `duration`, `exact_duration` and the values given."""
         values.update(t=t, duration=partial(duration, t), exact_duration=partial(exact_duration, t))

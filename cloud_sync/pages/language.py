@@ -39,8 +39,11 @@ class Strings:
 @cache
 def strings(language: str) -> Strings:
     """All texts of `zh` or `en`."""
-    source = files("cloud_sync.pages").joinpath("strings", f"{language}.toml").read_text("utf-8")
-    return Strings(language, dict(_flat("", tomllib.loads(source))))
+    folder = files("cloud_sync.pages").joinpath("strings")
+    texts: dict[str, str] = {}
+    for name in (f"{language}.toml", f"{language}_platform.toml"):
+        texts |= dict(_flat("", tomllib.loads(folder.joinpath(name).read_text("utf-8"))))
+    return Strings(language, texts)
 
 
 def _flat(prefix: str, table: dict[str, Any]) -> list[tuple[str, str]]:

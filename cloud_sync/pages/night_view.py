@@ -40,6 +40,12 @@ class Absence:
     known_s: int
 
 
+def report_fields(report: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The fields of a report as a gateway wrote it, bare or under `night`; None where there are no numbers at all."""
+    fields = report.get("night", report) if report is not None else None
+    return fields if isinstance(fields, Mapping) and "coverage_percent" in fields else None
+
+
 def night_span(pieces: Sequence[Piece]) -> tuple[int, int] | None:
     """First and last instant of a timeline, UTC seconds."""
     return (pieces[0].start_s, max(piece.end_s for piece in pieces)) if pieces else None

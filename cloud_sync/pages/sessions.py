@@ -16,6 +16,8 @@ from cloud_sync.pages.settings import Account
 
 SESSIONS_MAX = 256
 _TOKEN_BYTES = 32
+# A screen on the wall has nobody to sign it in each morning; its role sees no more than a passer-by may.
+DISPLAY_ROLE, DISPLAY_MAX_S = "display", 90 * 86_400
 
 
 @dataclass
@@ -49,7 +51,9 @@ class SessionStore:
         session = self._sessions.get(key)
         if session is None:
             return None
-        if now_s - session.used_s > self._idle_s or now_s - session.began_s > self._max_s:
+        is_display = session.account.role == DISPLAY_ROLE
+        idle_s, max_s = (DISPLAY_MAX_S, DISPLAY_MAX_S) if is_display else (self._idle_s, self._max_s)
+        if now_s - session.used_s > idle_s or now_s - session.began_s > max_s:
             del self._sessions[key]
             return None
         if touch:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cloud_sync.pages.pins import PIN_HASH_PREFIX
 
-ROLES = ("carer", "lead", "technician", "admin")
+ROLES = ("carer", "lead", "technician", "admin", "display")
 LANGUAGES = ("zh", "en")
 THEMES = ("auto", "light", "dark")
 ACCOUNTS_MAX = 200
