@@ -19,14 +19,17 @@ from cloud_sync.pages.server import PageServer
 from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.api import build_api
 from cloud_sync.receiver.consumer import Consumer
+from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.names import NameBook
+from cloud_sync.receiver.people import People
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.residents import admissions, read_residents
-from cloud_sync.receiver.settings import ReceiverSettings
+from cloud_sync.receiver.settings import PEOPLE, ReceiverSettings
 from cloud_sync.receiver.stores.base import StoreError, StoreReads, StoreWrites
 from cloud_sync.receiver.stores.opening import open_reads, open_writes
 from cloud_sync.receiver.threads import StoreThread
 from cloud_sync.receiver.web import build_pages
+from protocol.batch import LiveSnapshot
 
 __all__ = ["Ready", "serve"]
 
@@ -58,14 +61,22 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         if residents:
             await writes.call(lambda store: store.admit(admissions(residents, names), clock.utc_ms()))
         await platform.refresh_places()
-        server = PageServer(_build_app(platform, settings), settings.web)
+        people = StoreThread("people", lambda: People(settings.data / PEOPLE))
+        owned.callback(_close, people)
+        home = Home(platform, reads, people)
+        server = PageServer(_build_app(platform, home, settings), settings.web)
         if settings.embedded_broker is not None:
             owned.enter_context(embedded_broker(*settings.embedded_broker))
         address = parse_broker_url(settings.broker)
-        consumer = Consumer(address, writes, clock, platform.committed, platform.heard)
+
+        def heard(snapshot: LiveSnapshot) -> None:
+            platform.heard(snapshot)
+            home.heard(snapshot)
+
+        consumer = Consumer(address, writes, clock, platform.committed, heard)
         platform.is_connected = lambda: consumer.is_connected
         on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark))
-        await _until_stopped(consumer, server, stop)
+        await _until_stopped(consumer, server, home, stop)
 
 
 def _open_store(
@@ -90,24 +101,26 @@ def _open_store(
     return writes, reads, remarks[0]
 
 
-def _close(thread: StoreThread[StoreWrites] | StoreThread[StoreReads]) -> None:
+def _close(thread: StoreThread[StoreWrites] | StoreThread[StoreReads] | StoreThread[People]) -> None:
     thread.call_now(lambda store: store.close())
     thread.shutdown()
 
 
-async def _until_stopped(consumer: Consumer, server: PageServer, stop: asyncio.Event) -> None:
+async def _until_stopped(consumer: Consumer, server: PageServer, home: Home, stop: asyncio.Event) -> None:
     consuming = asyncio.create_task(consumer.run())
     serving = asyncio.create_task(server.serve_pages())
+    keeping = asyncio.create_task(home.run())
     stopping = asyncio.create_task(stop.wait())
     try:
-        done, _ = await asyncio.wait({consuming, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({consuming, serving, keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # a consumer or server that ended by itself has a reason to tell
     finally:
         stopping.cancel()
-        consuming.cancel()
-        with suppress(asyncio.CancelledError):
-            await consuming
+        for task in (consuming, keeping):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await server.stop()
         await serving
 
@@ -128,9 +141,9 @@ class _AllStreams:
             await streams.close()
 
 
-def _build_app(platform: Platform, settings: ReceiverSettings) -> Starlette:
+def _build_app(platform: Platform, home: Home, settings: ReceiverSettings) -> Starlette:
     routes, api_streams = build_api(platform, settings.web, settings.api_token)
-    pages = build_pages(platform, settings.web)
+    pages = build_pages(platform, settings.web, home)
     app = Starlette(routes=[*routes, *pages.routes], exception_handlers={StoreError: _store_fails})
     app.state.streams = _AllStreams([api_streams, pages.streams])
     return app

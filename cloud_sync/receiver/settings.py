@@ -14,6 +14,7 @@ __all__ = ["ReceiverSettings", "SettingsError", "parse_host_port", "parse_receiv
 
 DATABASE = "receiver.db"
 NAME_KEY = "names.key"
+PEOPLE = "people.db"  # accounts, audit, minutes not watched
 _TEXT_KEYS = ("data", "database", "broker", "embedded_broker", "http", "api_token", "residents")
 TOKEN_CHARACTERS_MIN = 16
 

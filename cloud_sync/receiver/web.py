@@ -5,13 +5,10 @@ Names appear only here, only to roles that may see residents, and in no log. A t
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -23,17 +20,18 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from cloud_sync.pages import charts, night_view
-from cloud_sync.pages.kit import Kit, Visitor, script_texts, wall_time
+from cloud_sync.pages.kit import script_texts, wall_time
 from cloud_sync.pages.language import Strings, duration
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams, read_on_change
+from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
+from cloud_sync.receiver.web_home import home_routes
+from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk
+from cloud_sync.receiver.web_staff import staff_routes
+from cloud_sync.receiver.web_trend import trend_pieces
 
 REFRESH_S = 0.5  # a page is told at most twice a second, however fast the changes come
-_SEE = "residents"
-_ALL = frozenset({_SEE})
-PERMISSIONS: dict[str, frozenset[str]] = {"carer": _ALL, "lead": _ALL, "admin": _ALL, "technician": frozenset()}
-_SCRIPT_TEXTS = ("common.hours_minutes", "common.minutes", "common.seconds")
 _UNSEEN = ("audio_on", "audio_off")  # the sound of the room: in the log, no news for people
 # What protocol/wire/frames.py REASON_* say, as the words both page servers share.
 _REASONS = ("", "no_signal", "irregular", "moving", "weak", "sensor_fault")
@@ -47,53 +45,51 @@ class PlatformPages:
     streams: Streams
 
 
-def build_routes(port: ReceiverPort, settings: WebSettings) -> list[Route]:
-    """The pages as routes for the receiver's application; see `build_pages` where streams must be closed by hand."""
-    return build_pages(port, settings).routes
+def build_pages(port: ReceiverPort, settings: WebSettings, home: Home | None = None) -> PlatformPages:
+    """The pages as routes for the receiver's application, with their open streams, to be closed before a stop.
 
-
-def build_pages(port: ReceiverPort, settings: WebSettings) -> PlatformPages:
-    """The pages as routes, with their open streams."""
-    kit = Kit("platform", settings, Path(__file__).parent, PERMISSIONS)
-    pages = _Pages(port, kit)
-    guarded = partial(Route, middleware=kit.middleware, max_body_size=4096)
+    Without `home` there are the residents' pages alone.
+    """
+    desk = Desk(port, settings, home)
+    pages = _Pages(desk)
+    guarded = partial(Route, middleware=desk.kit.middleware, max_body_size=4096)
     routes = [
         guarded("/", pages.front, methods=["GET"]),
         guarded("/residents", pages.residents, methods=["GET"]),
         guarded("/residents/{resident}", pages.resident, methods=["GET"]),
         guarded("/stream/residents", pages.residents_stream, methods=["GET"]),
         guarded("/stream/residents/{resident}", pages.resident_stream, methods=["GET"]),
-        *kit.routes(),
+        *desk.kit.routes(),
     ]
-    return PlatformPages(routes, kit.streams)
+    if home is not None:
+        routes += [*home_routes(desk, home), *staff_routes(desk, home)]
+    return PlatformPages(routes, desk.kit.streams)
 
 
-def build_app(port: ReceiverPort, settings: WebSettings) -> Starlette:
+def build_app(port: ReceiverPort, settings: WebSettings, home: Home | None = None) -> Starlette:
     """The pages alone as an application."""
-    pages = build_pages(port, settings)
+    pages = build_pages(port, settings, home)
     app = Starlette(routes=list(pages.routes))
     app.state.streams = pages.streams
     return app
 
 
 class _Pages:
-    def __init__(self, port: ReceiverPort, kit: Kit) -> None:
-        self._port, self._kit = port, kit
-        self._zone = kit.settings.timezone
-        self._cards: Sequence[ResidentCard] = ()
-        self._cards_began_s = -1.0
-        self._reading = asyncio.Lock()
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._port, self._kit = desk, desk.port, desk.kit
+        self._zone = desk.kit.settings.timezone
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
     async def front(self, request: Request) -> Response:
-        return RedirectResponse("/residents", 303)
+        return RedirectResponse(self._desk.front(self._kit.visitor(request)), 303)
 
     async def residents(self, request: Request) -> Response:
         visitor = self._kit.visitor(request)
-        if not visitor.may(_SEE):
-            return self._closed(request, visitor)
+        if not visitor.may(SEE):
+            return self._desk.closed(request, visitor)
         cards = await self._port.residents()
+        await self._desk.note(visitor, "overview")
         pieces = self._board(cards, visitor.t)
         return self._kit.page(
             request,
@@ -102,19 +98,21 @@ class _Pages:
             cards=[{"id": card.resident_id, "html": Markup(pieces[f"card:{card.resident_id}"])} for card in cards],
             counts=Markup(pieces["counts"]),
             stream="/stream/residents",
-            script_texts=script_texts(visitor.t, *_SCRIPT_TEXTS),
+            script_texts=script_texts(visitor.t, *SCRIPT_TEXTS),
         )
 
     async def resident(self, request: Request) -> Response:
         visitor = self._kit.visitor(request)
-        if not visitor.may(_SEE):
-            return self._closed(request, visitor)
+        if not visitor.may(SEE):
+            return self._desk.closed(request, visitor)
         resident_id, night_of = request.path_params["resident"], request.query_params.get("night")
         if night_of is not None and not _is_date(night_of):
             return self._kit.error(request, visitor, 400, "bad_date")
         page = await self._port.resident(resident_id, night_of)
         if page is None:
             return self._kit.error(request, visitor, 404, "unknown_resident")
+        await self._desk.note(visitor, "view", resident_id, page.night.night_of if page.night else "")
+        trend = trend_pieces(await self._desk.home.trend(resident_id), visitor.t) if self._desk.home else None
         pieces = self._one(page, night_of, await self._alarms_of(resident_id), visitor.t)
         query = f"?night={night_of}" if night_of else ""
         return self._kit.page(
@@ -123,20 +121,21 @@ class _Pages:
             "resident.html",
             card=page.card,
             pieces={name: Markup(html) for name, html in pieces.items()},
+            trend=trend,
             stream=f"/stream/residents/{quote(resident_id, safe='')}{query}",
-            script_texts=script_texts(visitor.t, *_SCRIPT_TEXTS),
+            script_texts=script_texts(visitor.t, *SCRIPT_TEXTS),
         )
 
     async def residents_stream(self, request: Request) -> Response:
         def states() -> AsyncIterator[Sequence[ResidentCard]]:
-            return read_on_change(self._port.changes(), self._fresh_cards, pause_s=REFRESH_S)
+            return read_on_change(self._port.changes(), self._desk.fresh_cards, pause_s=REFRESH_S)
 
         def pieces(cards: Sequence[ResidentCard], t: Strings) -> tuple[dict[str, str], dict[str, Any]]:
             alarms = [alarm for card in cards for alarm in card.open_alarms if alarm.state == "unacknowledged"]
             texts = [{"id": alarm.alarm_id, "text": _announcement(alarm, t)} for alarm in alarms]
             return self._board(cards, t), {"order": [card.resident_id for card in cards], "alarms": texts}
 
-        return self._stream(request, states, pieces)
+        return self._desk.stream(request, SEE, states, pieces)
 
     async def resident_stream(self, request: Request) -> Response:
         resident_id, night_of = request.path_params["resident"], request.query_params.get("night")
@@ -158,49 +157,10 @@ class _Pages:
             page, alarms = state
             return (self._one(page, night_of, alarms, t) if page else {}), {}
 
-        return self._stream(request, states, pieces)
-
-    # -- streams ----------------------------------------------------------------------------------------------------
-
-    def _stream(self, request: Request, states: Any, pieces_of: Any) -> Response:
-        visitor = self._kit.visitor(request, touch=False)
-        if not visitor.may(_SEE):
-            return self._kit.error(request, visitor, 401, "sign_in")
-        sent: dict[str, str] = {}
-
-        def render(state: Any) -> list[tuple[str, Mapping[str, Any]]]:
-            now = self._kit.visitor(request, touch=False)
-            if not now.may(_SEE):
-                return [("reload", {})]  # the session has ended: the page asks for sign-in
-            clock = {"elapsed_ms": self._port.now_utc_ms()}
-            if state is None:
-                return [("beat", clock)]
-            pieces, more = pieces_of(state, now.t)
-            fresh = {name: html for name, html in pieces.items() if sent.get(name) != html}
-            sent.clear()
-            sent.update(pieces)
-            return [("state", {**clock, "fragments": fresh, **more})]
-
-        return self._kit.streams.response(states, render)
-
-    async def _fresh_cards(self) -> Sequence[ResidentCard]:
-        """All residents, by a reading that began after this call: pages that wait for it share it."""
-        asked_s = time.monotonic()
-        async with self._reading:
-            if self._cards_began_s < asked_s:
-                began_s = time.monotonic()
-                self._cards = await self._port.residents()
-                self._cards_began_s = began_s
-            return self._cards
+        return self._desk.stream(request, SEE, states, pieces)
 
     async def _alarms_of(self, resident_id: str) -> list[AlarmRow]:
         return [alarm for alarm in await self._port.alarms() if alarm.resident_id == resident_id]
-
-    def _closed(self, request: Request, visitor: Visitor) -> Response:
-        """Who is not signed in is sent to the form; a role without residents is told so."""
-        if visitor.account is None:
-            return RedirectResponse(f"/login?back={quote(request.url.path)}", 303)
-        return self._kit.error(request, visitor, 403, "role")
 
     # -- pieces -----------------------------------------------------------------------------------------------------
 
@@ -228,12 +188,10 @@ class _Pages:
             )
         return pieces
 
-    def _one(
-        self, page: ResidentPage, night_of: str | None, alarms: Sequence[AlarmRow], t: Strings
-    ) -> dict[str, str]:
+    def _one(self, page: ResidentPage, night_of: str | None, alarms: Sequence[AlarmRow], t: Strings) -> dict[str, str]:
         card = page.card
         now = self._kit.fragment("resident_now.html", t, card=card, clock=self._clock, rates=_rates(card, t))
-        night = page.night
+        night, report = page.night, night_view.report_fields(page.report)
         shown = night.night_of if night else night_of
         values: dict[str, Any] = {
             "card": card,
@@ -243,11 +201,11 @@ class _Pages:
             "clock": self._clock,
             "events": [row for row in page.events if row.source == "alarm" and row.event not in _UNSEEN][:100],
             "alarms": [alarm for alarm in alarms if shown is None or self._is_of_night(alarm, shown)],
-            "report": page.report,
+            "report": report,
             "curves": [],
         }
-        if page.report is not None:
-            values |= self._night(page.report, page.minutes, t)
+        if report is not None:
+            values |= self._night(report, page.minutes, t)
         elif page.minutes:
             span = (page.minutes[0].utc_ms // 1000, page.minutes[-1].utc_ms // 1000 + 60)
             values["curves"] = _curves(page.minutes, span, _ticks(span, self._zone), t)

@@ -1,0 +1,200 @@
+"""Reads of the pages that run a home, in SQL that all our databases speak. Blocking: called in the store's thread."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cloud_sync.receiver.home_rows import AlarmLine, Trend
+from cloud_sync.receiver.port import AlarmRow, EventRow
+from cloud_sync.receiver.stores.base import StoreReads
+from cloud_sync.receiver.stores.reads import night_card
+from protocol.batch import DeviceState, decode_item
+from protocol.packing import unpack
+
+__all__ = ["BedKey", "alarm_lines", "beds", "devices", "exits", "notices", "recorded_minutes", "silences", "trend"]
+
+BedKey = tuple[str, str]  # (gateway, bed)
+ALARMS_MAX = 2_000
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+
+# The order is forced: by its index each bed's stretch is read, not the whole table (CROSS JOIN keeps it in SQLite).
+_EVENTS = (
+    "FROM beds CROSS JOIN alarm_events WHERE alarm_events.bed_id = beds.bed_id AND utc_ms >= ? AND utc_ms < ? "
+    "AND event "
+)
+_WHO = (
+    "assignments ON assignments.bed_id = beds.bed_id AND assignments.from_utc_ms <= {at} "
+    "AND (assignments.to_utc_ms IS NULL OR assignments.to_utc_ms > {at})"
+)
+
+
+def beds(store: StoreReads) -> dict[BedKey, str]:
+    """(gateway, bed) -> room, of all beds a gateway ever told of."""
+    rows = store.select("SELECT gateway, bed, room FROM beds ORDER BY room, bed, gateway")
+    return {(gateway, bed): room for gateway, bed, room in rows}
+
+
+def alarm_lines(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> list[AlarmLine]:
+    """Alarms raised and absences missed in [from, to), newest first, each with the outcome somebody gave it."""
+    rows = [
+        AlarmLine(AlarmRow(row[0], *row[1:]))
+        for row in store.select(
+            "SELECT alarms.alarm_id, assignments.resident_id, beds.gateway, beds.bed, beds.room, alarms.state, "
+            "alarms.level, alarms.priority, alarms.raised_utc_ms, alarms.acknowledged_utc_ms, alarms.ended_utc_ms, "
+            f"alarms.detail FROM alarms JOIN beds USING (bed_id) LEFT JOIN {_WHO.format(at='alarms.raised_utc_ms')} "
+            "WHERE alarms.raised_utc_ms >= ? AND alarms.raised_utc_ms < ? ORDER BY alarms.raised_utc_ms DESC LIMIT ?",
+            from_utc_ms, to_utc_ms, ALARMS_MAX,
+        )
+    ]  # fmt: skip
+    rows += [
+        AlarmLine(
+            AlarmRow(alarm_id, resident, gateway, bed, room, "closed", 0, "", at_ms, None, at_ms, detail), missed=True
+        )
+        for alarm_id, resident, gateway, bed, room, at_ms, detail in store.select(
+            "SELECT alarm_events.alarm_id, assignments.resident_id, gateway, bed, room, utc_ms, detail "
+            f"FROM beds CROSS JOIN alarm_events LEFT JOIN {_WHO.format(at='alarm_events.utc_ms')} "
+            "WHERE alarm_events.bed_id = beds.bed_id AND utc_ms >= ? AND utc_ms < ? AND event = 'missed_alarm' "
+            "ORDER BY utc_ms DESC LIMIT ?",
+            from_utc_ms, to_utc_ms, ALARMS_MAX,
+        )
+    ]  # fmt: skip
+    rows.sort(key=lambda line: line.alarm.raised_utc_ms, reverse=True)
+    # An outcome is told after the alarm, perhaps after the period: it belongs to its bed's latest alarm before it.
+    told = store.select(
+        f"SELECT gateway, bed, utc_ms, detail {_EVENTS} = 'outcome' ORDER BY utc_ms",
+        from_utc_ms,
+        to_utc_ms + 86_400_000,
+    )
+    return _with_outcomes(rows, told)
+
+
+def _with_outcomes(lines: Sequence[AlarmLine], told: Iterable[Sequence[Any]]) -> list[AlarmLine]:
+    outcomes: dict[int, str] = {}
+    for gateway, bed, at_ms, outcome in told:
+        of_bed = (
+            index
+            for index, line in enumerate(lines)
+            if (line.alarm.gateway, line.alarm.bed) == (gateway, bed) and line.alarm.raised_utc_ms <= at_ms
+        )
+        index = next(of_bed, None)
+        if index is not None:
+            outcomes[index] = outcome
+    return [AlarmLine(line.alarm, outcomes.get(index, ""), line.missed) for index, line in enumerate(lines)]
+
+
+def trend(store: StoreReads, resident_id: str, nights_max: int) -> Trend:
+    """The newest version of each of a resident's last nights, in whichever bed, and what is usual for them.
+
+    A night belongs to who had the bed when its report was made; a bed's first resident also has the nights before.
+    """
+    stays = store.select(
+        "SELECT bed_id, from_utc_ms, to_utc_ms, (SELECT min(from_utc_ms) FROM assignments AS other "
+        "WHERE other.bed_id = assignments.bed_id) FROM assignments WHERE resident_id = ?",
+        resident_id,
+    )
+    found: dict[str, tuple[int, Mapping[str, Any]]] = {}
+    for bed_id, from_ms, to_ms, first_ms in stays:
+        rows = store.select(
+            "SELECT night_of, version, utc_ms, report FROM nights AS one WHERE bed_id = ? AND version = "
+            "(SELECT max(version) FROM nights WHERE bed_id = one.bed_id AND night_of = one.night_of) "
+            "ORDER BY night_of DESC LIMIT ?",
+            bed_id, nights_max,
+        )  # fmt: skip
+        for night_of, version, utc_ms, report in rows:
+            began = from_ms == first_ms or utc_ms >= from_ms
+            if began and (to_ms is None or utc_ms < to_ms):
+                found[night_of] = (version, unpack(report))
+    newest_first = sorted(found, reverse=True)[:nights_max]
+    cards = [night_card(night_of, *found[night_of]) for night_of in newest_first]
+    return Trend(cards, _usual(found[night_of][1] for night_of in newest_first))
+
+
+def _usual(reports: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, float]]:
+    for report in reports:
+        fields = report.get("night", report)
+        usual = fields.get("versus_usual") if isinstance(fields, Mapping) else None
+        if isinstance(usual, Mapping):
+            return {name: value for name, value in usual.items() if isinstance(value, Mapping) and "median" in value}
+    return {}
+
+
+def devices(store: StoreReads) -> list[tuple[str, DeviceState]]:
+    """(gateway, what a device said of itself), the newest of each."""
+    found = []
+    for gateway, body in store.select("SELECT gateway, body FROM devices ORDER BY gateway, bed, device"):
+        item = decode_item(bytes(body))
+        if isinstance(item, DeviceState):
+            found.append((gateway, item))
+    return found
+
+
+def exits(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, int]:
+    """How often each bed was left in [from, to), as its gateway judged (LEAVE_BED.md: event `exit`)."""
+    rows = store.select(
+        f"SELECT gateway, bed, count(*) {_EVENTS} = 'exit' GROUP BY gateway, bed", from_utc_ms, to_utc_ms
+    )
+    return {(gateway, bed): count for gateway, bed, count in rows}
+
+
+def notices(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, list[EventRow]]:
+    """Attention notices and technical ones of each bed in [from, to), newest first."""
+    found: dict[BedKey, list[EventRow]] = {}
+    for gateway, bed, at_ms, trusted, event, detail in store.select(
+        f"SELECT gateway, bed, utc_ms, trusted, event, detail {_EVENTS} IN ('notice', 'tech_raise') "
+        "ORDER BY utc_ms DESC", from_utc_ms, to_utc_ms,
+    ):  # fmt: skip
+        found.setdefault((gateway, bed), []).append(EventRow(at_ms, bool(trusted), event, detail, "alarm"))
+    return found
+
+
+def recorded_minutes(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, int]:
+    """Minutes of each bed in [from, to) of which anything is stored."""
+    rows = store.select(
+        "SELECT gateway, bed, (SELECT count(*) FROM minutes WHERE minutes.bed_id = beds.bed_id "
+        "AND utc_ms >= ? AND utc_ms < ?) FROM beds",
+        from_utc_ms, to_utc_ms,
+    )  # fmt: skip
+    return {(gateway, bed): count for gateway, bed, count in rows}
+
+
+def silences(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, list[tuple[int, int]]]:
+    """Stretches (UTC ms) of each bed in [from, to) of which no minute is stored."""
+    # Hours that are whole are most of them: only the minutes of the others are read one by one.
+    hours = store.select(
+        "SELECT beds.bed_id, utc_ms / 3600000, count(*) FROM beds CROSS JOIN minutes "
+        "WHERE minutes.bed_id = beds.bed_id AND utc_ms >= ? AND utc_ms < ? GROUP BY beds.bed_id, utc_ms / 3600000",
+        from_utc_ms, to_utc_ms,
+    )  # fmt: skip
+    whole = {(bed_id, hour) for bed_id, hour, count in hours if count >= 60}
+    partly: dict[int, list[int]] = {}
+    for bed_id, hour, count in hours:
+        if count < 60:
+            partly.setdefault(bed_id, []).append(hour)
+    found: dict[BedKey, list[tuple[int, int]]] = {}
+    for gateway, bed, bed_id in store.select("SELECT gateway, bed, bed_id FROM beds"):
+        known = _minutes_in(store, bed_id, partly.get(bed_id, ()), from_utc_ms, to_utc_ms)
+        covered = [(hour * HOUR_MS, (hour + 1) * HOUR_MS) for one, hour in whole if one == bed_id]
+        found[gateway, bed] = _holes([*covered, *known], from_utc_ms, to_utc_ms)
+    return found
+
+
+def _minutes_in(
+    store: StoreReads, bed_id: int, hours: Sequence[int], from_utc_ms: int, to_utc_ms: int
+) -> list[tuple[int, int]]:
+    if not hours:
+        return []
+    rows = store.select(
+        f"SELECT utc_ms FROM minutes WHERE bed_id = ? AND utc_ms >= ? AND utc_ms < ? "
+        f"AND utc_ms / 3600000 IN ({', '.join('?' * len(hours))})",
+        bed_id, from_utc_ms, to_utc_ms, *hours,
+    )  # fmt: skip
+    return [(at_ms, at_ms + MINUTE_MS) for (at_ms,) in rows]
+
+
+def _holes(covered: list[tuple[int, int]], from_utc_ms: int, to_utc_ms: int) -> list[tuple[int, int]]:
+    """What of [from, to) lies in none of the stretches, to the minute."""
+    holes, at_ms = [], from_utc_ms
+    for start, end in [*sorted(covered), (to_utc_ms, to_utc_ms)]:
+        if start - at_ms >= MINUTE_MS:
+            holes.append((at_ms, min(start, to_utc_ms)))
+        at_ms = max(at_ms, end)
+    return holes

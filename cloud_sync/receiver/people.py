@@ -1,0 +1,154 @@
+"""Who may sign in to the platform, who looked at whom, and when a bed was not watched: a small SQLite file of its own.
+
+Kept apart from the residents' database, so that the record of views does not lie beside what was viewed, and neither
+an erasure there nor a change of database touches it.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloud_sync.pages.settings import Account
+from cloud_sync.receiver.stores.base import StoreError
+
+__all__ = ["AUDIT_ROWS_MAX", "AuditRow", "People", "WatchSpan"]
+
+VERSION = 1
+AUDIT_ROWS_MAX = 1_000_000  # beyond it the oldest go: about three years of a home with 60 residents
+SPANS_MAX = 500_000
+_SCHEMA = """
+CREATE TABLE accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, pin TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE audit (
+  number INTEGER PRIMARY KEY, utc_ms INTEGER NOT NULL, kind TEXT NOT NULL, account TEXT NOT NULL, role TEXT NOT NULL,
+  resident_id TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE INDEX audit_resident ON audit (resident_id, utc_ms);
+-- When a gateway said that a bed was not watched, and why; stretches of one reason are one row.
+CREATE TABLE unwatched (
+  number INTEGER PRIMARY KEY, gateway TEXT NOT NULL, bed TEXT NOT NULL, reason TEXT NOT NULL,
+  from_utc_ms INTEGER NOT NULL, to_utc_ms INTEGER NOT NULL
+);
+CREATE INDEX unwatched_time ON unwatched (to_utc_ms);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Somebody signed in, looked at a resident or changed something. Never a resident's name."""
+
+    utc_ms: int
+    kind: str  # view | night | overview | handover | alarms | wall | audit | sign_in | account_added ...
+    account: str
+    role: str
+    resident_id: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSpan:
+    """A stretch in which an exit from a bed would have raised no alarm, as its gateway said."""
+
+    gateway: str
+    bed: str
+    reason: str
+    from_utc_ms: int
+    to_utc_ms: int
+
+
+class People:
+    """One connection, used by one thread (StoreThread)."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=FULL")
+            version = int(self._file.execute("PRAGMA user_version").fetchone()[0])
+            if version > VERSION:
+                raise StoreError(f"{path} has version {version}, this sleepbelt knows {VERSION}: start the newer one")
+            if version == 0:
+                self._file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
+        except (OSError, sqlite3.Error) as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"cannot use {path}: {error}; check its folder, its owner and the disk") from error
+        self._path = path
+
+    def close(self) -> None:
+        self._file.close()
+
+    # accounts
+
+    def accounts(self) -> tuple[Account, ...]:
+        """All accounts kept here, by name."""
+        return tuple(Account(*row) for row in self._all("SELECT name, role, pin FROM accounts ORDER BY name"))
+
+    def put_account(self, account: Account) -> None:
+        """Add an account or replace the one of that name."""
+        self._do("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", account.name, account.role, account.pin)
+
+    def remove_account(self, name: str) -> bool:
+        """False if there was none."""
+        return self._do("DELETE FROM accounts WHERE name = ?", name) > 0
+
+    # audit
+
+    def note(self, *rows: AuditRow) -> None:
+        """Keep what was seen or done, durable on return; StoreError if that is not possible."""
+        for row in rows:
+            self._do(
+                "INSERT INTO audit (utc_ms, kind, account, role, resident_id, detail) VALUES (?, ?, ?, ?, ?, ?)",
+                row.utc_ms, row.kind, row.account, row.role, row.resident_id, row.detail[:200],
+            )  # fmt: skip
+        self._do("DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - ?", AUDIT_ROWS_MAX)
+
+    def audit(self, resident_id: str | None, limit: int) -> Sequence[AuditRow]:
+        """Newest first; of one resident where an id is given."""
+        where = "" if resident_id is None else "WHERE resident_id = ? "
+        values = () if resident_id is None else (resident_id,)
+        rows = self._all(
+            f"SELECT utc_ms, kind, account, role, resident_id, detail FROM audit {where}ORDER BY number DESC LIMIT ?",
+            *values, limit,
+        )  # fmt: skip
+        return [AuditRow(*row) for row in rows]
+
+    # watching
+
+    def add_unwatched(self, spans: Sequence[WatchSpan]) -> None:
+        """Keep stretches; one that goes on where the last of that bed and reason ended makes it longer."""
+        for span in spans:
+            grown = self._do(
+                "UPDATE unwatched SET to_utc_ms = max(to_utc_ms, ?) WHERE number = (SELECT number FROM unwatched "
+                "WHERE to_utc_ms >= ? AND gateway = ? AND bed = ? AND reason = ? ORDER BY to_utc_ms DESC LIMIT 1)",
+                span.to_utc_ms, span.from_utc_ms, span.gateway, span.bed, span.reason,
+            )  # fmt: skip
+            if not grown:
+                self._do(
+                    "INSERT INTO unwatched (gateway, bed, reason, from_utc_ms, to_utc_ms) VALUES (?, ?, ?, ?, ?)",
+                    span.gateway, span.bed, span.reason, span.from_utc_ms, span.to_utc_ms,
+                )  # fmt: skip
+        self._do("DELETE FROM unwatched WHERE number <= (SELECT max(number) FROM unwatched) - ?", SPANS_MAX)
+
+    def unwatched(self, from_utc_ms: int, to_utc_ms: int) -> Sequence[WatchSpan]:
+        """Stretches that reach into [from, to), in order of their beginning."""
+        rows = self._all(
+            "SELECT gateway, bed, reason, from_utc_ms, to_utc_ms FROM unwatched "
+            "WHERE to_utc_ms > ? AND from_utc_ms < ? ORDER BY from_utc_ms",
+            from_utc_ms, to_utc_ms,
+        )  # fmt: skip
+        return [WatchSpan(*row) for row in rows]
+
+    def _all(self, sql: str, *values: object) -> list[Any]:
+        try:
+            return self._file.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read {self._path}: {error}") from error
+
+    def _do(self, sql: str, *values: object) -> int:
+        try:
+            return self._file.execute(sql, values).rowcount
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write {self._path}: {error}; is the disk full or read-only?") from error

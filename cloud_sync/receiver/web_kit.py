@@ -1,0 +1,129 @@
+"""What all pages of the platform share: who may see what, the live stream, names as shown, the record of views."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from cloud_sync.pages.kit import Kit, Visitor
+from cloud_sync.pages.language import Strings
+from cloud_sync.pages.settings import WebSettings
+from cloud_sync.receiver.home import Home
+from cloud_sync.receiver.people import AuditRow
+from cloud_sync.receiver.port import ReceiverPort, ResidentCard
+
+SEE, DEVICES, WALL, STAFF, AUDIT = "residents", "devices", "wall", "staff", "audit"
+PERMISSIONS: dict[str, frozenset[str]] = {
+    "carer": frozenset({SEE, DEVICES, WALL}),
+    "lead": frozenset({SEE, DEVICES, WALL, AUDIT}),
+    "admin": frozenset({SEE, DEVICES, WALL, AUDIT, STAFF}),
+    "technician": frozenset({DEVICES}),  # no resident data
+    "display": frozenset({WALL}),  # a screen on the floor: masked names only
+}
+SCRIPT_TEXTS = ("common.hours_minutes", "common.minutes", "common.seconds")
+
+
+@dataclass(frozen=True)
+class Section:
+    """One entry of the navigation."""
+
+    path: str
+    name: str  # site.NAME
+    permission: str
+
+
+SECTIONS = (
+    Section("/residents", "residents", SEE),
+    Section("/alarms", "alarms", SEE),
+    Section("/handover", "handover", SEE),
+    Section("/wall", "wall", WALL),
+    Section("/devices", "devices", DEVICES),
+    Section("/accounts", "accounts", STAFF),
+    Section("/audit", "audit", AUDIT),
+)
+
+
+class Desk:
+    """The port, the frame around pages, and (where the receiver has them) the reads and records of a home."""
+
+    def __init__(self, port: ReceiverPort, settings: WebSettings, home: Home | None) -> None:
+        self.port, self.home = port, home
+        self.kit = Kit("platform", settings, Path(__file__).parent, PERMISSIONS)
+        self.kit.share(sections=SECTIONS if home else ())
+        self._cards: Sequence[ResidentCard] = ()
+        self._cards_began_s = -1.0
+        self._reading = asyncio.Lock()
+
+    def closed(self, request: Request, visitor: Visitor) -> Response:
+        """Who is not signed in is sent to the form; a role without the right is told so."""
+        if visitor.account is None:
+            return RedirectResponse(f"/login?back={quote(request.url.path)}", 303)
+        return self.kit.error(request, visitor, 403, "role")
+
+    def front(self, visitor: Visitor) -> str:
+        """The first page this visitor may see."""
+        return next((section.path for section in SECTIONS if visitor.may(section.permission)), "/residents")
+
+    async def note(self, visitor: Visitor, kind: str, resident_id: str = "", detail: str = "") -> None:
+        """Keep that this visitor sees or does something, before they see it."""
+        if self.home is not None and visitor.account is not None:
+            who = visitor.account
+            await self.home.note(AuditRow(self.port.now_utc_ms(), kind, who.name, who.role, resident_id, detail))
+
+    async def fresh_cards(self) -> Sequence[ResidentCard]:
+        """All residents, by a reading that began after this call: pages that wait for it share it."""
+        asked_s = time.monotonic()
+        async with self._reading:
+            if self._cards_began_s < asked_s:
+                began_s = time.monotonic()
+                self._cards = await self.port.residents()
+                self._cards_began_s = began_s
+            return self._cards
+
+    def stream(
+        self,
+        request: Request,
+        permission: str,
+        states: Any,
+        pieces_of: Callable[[Any, Strings], tuple[dict[str, str], dict[str, Any]]],
+    ) -> Response:
+        """Fragments of a page, each sent again only when it has changed."""
+        visitor = self.kit.visitor(request, touch=False)
+        if not visitor.may(permission):
+            return self.kit.error(request, visitor, 401, "sign_in")
+        sent: dict[str, str] = {}
+
+        def render(state: Any) -> list[tuple[str, Mapping[str, Any]]]:
+            now = self.kit.visitor(request, touch=False)
+            if not now.may(permission):
+                return [("reload", {})]  # the session has ended: the page asks for sign-in
+            clock = {"elapsed_ms": self.port.now_utc_ms()}
+            if state is None:
+                return [("beat", clock)]
+            pieces, more = pieces_of(state, now.t)
+            fresh = {name: html for name, html in pieces.items() if sent.get(name) != html}
+            sent.clear()
+            sent.update(pieces)
+            return [("state", {**clock, "fragments": fresh, **more})]
+
+        return self.kit.streams.response(states, render)
+
+
+def masked(name: str) -> str:
+    """A name as a screen in a corridor may show it: the first Han character, or initials; never more."""
+    letters = [character for character in name.strip() if character.isalpha()]
+    if not letters:
+        return "＊"
+    if "\u4e00" <= letters[0] <= "\u9fff":
+        return letters[0] + "＊" * min(2, max(1, len(letters) - 1))
+    words = [word for word in name.split() if any(character.isalpha() for character in word)]
+    first = [next(character for character in word if character.isalpha()).upper() for word in (words[0], words[-1])]
+    return f"{first[0]}." if len(words) == 1 else f"{first[0]}. {first[1]}."
