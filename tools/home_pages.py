@@ -1,0 +1,75 @@
+"""The platform's parts on a simulated home, without broker or network: for benchmarks and tests of the pages."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from cloud_sync.clock import Clock
+from cloud_sync.receiver.home import Home
+from cloud_sync.receiver.names import NameBook
+from cloud_sync.receiver.people import People
+from cloud_sync.receiver.platform import Platform
+from cloud_sync.receiver.stores.base import StoreReads
+from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
+from cloud_sync.receiver.threads import StoreThread
+from protocol.batch import LiveBed, LiveSnapshot
+from protocol.clock_scale import ClockScale
+from tools import home_month
+
+
+@dataclass(frozen=True)
+class OpenHome:
+    """What the pages are built from."""
+
+    platform: Platform
+    home: Home
+    people: StoreThread[People]
+
+
+def open_home(month: home_month.Home, owned: ExitStack) -> OpenHome:
+    """The platform on a month, at its own now, with every bed heard a moment ago; closed with `owned`."""
+    reads: StoreThread[StoreReads] = StoreThread("reads", lambda: SqliteReads(month.database))
+    people = StoreThread("people", lambda: People(month.folder / "people.db"))
+    for thread in (reads, people):
+        owned.callback(_close, thread)
+    real_ms = Clock(ClockScale()).utc_ms()
+    clock = Clock(ClockScale(real_ms, home_month.NOW_UTC_MS, 1.0))
+    platform = Platform(reads, NameBook(month.name_key), clock, "Asia/Shanghai")
+    platform.is_connected = lambda: True
+    home = Home(platform, reads, people)
+    for snapshot in snapshots(month.residents):
+        platform.heard(snapshot)
+        home.heard(snapshot)
+    return OpenHome(platform, home, people)
+
+
+def snapshots(residents: int) -> list[LiveSnapshot]:
+    """What the gateways say now, and said 20 s ago: most in bed, one out, one in maintenance, one not heard."""
+    found = []
+    for ago_ms in (20_000, 1_000):
+        at_ms = home_month.NOW_UTC_MS - ago_ms
+        for gateway in sorted({home_month.gateway_of(n) for n in range(residents)}):
+            beds = [_bed(n, at_ms) for n in range(residents) if home_month.gateway_of(n) == gateway]
+            found.append(LiveSnapshot(gateway, at_ms, True, tuple(beds)))
+    return found
+
+
+def _bed(n: int, at_ms: int) -> LiveBed:
+    common: dict[str, Any] = {"belt": f"{0xB0A0_0000 + n:016x}", "heard_utc_ms": at_ms}
+    bed = home_month.bed_of(n)
+    if n == 1:
+        return LiveBed(bed, "absent", out_since_utc_ms=at_ms - 400_000, watched=True, **common)
+    if n == 3:
+        return LiveBed(bed, "present", mode="maintenance", watched=False, why_unwatched="maintenance", **common)
+    if n == 5:
+        silent = {**common, "heard_utc_ms": at_ms - 900_000}
+        return LiveBed(bed, "unknown", watched=False, why_unwatched="silent", **silent)
+    return LiveBed(bed, "present", heart_rate_bpm=58 + n, heart_reason=0, respiration_per_min=14, respiration_reason=0,
+                   movement=0, **common)  # fmt: skip
+
+
+def _close(thread: StoreThread[Any]) -> None:
+    thread.call_now(lambda store: store.close())
+    thread.shutdown()
