@@ -44,10 +44,10 @@ def time_became_trusted(bed: Bed) -> None:
         judge_by_windows(bed, episode)
 
 
-def profile_changed(bed: Bed, before: Profile, *, new_windows: bool) -> None:
+def profile_changed(bed: Bed, *, new_windows: bool) -> None:
     """Rule 20, after `bed.profile` has been replaced; `new_windows` if they, or their time zone, were among it."""
     episode, profile = bed.state.episode, bed.profile
-    if before.windows and not profile.windows:
+    if not profile.windows:
         # "Switching the rule off clears": whatever alarm there is, a latched one too. That it "counts as none" is
         # read as belonging to the condition "without an alarm" below, as in rule 7.
         clear_alarm(bed, "rule_disabled", rule="20")
@@ -58,7 +58,7 @@ def profile_changed(bed: Bed, before: Profile, *, new_windows: bool) -> None:
             judge_by_windows(bed, episode)
     elif episode.window is not None and episode.window < len(profile.windows):
         episode.allowed_ms = to_ms(profile.windows[episode.window].allowed_s)
-    elif episode.provisional and profile.windows:
+    elif profile.windows:  # no window allowed it: judged without trusted time, or not timed at all
         episode.allowed_ms = _smallest_allowance_ms(profile)
 
 
@@ -87,12 +87,11 @@ def judge_absence(bed: Bed) -> None:
 def prealert_due_ms(bed: Bed) -> int | None:
     """When the pre-alert of the open episode is due; never before base, once per episode."""
     episode = bed.state.episode
-    deadline_ms = None if episode is None else episode.deadline_ms()
-    if episode is None or deadline_ms is None or episode.base_ms is None:
+    deadline_ms = None if episode is None or episode.prealert else episode.deadline_ms()
+    if episode is None or deadline_ms is None:
         return None
-    if bed.profile.prealert_s <= 0 or episode.prealert:
-        return None
-    return max(deadline_ms - to_ms(bed.profile.prealert_s), episode.base_ms)
+    # 0 s, that is off, falls on the deadline itself, where the alarm takes its place.
+    return max(deadline_ms - to_ms(bed.profile.prealert_s), deadline_ms - episode.allowed_ms)
 
 
 def end_prealert_at_return(bed: Bed, episode: Episode) -> None:
@@ -125,7 +124,7 @@ def _may_alarm(bed: Bed, episode: Episode) -> bool:
 
 def _waits_for_belt_after_boot(bed: Bed, deadline_ms: int) -> bool:
     until_ms = boot_wait_until_ms(bed)
-    return until_ms is not None and bed.boot_ms is not None and deadline_ms < bed.boot_ms and bed.now_ms < until_ms
+    return until_ms is not None and bed.now_ms < until_ms and deadline_ms < until_ms - to_ms(bed.profile.boot_wait_s)
 
 
 def _smallest_allowance_ms(profile: Profile) -> int:

@@ -38,9 +38,7 @@ def follow_sound(bed: Bed, *, rule: str) -> None:
             bed.log(AUDIO_ON, rule=rule)
         return
     stop_counting(alarm, bed.now_ms)
-    if alarm.sounding:
-        alarm.sounding = False
-        bed.log(AUDIO_OFF, rule=rule)
+    silence(bed, rule=rule)
 
 
 def stop_counting(alarm: Alarm, at_ms: int) -> None:
@@ -59,10 +57,10 @@ def acknowledge(bed: Bed, *, rule: str = "11") -> None:
     bed.log(ACK, rule=rule)
     if alarm.state == LATCHED:
         clear_alarm(bed, "acked_after_return", rule="12")
-        return
-    alarm.state = ACKNOWLEDGED
-    alarm.acked_ms = bed.now_ms
-    follow_sound(bed, rule=rule)
+    else:
+        alarm.state = ACKNOWLEDGED
+        alarm.acked_ms = bed.now_ms
+        follow_sound(bed, rule=rule)
 
 
 def settled_return(bed: Bed) -> None:
@@ -84,9 +82,8 @@ def clear_alarm(bed: Bed, reason: str, *, rule: str) -> None:
 
 
 def silence(bed: Bed, *, rule: str) -> None:
-    """Stop the sound and the escalation count."""
+    """Stop the sound."""
     alarm = bed.state.alarm
-    stop_counting(alarm, bed.now_ms)
     if alarm.sounding:
         alarm.sounding = False
         bed.log(AUDIO_OFF, rule=rule)

@@ -20,10 +20,9 @@ from gateway.cores.leave_bed.state import ABSENT
 def apply_finished(bed: Bed, absences: Sequence[FinishedAbsence], last_heard_ms: int) -> int:
     """Replay what ended inside (last_heard, now]; returns the earliest moment a later raw state can have begun."""
     spans = sorted((_span(bed, absence) for absence in absences), key=lambda span: span[1])
-    spans = [(start_ms, end_ms) for start_ms, end_ms in spans if last_heard_ms < end_ms <= bed.now_ms]
     known_ms = last_heard_ms
     for start_ms, end_ms in spans:
-        if end_ms > known_ms:
+        if known_ms < end_ms <= bed.now_ms:
             _apply(bed, max(start_ms, known_ms), end_ms)
             known_ms = end_ms
     return known_ms
@@ -51,7 +50,6 @@ def _apply(bed: Bed, start_ms: int, end_ms: int) -> None:
         exit_at(bed, start_ms)
     state.raw, state.raw_since_ms = OCCUPIED, end_ms
     episode = state.episode
-    overdue_ms = None if episode is None else episode.overdue_ms()
-    if began_in_gap and overdue_ms is not None and end_ms >= overdue_ms:
-        disclose_missed(bed, rule="16")
+    if episode is not None and began_in_gap and episode.is_overdue(end_ms):
+        disclose_missed(bed, episode, rule="16")
     return_at(bed, end_ms)

@@ -8,20 +8,20 @@ from gateway.cores.leave_bed.alarm import stop_counting
 from gateway.cores.leave_bed.bed import Bed, to_ms
 from gateway.cores.leave_bed.gap import apply_finished
 from gateway.cores.leave_bed.presence import confirm_by_now
-from gateway.cores.leave_bed.state import ABSENT, NO_ALARM_YET, PRESENT, Rate
+from gateway.cores.leave_bed.state import ABSENT, PRESENT, Rate
 from gateway.cores.leave_bed.vital_notices import rate_reported
 
 
 def hear(bed: Bed, report: Report) -> None:
     """A report of the belt's raw state, after silence or not."""
     state = bed.state
-    was_silent, first_after_boot = not state.heard, not state.heard_since_boot
+    was_silent = not state.heard
     state.heard = state.heard_since_boot = True
     if state.offline:
         state.offline = False
         bed.log(TECH_CLEAR, "belt_offline", rule="16")
     age_ms, raw_before = to_ms(report.state_age_s), state.raw
-    if state.raw is None or state.last_heard_ms is None:
+    if state.last_heard_ms is None:
         _first_contact(bed, report, age_ms)
     else:
         since_ms = bed.now_ms - age_ms
@@ -32,8 +32,8 @@ def hear(bed: Bed, report: Report) -> None:
             since_ms = max(since_ms, floor_ms)
         _set_raw(bed, report.state, since_ms)
     state.last_heard_ms = bed.now_ms
-    if first_after_boot and state.raw != OCCUPIED and state.episode is not None:
-        state.episode.restarted = False
+    if state.raw != OCCUPIED and state.episode is not None:
+        state.episode.restarted = False  # still out: what comes now is no matter of the restart any more
     _take_rate(bed, report, changed=raw_before != state.raw)
     if was_silent and raw_before is not None:
         confirm_by_now(bed)  # after the fact: before anything that people do in this second
@@ -60,7 +60,7 @@ def gateway_started(bed: Bed) -> None:
     state = bed.state
     state.heard = state.heard_since_boot = False
     state.silent_since_ms = bed.now_ms
-    if state.episode is not None and not state.episode.held and state.alarm.state in NO_ALARM_YET:
+    if state.episode is not None:
         state.episode.restarted = True
 
 
@@ -118,8 +118,6 @@ def _set_raw(bed: Bed, raw: str, since_ms: int) -> None:
     state = bed.state
     if raw == state.raw:
         return
-    if raw == OCCUPIED and state.first_exit:
+    if raw == OCCUPIED:
         state.first_exit = False
-    if state.raw == OCCUPIED and state.episode is not None:
-        state.episode.restarted = False
     state.raw, state.raw_since_ms = raw, since_ms

@@ -30,7 +30,6 @@ def ended_by_exit(bed: Bed) -> None:
 
 def ended_by_return(bed: Bed) -> None:
     """A confirmed return answers these notices."""
-    bed.clear_notice(CHECK_BED, rule="23")
     bed.clear_notice(NOT_IN_BED_BY, rule=NOT_IN_BED_BY)
 
 
@@ -68,21 +67,21 @@ def judge_notices(bed: Bed, judged_before_ms: int) -> None:
 def check_bed_due_ms(bed: Bed) -> int | None:
     """Rule 23: when 60 s of unclear are over, if this bed would get the notice (window not looked at)."""
     state = bed.state
-    if state.raw != UNCLEAR or not state.heard or not state.armed or bed.suspended or CHECK_BED in state.notices:
+    if state.raw != UNCLEAR or not state.heard or not state.armed:
         return None
     return state.raw_since_ms + CHECK_BED_AFTER_MS
 
 
 def reposition_due_ms(bed: Bed) -> int | None:
     since_ms = _in_bed_since_ms(bed)
-    if bed.profile.reposition_s <= 0 or since_ms is None or REPOSITION in bed.state.notices:
+    if not bed.profile.reposition_s or since_ms is None:
         return None
     return bed.later_of(since_ms, bed.state.turned_ms) + to_ms(bed.profile.reposition_s)
 
 
 def no_signal_due_ms(bed: Bed) -> int | None:
     since_ms, rate = _in_bed_since_ms(bed), bed.state.rate
-    if bed.profile.no_signal_s <= 0 or since_ms is None or not bed.state.heard or NO_SIGNAL in bed.state.notices:
+    if not bed.profile.no_signal_s or since_ms is None or not bed.state.heard:
         return None
     if rate.since_ms is not None:
         return None
@@ -97,8 +96,8 @@ def next_times_of_day_ms(bed: Bed) -> list[int]:
 
 
 def _in_bed_since_ms(bed: Bed) -> int | None:
-    """Start of presence, while resident rules apply."""
-    return None if bed.state.occupancy != PRESENT or bed.suspended else bed.state.since_ms
+    """Start of presence."""
+    return bed.state.since_ms if bed.state.occupancy == PRESENT else None
 
 
 def _judge_check_bed(bed: Bed) -> None:
@@ -119,8 +118,8 @@ def _judge_times_of_day(bed: Bed, judged_before_ms: int) -> None:
     state, profile = bed.state, bed.profile
     if _came(bed, NOT_IN_BED_BY, profile.not_in_bed_by, judged_before_ms) and state.occupancy == ABSENT:
         bed.raise_notice(NOT_IN_BED_BY, rule=NOT_IN_BED_BY)
-    present_since_ms = state.since_ms if state.occupancy == PRESENT and state.since_ms is not None else bed.now_ms + 1
-    lasted = bed.now_ms - present_since_ms >= to_ms(profile.not_up_lookback_s)
+    present_ms = _in_bed_since_ms(bed)
+    lasted = present_ms is not None and bed.now_ms - present_ms >= to_ms(profile.not_up_lookback_s)
     if _came(bed, NOT_UP_BY, profile.not_up_by, judged_before_ms) and lasted:
         bed.raise_notice(NOT_UP_BY, rule=NOT_UP_BY)
 

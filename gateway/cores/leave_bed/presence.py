@@ -20,35 +20,34 @@ def judge_presence(bed: Bed) -> None:
 
 def confirm_by_now(bed: Bed) -> None:
     """Confirm and settle in the order of time (a bed that has settled leaves as a settled bed), without sound."""
-    while bed.state.heard and (_settle_by_now(bed) or _confirm_exit(bed) or _confirm_return(bed)):
-        pass
+    if bed.state.heard:
+        _settle_by_now(bed)
+        _confirm_exit(bed)
+        _confirm_return(bed)
+        _settle_by_now(bed)  # a return told late may have settled by now
 
 
-def settle(bed: Bed, until_ms: int) -> bool:
+def settle(bed: Bed, until_ms: int) -> None:
     """Close a held episode and arm the bed if presence lasted long enough up to `until_ms` (rules 3, 5)."""
     state = bed.state
     if state.occupancy != PRESENT or state.since_ms is None or bed.suspended:
-        return False
+        return
     settle_ms = to_ms(bed.profile.settle_s)
-    changed = False
-    if state.episode is not None and state.episode.held and until_ms - state.since_ms >= settle_ms:
+    if state.episode is not None and until_ms - state.since_ms >= settle_ms:
         silence(bed, rule="2")  # the return itself comes first, also when it is only found after a gap
         bed.log(RETURN, rule="5")
         state.episode = None
         settled_return(bed)
-        changed = True
     if not state.armed and until_ms - settling_since_ms(bed) >= settle_ms:
         state.armed = True
         end_assist(bed)
-        changed = True
-    return changed
 
 
-def _settle_by_now(bed: Bed) -> bool:
+def _settle_by_now(bed: Bed) -> None:
     """Settle what has settled by now, or by the exit that ends it."""
     # Presence ends when the exit is confirmed, which may lie in the past when a report comes late.
     left_ms = exit_confirmed_ms(bed)
-    return settle(bed, bed.now_ms if left_ms is None else min(bed.now_ms, left_ms))
+    settle(bed, bed.now_ms if left_ms is None else min(bed.now_ms, left_ms))
 
 
 def settling_since_ms(bed: Bed) -> int:
@@ -63,8 +62,6 @@ def exit_at(bed: Bed, since_ms: int) -> None:
     state.occupancy, state.since_ms = ABSENT, since_ms
     state.armed = state.first_exit = False
     ended_by_exit(bed)
-    if bed.suspended:
-        return
     if state.episode is not None:
         state.episode.held = False
     elif opens:
@@ -78,7 +75,6 @@ def return_at(bed: Bed, since_ms: int) -> None:
     """A confirmed return, presence starting at `since_ms` (rule 2)."""
     state = bed.state
     state.occupancy, state.since_ms = PRESENT, since_ms
-    state.armed = state.first_exit = False
     ended_by_return(bed)
     if state.mode == AWAY and not state.away_noticed:
         state.away_noticed = True
@@ -87,10 +83,9 @@ def return_at(bed: Bed, since_ms: int) -> None:
         _hold(bed, state.episode, since_ms)
 
 
-def disclose_missed(bed: Bed, *, rule: str) -> None:
+def disclose_missed(bed: Bed, episode: Episode, *, rule: str) -> None:
     """`missed_alarm`, only with the mode active, once per episode, never beside an alarm."""
-    episode, quiet = bed.state.episode, bed.state.alarm.state in NO_ALARM_YET
-    if episode is not None and not episode.missed and bed.state.mode == ACTIVE and quiet:
+    if not episode.missed and bed.state.mode == ACTIVE and bed.state.alarm.state in NO_ALARM_YET:
         episode.missed = True
         bed.log(MISSED_ALARM, rule=rule)
 
@@ -99,26 +94,22 @@ def _hold(bed: Bed, episode: Episode, since_ms: int) -> None:
     episode.held = True
     end_prealert_at_return(bed, episode)
     # As in a gap, also where stop_at_end had dropped the deadline: the gateway was not there to raise it in time.
-    overdue_ms = episode.overdue_ms()
-    if episode.restarted and overdue_ms is not None and since_ms >= overdue_ms:
-        disclose_missed(bed, rule="17")
-    episode.restarted = False
+    if episode.restarted and episode.is_overdue(since_ms):
+        disclose_missed(bed, episode, rule="17")
 
 
-def _confirm_exit(bed: Bed) -> bool:
+def _confirm_exit(bed: Bed) -> None:
     due_ms = exit_confirmed_ms(bed)
-    if due_ms is None or bed.state.occupancy == ABSENT or bed.now_ms < due_ms:
-        return False
-    exit_at(bed, bed.state.raw_since_ms)
-    return True
+    if due_ms is not None and bed.state.occupancy != ABSENT and bed.now_ms >= due_ms:
+        exit_at(bed, bed.state.raw_since_ms)
 
 
-def _confirm_return(bed: Bed) -> bool:
+def _confirm_return(bed: Bed) -> None:
     since_ms = entry_since_ms(bed)
-    if since_ms is None or bed.state.occupancy == PRESENT or bed.now_ms < since_ms + to_ms(bed.profile.entry_confirm_s):
-        return False
-    return_at(bed, since_ms)
-    return True
+    if since_ms is None or bed.state.occupancy == PRESENT:
+        return
+    if bed.now_ms >= since_ms + to_ms(bed.profile.entry_confirm_s):
+        return_at(bed, since_ms)
 
 
 def _sound_rule(bed: Bed) -> str:

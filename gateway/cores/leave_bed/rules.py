@@ -74,8 +74,7 @@ def due_instants_ms(bed: Bed) -> Iterator[int | None]:
     entry_ms = entry_since_ms(bed)
     if entry_ms is not None:
         yield entry_ms + to_ms(profile.entry_confirm_s)
-    if state.occupancy == PRESENT and state.since_ms is not None:
-        yield state.since_ms + to_ms(profile.settle_s)
+    if state.occupancy == PRESENT:
         yield settling_since_ms(bed) + to_ms(profile.settle_s)
     if state.episode is not None:
         yield state.episode.end_ms
@@ -95,13 +94,12 @@ def due_instants_ms(bed: Bed) -> Iterator[int | None]:
 
 
 def _configure(bed: Bed, fact: facts.Configure) -> None:
-    before = bed.profile
     try:
-        bed.profile = before.merged(fact.changes)
+        bed.profile = bed.profile.merged(fact.changes)
     except ProfileError as wrong:
         bed.log(REFUSED, wrong.code, rule="8", reason=str(wrong))
         return
-    profile_changed(bed, before, new_windows="windows" in fact.changes or "timezone" in fact.changes)
+    profile_changed(bed, new_windows="windows" in fact.changes or "timezone" in fact.changes)
 
 
 def _unbind(bed: Bed, _: facts.Unbind) -> None:

@@ -45,6 +45,11 @@ class Episode:
         """base + allowed, whether or not the window's end has dropped it."""
         return None if self.base_ms is None else self.base_ms + self.allowed_ms
 
+    def is_overdue(self, at_ms: int) -> bool:
+        """Whether base + allowed had come by then."""
+        overdue_ms = self.overdue_ms()
+        return overdue_ms is not None and at_ms >= overdue_ms
+
     def deadline_ms(self) -> int | None:
         return None if self.dropped else self.overdue_ms()
 

@@ -19,7 +19,7 @@ RESPIRATION_HYSTERESIS_PER_MIN = 2
 VITAL_NOTICES = ("hr_high", "hr_low", "rr_high", "rr_low")
 
 
-def rate_reported(bed: Bed, valid: bool, since_ms: int, reason: str = "") -> None:
+def rate_reported(bed: Bed, valid: bool, since_ms: int, reason: str | None = None) -> None:
     """Whether there is a valid rate from now on; if there was none before, since `since_ms`."""
     rate = bed.state.rate
     if not valid:
@@ -41,7 +41,7 @@ def take_vitals(bed: Bed, fact: Vitals) -> None:
     valid = present if fact.valid is None else fact.valid
     good = valid and (fact.quality is None or fact.quality >= GOOD_QUALITY)
     state.sample = Sample(bed.now_ms, fact.heart_rate_bpm, fact.respiration_per_min, good)
-    rate_reported(bed, valid, bed.now_ms, fact.reason or "")
+    rate_reported(bed, valid, bed.now_ms, fact.reason)
 
 
 def judge_vitals(bed: Bed) -> None:
@@ -54,14 +54,14 @@ def judge_vitals(bed: Bed) -> None:
         if watch.back_ms >= BACK_IN_RANGE_MS:
             watch.beyond_ms = 0
             bed.clear_notice(code, rule=code)
-        elif watch.beyond_ms >= to_ms(bed.profile.sustain_s) and not bed.suspended:
+        elif watch.beyond_ms >= to_ms(bed.profile.sustain_s):
             bed.raise_notice(code, rule=code)
 
 
 def next_vital_ms(bed: Bed) -> list[int]:
     """When a count now running comes to its end, if the reading holds that long."""
     sample = bed.state.sample
-    if sample is None or bed.suspended:
+    if sample is None:
         return []
     due = []
     for code, watch in bed.state.watches.items():
@@ -79,7 +79,7 @@ def _accumulate(bed: Bed) -> None:
     from_ms, state.sampled_to_ms = state.sampled_to_ms, bed.now_ms
     if sample is None or bed.suspended:
         return
-    span_ms = min(bed.now_ms, sample.at_ms + HOLD_MS) - max(from_ms, sample.at_ms)
+    span_ms = min(bed.now_ms, sample.at_ms + HOLD_MS) - from_ms  # never before the sample: taking it looked too
     for code in VITAL_NOTICES:
         side = _side(bed, code, sample)
         if side == "poor":

@@ -61,7 +61,7 @@ class Ward:
         """A new bed, or a new belt on an unbound bed: it starts unheard and unknown (rule 21)."""
         state = BedState(silent_since_ms=now.now_ms, sampled_to_ms=now.now_ms)
         self._beds[bed] = Bed(bed, profile, self._timezone, state)
-        self._set_clocks(max(now.now_ms, self._now_ms))
+        self._set_clocks(self._now_ms)
 
     def assume(self, bed: str, raw: str, age_s: float) -> None:
         """Start a history with a belt that has been heard all along, in `raw` for `age_s` (no first contact)."""
@@ -159,8 +159,6 @@ class Ward:
     def _meet_deadlines_before(self, until_ms: int) -> list[Effect]:
         """Judge at each deadline before `until_ms`, by the wall clock as it went until now."""
         effects: list[Effect] = []
-        if until_ms <= self._now_ms:
-            return effects
         # What a fact of this very moment has made due in the past is judged with the moment, not between its facts.
         while (due_ms := self.next_deadline_ms()) is not None and max(due_ms, self._now_ms) < until_ms:
             self._now_ms = max(due_ms, self._now_ms)
@@ -222,7 +220,6 @@ class Ward:
         self._running = True
         self._boot_ms = self._now_ms
         self._times_from_ms = self._now_ms - 1
-        self._set_clocks(self._now_ms)
         effects = self._follow_trust(now.trusted)
         if not now.trusted and not effects:
             # "Since boot": every boot without time is untrusted anew.
@@ -245,7 +242,6 @@ class Ward:
         if trusted == self._trusted or not self._running:
             return []
         self._trusted = trusted
-        self._times_from_ms = self._now_ms - 1
         self._set_clocks(self._now_ms)
         if trusted:
             for bed in self._beds.values():
