@@ -19,6 +19,7 @@ from protocol.batch import LANE_ALARM, LANE_VITALS, Ack
 __all__ = ["ALARM_POLICY", "VITALS_POLICY", "Batch", "Freed", "LaneDelivery", "LanePolicy"]
 
 KIB = 1024
+REWINDS_MAX = 1_000  # remembered, so that what is gone for good is not asked for again and again
 OVERDUE_ATTEMPTS = 2  # one resend is everyday life after a reconnect
 
 
@@ -83,6 +84,7 @@ class LaneDelivery:
     _next_number: int = 1
     _last_loaded_seq: int = 0
     _rtt_ms_min: int | None = None
+    _rewound: set[int] = field(default_factory=set)
     _squeeze_ratio: float = 0.4  # wire bytes per raw byte, learnt from what was sent
 
     def __post_init__(self) -> None:
@@ -180,6 +182,29 @@ class LaneDelivery:
         if accepted or rejected:
             self._receiver_is_back()
         return Freed(tuple(sorted(accepted)), rejected)
+
+    @property
+    def last_loaded_seq(self) -> int:
+        """What was loaded so far; a rewind lowers it."""
+        return self._last_loaded_seq
+
+    def wants_rewind(self, ack: Ack) -> bool:
+        """True if the receiver asks for seqs that were acked before, and did not ask for just these already."""
+        of_lane = ack.lane == self.policy.lane and ack.epoch == self.epoch
+        if not of_lane or not 0 < ack.rewind < self.floor() or ack.rewind in self._rewound:
+            return False
+        if len(self._rewound) == REWINDS_MAX:
+            self._rewound.clear()
+        self._rewound.add(ack.rewind)
+        return True
+
+    def rewound(self, from_seq: int) -> None:
+        """The outbox shows items from from_seq on again: load them anew, in order."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._flush_at_ms = None
+        self._flights.clear()
+        self._last_loaded_seq = min(self._last_loaded_seq, from_seq - 1)
 
     def floor(self) -> int:
         """The lowest unacked seq this lane knows of; the next seq after the last loaded one if there is none."""

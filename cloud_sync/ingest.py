@@ -137,8 +137,8 @@ def examine(topic: str, payload: bytes) -> Arrival | None:
     return Arrival(gateway, lane, envelope.epoch, envelope.floor, tuple(items), digest)
 
 
-def ack_of(arrival: Arrival, outcomes: Sequence[Outcome]) -> Ack:
-    """The ack to send after the commit, from one outcome an item."""
+def ack_of(arrival: Arrival, outcomes: Sequence[Outcome], rewind: int = 0) -> Ack:
+    """The ack to send after the commit, from one outcome an item; `rewind`: the lowest seq to be sent once more."""
     if arrival.code:
         return Ack(arrival.lane, "", unreadable=(arrival.digest,))
     accepted: list[tuple[int, int]] = []
@@ -151,7 +151,7 @@ def ack_of(arrival: Arrival, outcomes: Sequence[Outcome]) -> Ack:
                 accepted.append((incoming.seq, incoming.seq))
         else:
             rejected.append((incoming.seq, outcome if outcome == "conflict" else incoming.code or outcome))
-    return Ack(arrival.lane, arrival.epoch, tuple(accepted), tuple(rejected))
+    return Ack(arrival.lane, arrival.epoch, tuple(accepted), tuple(rejected), rewind=rewind)
 
 
 def missing_runs(audited: int, floor: int, present: Iterable[int]) -> list[tuple[int, int]]:

@@ -44,6 +44,10 @@ class Outbox(Protocol):
         """The cloud keeps these in quarantine and will never take them: free them from the queue, and record why."""
         ...
 
+    async def rewind(self, lane: str, from_seq: int) -> None:
+        """The cloud lacks acked seqs from from_seq on: what is kept of them is pending again, the rest is reported."""
+        ...
+
     async def floor(self, lane: str) -> int:
         """The lowest unacked seq; the next seq to be given if everything is acked (1 in a new outbox)."""
         ...

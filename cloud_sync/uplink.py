@@ -131,7 +131,8 @@ class _Lane:
         self._live_changed = asyncio.Event()
         self._said_up: bool | None = None
         self._draining = 0
-        self._to_free: asyncio.Queue[Freed] = asyncio.Queue()  # bounded by what the window lets fly
+        self._to_free: asyncio.Queue[Freed | int] = asyncio.Queue()  # bounded by what the window lets fly; int: rewind
+        self._was_rewound = asyncio.Event()
         self._said_store_failing = False
         self._is_refused = False
         self.sent_messages = self.sent_bytes = self.resent_messages = 0
@@ -175,13 +176,26 @@ class _Lane:
                 continue
             after_seq, limit_bytes = want
             items = await self._from_store(partial(self._outbox.pending, lane, after_seq, limit_bytes))
+            if self._core.last_loaded_seq != after_seq:
+                continue  # rewound meanwhile: what follows on the old place would leave a hole
             if not items:
-                await self._from_store(partial(self._outbox.wait, lane, after_seq))
+                await self._grown(after_seq)
                 continue
             self._core.loaded(items, _real_ms(), self._flush_delay_ms())
             self._wake.set()
             if self._core.want() is not None:
                 await asyncio.sleep(0)
+
+    async def _grown(self, after_seq: int) -> None:
+        """Returns once there is more than after_seq, or the lane was rewound."""
+        self._was_rewound.clear()
+        growing = asyncio.ensure_future(self._from_store(partial(self._outbox.wait, self._policy.lane, after_seq)))
+        rewinding = asyncio.ensure_future(self._was_rewound.wait())
+        try:
+            await asyncio.wait({growing, rewinding}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            growing.cancel()
+            rewinding.cancel()
 
     def _flush_delay_ms(self) -> int:
         if self._policy.lane != LANE_VITALS or self._draining:
@@ -265,6 +279,10 @@ class _Lane:
                 continue
             freed = self._core.acked(ack, _real_ms())
             self._to_free.put_nowait(freed)
+            if self._core.wants_rewind(ack):
+                log.warning("uplink %s: the receiver lacks what it once acked, from seq %d on: sending it again",
+                            self._policy.lane, ack.rewind)  # fmt: skip
+                self._to_free.put_nowait(ack.rewind)
             if freed.accepted:
                 self._is_refused = False
             if freed.rejected:
@@ -279,6 +297,12 @@ class _Lane:
         lane = self._policy.lane
         while True:
             freed = await self._to_free.get()
+            if isinstance(freed, int):
+                await self._from_store(partial(self._outbox.rewind, lane, freed))
+                self._core.rewound(freed)
+                self._was_rewound.set()
+                self._idle_changed.set()
+                continue
             if freed.accepted:
                 await self._from_store(partial(self._outbox.acked, lane, freed.accepted))
                 self.freed_items += len(freed.accepted)

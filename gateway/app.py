@@ -12,7 +12,7 @@ import contextlib
 import logging
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -249,7 +249,7 @@ class Gateway:
         from cloud_sync.uplink import Uplink, UplinkSettings
 
         settings = UplinkSettings(self.config.uplink.url, self.config.gateway.id, self.config.uplink.flush_s)
-        self._uplink = Uplink(StoreOutbox(self._store), settings, self.clock)
+        self._uplink = Uplink(StoreOutbox(self._store, self._report_not_kept), settings, self.clock)
 
     def _uplink_address(self) -> str:
         from cloud_sync.mqtt import parse_broker_url
@@ -267,17 +267,24 @@ class Gateway:
 
     def _report_repairs(self) -> None:
         """Tell the cloud which seqs are gone for good; the belts are asked again by their rings."""
-        anchor = self.clock.anchor()
-        boot = int(anchor.boot_id.replace("-", "")[:15], 16)
-        at = Stamp(boot, max(0, anchor.elapsed_ms), max(0, anchor.utc_ms), anchor.trusted)
         told: set[tuple[str, str, int, int]] = set()
         for repair in self._store.repairs:
             log.error("%s was damaged (%s); it is kept as %s", repair.file, repair.reason, repair.aside.name)
             self.management.note("store_repaired", "", "", f"{repair.file.name}: {repair.reason}")
             told |= {(repair.epoch, lane, first, last) for lane, first, last in repair.lost}
+        self._report_gaps(sorted(told), "the gateway's store was damaged")
+
+    def _report_not_kept(self, lane: str, runs: Sequence[tuple[int, int]]) -> None:
+        """Tell a restored cloud what it asked for and nobody keeps any more."""
+        told = [(self._store.epoch, lane, first, last) for first, last in runs]
+        self._report_gaps(told, "older than what the gateway keeps")
+
+    def _report_gaps(self, told: Sequence[tuple[str, str, int, int]], reason: str) -> None:
+        anchor = self.clock.anchor()
+        boot = int(anchor.boot_id.replace("-", "")[:15], 16)
+        at = Stamp(boot, max(0, anchor.elapsed_ms), max(0, anchor.utc_ms), anchor.trusted)
         items = [
-            encode_item(GapReport(at, lane, epoch, first, last, "the gateway's store was damaged"))
-            for epoch, lane, first, last in sorted(told)
+            encode_item(GapReport(at, lane, epoch, first, last, reason)) for epoch, lane, first, last in told
         ]
         if items:
             self._store.put(Writes(alarm_items=items))

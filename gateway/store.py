@@ -125,8 +125,9 @@ class Store:
 class StoreOutbox:
     """`cloud_sync.outbox.Outbox` over the store."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, on_lost: Callable[[str, Sequence[tuple[int, int]]], None] | None = None) -> None:
+        """`on_lost(lane, runs of seqs)` tells of what a rewind asked for and the store does not keep any more."""
+        self._store, self._on_lost = store, on_lost
 
     @property
     def epoch(self) -> str:
@@ -140,6 +141,11 @@ class StoreOutbox:
 
     async def rejected(self, lane: str, reasons: Mapping[int, str]) -> None:
         await self._store.call(lambda files: files.rejected(lane, dict(reasons)))
+
+    async def rewind(self, lane: str, from_seq: int) -> None:
+        lost = await self._store.call(lambda files: files.rewind(lane, from_seq))
+        if lost and self._on_lost is not None:
+            self._on_lost(lane, lost)
 
     async def floor(self, lane: str) -> int:
         return await self._store.call(lambda files: files.floor(lane))

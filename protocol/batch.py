@@ -235,6 +235,7 @@ class Ack:
     accepted: tuple[tuple[int, int], ...] = ()
     rejected: tuple[tuple[int, str], ...] = ()
     unreadable: tuple[bytes, ...] = ()
+    rewind: int = 0  # the lowest seq below the floor that the receiver lacks, as after a restored backup; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,9 +372,10 @@ def decode_envelope(message: bytes) -> Envelope:
 
 
 def encode_ack(ack: Ack) -> bytes:
-    """The message of one ack: [version, lane, epoch, accepted, rejected, unreadable]."""
-    rejected = [list(pair) for pair in ack.rejected]
-    return _pack([VERSION, ack.lane, ack.epoch, [list(pair) for pair in ack.accepted], rejected, list(ack.unreadable)])
+    """The message of one ack: [version, lane, epoch, accepted, rejected, unreadable], and rewind where there is one."""
+    accepted, rejected = [list(pair) for pair in ack.accepted], [list(pair) for pair in ack.rejected]
+    wire = [VERSION, ack.lane, ack.epoch, accepted, rejected, list(ack.unreadable)]
+    return _pack([*wire, ack.rewind] if ack.rewind else wire)
 
 
 def decode_ack(message: bytes) -> Ack:
@@ -392,6 +394,7 @@ def decode_ack(message: bytes) -> Ack:
             tuple((seq(first), seq(last)) for first, last in _pairs(accepted)),
             tuple((seq(number), code(reason)) for number, reason in _pairs(rejected)),
             tuple(unreadable),
+            seq(wire[6]) if len(wire) > 6 else 0,
         )
     except ValueError as error:
         raise BatchError("bad_value", f"ack: {error}") from None

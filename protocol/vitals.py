@@ -38,7 +38,7 @@ class Reading:
     occupancy: int  # 0 empty, 1 unclear, 2 occupied
     occupancy_reason: int = 0
     heart_rate_bpm: int | None = None
-    heart_quality: int = 0  # 0-100, kept to the nearest ten
+    heart_quality: int = 0  # 0-100, kept in tens, less than ten off
     heart_reason: int = 0  # 0 only with a rate; see frames.REASON_*
     respiration_per_min: int | None = None
     respiration_quality: int = 0
@@ -310,9 +310,18 @@ def _column(readings: Sequence[Reading], name: str) -> list[int]:
     values = [getattr(reading, name) for reading in readings]
     if name in _RATES:
         return [value for value in values if value is not None]
-    if name in _QUALITIES:
-        return [(value + QUALITY_STEP // 2) // QUALITY_STEP for value in values]
-    return values
+    return _steps(values) if name in _QUALITIES else values
+
+
+def _steps(values: Sequence[int]) -> list[int]:
+    """Qualities in steps; a step is held while the value stays less than one away, so that noise makes no runs."""
+    steps: list[int] = []
+    held = -1
+    for value in values:
+        if held < 0 or abs(value - held * QUALITY_STEP) >= QUALITY_STEP:
+            held = (value + QUALITY_STEP // 2) // QUALITY_STEP
+        steps.append(held)
+    return steps
 
 
 def _gaps(span_s: int, packed: bytes) -> tuple[tuple[int, int], ...]:

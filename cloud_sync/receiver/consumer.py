@@ -170,11 +170,11 @@ class Consumer:
                 "%s %s: seqs %d to %d of epoch %s are missing: %s",
                 gap.gateway, gap.lane, gap.first_seq, gap.last_seq, gap.epoch, gap.reason,
             )  # fmt: skip
-        outcomes = iter(committed.outcomes)
+        answers = iter(zip(committed.outcomes, committed.rewinds, strict=True))
         for arrival, message in zip(arrivals, messages, strict=True):
             if arrival is None:
                 continue
-            ack = ack_of(arrival, next(outcomes))
+            ack = ack_of(arrival, *next(answers))
             # A connection that broke meanwhile takes no ack: the batch comes again and is then a repetition.
             with suppress(BrokerError):
                 message.link.send(topic(arrival.gateway, "ack"), encode_ack(ack), _refused(arrival.gateway))

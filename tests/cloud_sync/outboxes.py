@@ -13,6 +13,7 @@ class MemoryOutbox:
         self.epoch = epoch
         self._items: dict[str, dict[int, OutboxItem]] = {lane: {} for lane in LANES}
         self._next = dict.fromkeys(LANES, 1)
+        self._acked: dict[str, dict[int, OutboxItem]] = {lane: {} for lane in LANES}
         self._grown = asyncio.Event()
         self._shrunk = asyncio.Event()
         self.freed: dict[str, list[int]] = {lane: [] for lane in LANES}
@@ -41,7 +42,9 @@ class MemoryOutbox:
 
     async def acked(self, lane: str, seqs: Sequence[int]) -> None:
         for seq in seqs:
-            if self._items[lane].pop(seq, None) is not None:
+            item = self._items[lane].pop(seq, None)
+            if item is not None:
+                self._acked[lane][seq] = item
                 self.freed[lane].append(seq)
         self._shrunk.set()
 
@@ -55,6 +58,10 @@ class MemoryOutbox:
         self.refused[lane].update(reasons)
         for seq in reasons:
             self._items[lane].pop(seq, None)
+
+    async def rewind(self, lane: str, from_seq: int) -> None:
+        again = {seq: item for seq, item in self._acked[lane].items() if seq >= from_seq}
+        self._items[lane] |= again
 
     async def floor(self, lane: str) -> int:
         return min(self._items[lane], default=self._next[lane])

@@ -260,3 +260,19 @@ def test_under_loss_repetition_and_reordering_everything_is_freed_exactly_once(
             freed += core.acked(ack, now_ms).accepted
     assert sorted(freed) == list(range(1, count + 1))
     assert set(cloud.stored) == set(outbox)
+
+
+def test_a_rewind_loads_acked_seqs_again_and_is_obeyed_once() -> None:
+    lane = LaneDelivery(ALARM_POLICY, "e")
+    lane.connected()
+    lane.loaded([OutboxItem(seq, "alarm", b"x") for seq in range(1, 6)], 0, 0)
+    batch = lane.next_batch(0)
+    assert batch is not None
+    lane.sent(batch, 10, b"d", 0, 0.0)
+    lane.acked(Ack("alarm", "e", ((1, 5),)), 10)
+    asked = Ack("alarm", "e", ((5, 5),), rewind=3)
+    assert lane.wants_rewind(asked)
+    lane.rewound(3)
+    assert (lane.floor(), lane.want()) == (3, (2, lane.want()[1]))  # type: ignore[index]
+    assert not lane.wants_rewind(asked)
+    assert not lane.wants_rewind(Ack("alarm", "other", (), rewind=1))

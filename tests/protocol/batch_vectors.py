@@ -98,6 +98,7 @@ ENVELOPE = Envelope(
     "gw-01", EPOCH, 5, 4, ((0, encode_item(CHUNK)), (1, encode_item(RING_MINUTE)), (3, encode_item(ITEMS["device"])))
 )
 ACK = Ack("vitals", EPOCH, ((5, 6), (8, 8)), ((7, "bad_value"),))
+ACK_REWIND = Ack("alarm", EPOCH, ((9, 9),), rewind=3)
 ACK_UNREADABLE = Ack("vitals", "", unreadable=(bytes(range(16)),))
 LIVE = LiveSnapshot(
     "gw-01",
@@ -134,7 +135,7 @@ def document() -> dict[str, Any]:
             for name, item in ITEMS.items()
         ],
         "envelope": {"hex": encode_envelope(ENVELOPE).hex(), "value": plain(ENVELOPE)},
-        "acks": [{"hex": encode_ack(ack).hex(), "value": plain(ack)} for ack in (ACK, ACK_UNREADABLE)],
+        "acks": [{"hex": encode_ack(ack).hex(), "value": plain(ack)} for ack in (ACK, ACK_UNREADABLE, ACK_REWIND)],
         "live": {"hex": encode_live(LIVE).hex(), "value": plain(LIVE)},
     }
 

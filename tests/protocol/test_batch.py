@@ -27,7 +27,18 @@ from protocol.batch import (
 )
 from protocol.packing import MESSAGE_BYTES_MAX, UNPACKED_BYTES_MAX
 from protocol.vitals import CHUNK_SECONDS_MAX
-from tests.protocol.batch_vectors import ACK, ACK_UNREADABLE, AT, CHUNK, ENVELOPE, FILE, ITEMS, LIVE, document
+from tests.protocol.batch_vectors import (
+    ACK,
+    ACK_REWIND,
+    ACK_UNREADABLE,
+    AT,
+    CHUNK,
+    ENVELOPE,
+    FILE,
+    ITEMS,
+    LIVE,
+    document,
+)
 
 VECTORS = json.loads(FILE.read_text(encoding="utf-8"))
 
@@ -46,7 +57,7 @@ def test_the_envelope_of_the_vectors_is_read_back() -> None:
 
 
 def test_acks_and_live_of_the_vectors_are_read_back() -> None:
-    assert [decode_ack(bytes.fromhex(vector["hex"])) for vector in VECTORS["acks"]] == [ACK, ACK_UNREADABLE]
+    assert [decode_ack(bytes.fromhex(vector["hex"])) for vector in VECTORS["acks"]] == [ACK, ACK_UNREADABLE, ACK_REWIND]
     assert decode_live(bytes.fromhex(VECTORS["live"]["hex"])) == LIVE
 
 

@@ -1,4 +1,4 @@
-"""The cloud protocol's written contract: a decoder in JavaScript, made from docs/cloud-protocol.md, agrees with ours."""
+"""The cloud protocol's written contract: a JavaScript decoder made from docs/cloud-protocol.md agrees with ours."""
 
 from __future__ import annotations
 

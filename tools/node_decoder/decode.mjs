@@ -122,9 +122,9 @@ const [version, gateway, epoch, seq, floor, items] = message(bytes(vectors.envel
 check("envelope", { gateway, epoch, seq: number(seq), floor: number(floor), items: plain(items) }, vectors.envelope.value);
 check("version", version, 1);
 for (const ack of vectors.acks) {
-  const [, lane, ofEpoch, accepted, rejected, unreadable] = message(bytes(ack.hex));
-  const { rewind, ...want } = ack.value;
-  check("ack", { lane, epoch: ofEpoch, accepted: plain(accepted), rejected: plain(rejected), unreadable: plain(unreadable) }, want);
+  const [, lane, ofEpoch, accepted, rejected, unreadable, rewind = 0] = message(bytes(ack.hex));
+  const got = { lane, epoch: ofEpoch, accepted: plain(accepted), rejected: plain(rejected), unreadable: plain(unreadable) };
+  check("ack", { ...got, rewind: number(rewind) }, ack.value);
 }
 const [, liveGateway, utcMs, trusted, beds] = message(bytes(vectors.live.hex));
 check("live", { gateway: liveGateway, utc_ms: number(utcMs), trusted, beds: beds.map((bed) => fields(LIVE_BED, bed)) },

@@ -21,6 +21,7 @@ class Committed:
     outcomes: tuple[tuple[Outcome, ...], ...]
     beds: frozenset[tuple[str, str]]  # (gateway, bed)
     new_gaps: tuple[GapRow, ...]
+    rewinds: tuple[int, ...]  # one an arrival: the lowest seq of its stream that is missing without a reason, or 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,7 @@ class DatabaseWrites:
             group = _Group(database, self._beds, self._streams, now_utc_ms)
             group.lock(arrivals)
             outcomes = tuple(group.take(arrival) for arrival in arrivals)
+            rewinds = tuple(group.rewind_of(arrival) for arrival in arrivals)
             group.finish()
             database.commit()
         except database.errors as error:
@@ -70,7 +71,7 @@ class DatabaseWrites:
         except BaseException:
             self._abandon()
             raise
-        return Committed(outcomes, frozenset(group.touched), tuple(group.new_gaps))
+        return Committed(outcomes, frozenset(group.touched), tuple(group.new_gaps), rewinds)
 
     def admit(self, admissions: Sequence[Admission], now_utc_ms: int) -> None:
         database = self._database
@@ -138,6 +139,16 @@ class _Group:
         self._executemany("INSERT INTO received VALUES (?, ?, ?)", [(stream_id, *run) for run in _runs(fresh)])
         self._audit(arrival, stream_id)
         return tuple(outcomes)
+
+    def rewind_of(self, arrival: Arrival) -> int:
+        """The lowest seq that this stream's gateway may still have, though it was once acked: ask for it again."""
+        if arrival.code:
+            return 0
+        stream_id = self._stream_id(arrival.gateway, arrival.epoch, arrival.lane)
+        (first,) = self._execute(
+            "SELECT min(first_seq) FROM gaps WHERE stream_id = ? AND reason = ?", (stream_id, NOT_TOLD)
+        ).fetchone()
+        return int(first or 0)
 
     def finish(self) -> None:
         """Write what was gathered over all arrivals."""

@@ -415,3 +415,13 @@ def test_a_postgresql_that_is_away_is_an_error_without_its_password() -> None:
     with pytest.raises(StoreError, match=r"postgresql://127\.0\.0\.1:1/x") as caught:
         PostgresWrites("postgresql://u:secret@127.0.0.1:1/x")
     assert "secret" not in str(caught.value)
+
+
+def test_a_restored_database_asks_for_what_it_lacks_until_it_came_or_was_explained(store: Store) -> None:
+    commit = store.writes.commit
+    store.take(encode_item(minute(number=1)))
+    assert commit([arrival(encode_item(minute(number=9)), seq=9, floor=9)], NOW).rewinds == (2,)
+    again = [encode_item(minute(number=number)) for number in range(2, 7)]
+    assert commit([arrival(*again, seq=2, floor=9)], NOW).rewinds == (7,)
+    gap = GapReport(stamp(), "vitals", "e", 7, 8, "older than what the gateway keeps")
+    assert commit([arrival(encode_item(gap), seq=10, floor=9)], NOW).rewinds == (0,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -126,3 +127,29 @@ async def test_a_receiver_killed_under_load_loses_and_doubles_nothing(tmp_path: 
     assert stats["readings"] == readings
     assert stats["missing"] == stats["conflicts"] == 0
     assert stats["alarms"] == 120
+
+
+async def test_a_receiver_restored_from_a_backup_gets_back_what_was_acked_since(tmp_path: Path) -> None:
+    broker = Broker()
+    receiver = Receiver(tmp_path / "data", broker.url)
+    outbox = MemoryOutbox()
+    with running(broker):
+        async with uplink_of(outbox, broker.url) as uplink:
+            receiver.start()
+            readings = fill(outbox, 0, 5)
+            assert await uplink.flush(20)
+            receiver.stop()
+            shutil.copytree(tmp_path / "data", tmp_path / "backup")
+            receiver.start()
+            readings += fill(outbox, 5, 5)
+            assert await uplink.flush(20)
+            receiver.stop()
+            shutil.rmtree(tmp_path / "data")
+            shutil.copytree(tmp_path / "backup", tmp_path / "data")
+            with running(receiver):
+                readings += fill(outbox, 10, 5)
+                async with asyncio.timeout(30):
+                    while (stats := receiver.get("api/stats"))["readings"] < readings:
+                        await uplink.flush(5)
+    assert (stats["readings"], stats["alarms"]) == (readings, 15)
+    assert stats["missing"] == stats["conflicts"] == 0
