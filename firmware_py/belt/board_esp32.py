@@ -5,7 +5,7 @@ import machine
 
 from .board import MODEL_ESP32
 from .board_common import LitBoard
-from .timer_ring import TimerRing
+from .sensors import open_sensor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 ADC_PIN = 1
 LED_PIN = 2
-RATE_HZ = 100
+SDA_PIN, SCL_PIN = 8, 9
 
 
 class PartitionMissingError(Exception):
     """The partition table has no data partition `ring`: flash the one that belongs to the firmware."""
+
+
+def _open_i2c() -> "Any":
+    return machine.I2C(0, sda=machine.Pin(SDA_PIN), scl=machine.Pin(SCL_PIN), freq=400_000)
 
 
 def _make_timer(rate_hz: int, tick: "Any") -> object:
@@ -45,10 +49,12 @@ class Esp32Board(LitBoard):
         self.config_directory = "/config"
         self.slots_directory = ""
         self.flash: "BlockDevice" = _ring_partition()
-        self.sensor: "Sensor" = TimerRing(machine.ADC(machine.Pin(ADC_PIN)).read_u16, _make_timer, RATE_HZ)
+        adc = machine.ADC(machine.Pin(ADC_PIN))
+        opened = open_sensor(self.config_directory, adc, _open_i2c, _make_timer, self.ticks_ms)
+        self.sensor: "Sensor" = opened[0]
+        self._self_test = opened[1]
         self.led = machine.Pin(LED_PIN, machine.Pin.OUT)
 
     def self_test(self) -> int:
-        """Bit 0: the ADC stands at a rail."""
-        count: int = machine.ADC(machine.Pin(ADC_PIN)).read_u16()
-        return 0 if 64 < count < 0xFFFF - 64 else 1
+        """0, or the bits of what failed as the sensor's driver has them."""
+        return self._self_test()

@@ -11,7 +11,7 @@ import rp2
 from .board import MODEL_PICO_2_W, MODEL_PICO_W
 from .board_common import LitBoard
 from .ring import RING_BYTES
-from .timer_ring import TimerRing
+from .sensors import open_sensor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from .sampler import Sensor
 
 ADC_PIN = 26
-RATE_HZ = 100
+SDA_PIN, SCL_PIN = 4, 5
+
+
+def _open_i2c() -> "Any":
+    return machine.I2C(0, sda=machine.Pin(SDA_PIN), scl=machine.Pin(SCL_PIN), freq=400_000)
 
 
 def _make_timer(rate_hz: int, tick: "Any") -> object:
@@ -37,12 +41,14 @@ class PicoBoard(LitBoard):
         self.model = MODEL_PICO_2_W if "RP2350" in os.uname().machine else MODEL_PICO_W
         self.config_directory = "/config"
         self.slots_directory = ""
-        storage_bytes: int = rp2.Flash().ioctl(4, 0) * 4096
+        storage_bytes = int(rp2.Flash().ioctl(4, 0) or 0) * 4096
         self.flash: "BlockDevice" = rp2.Flash(start=storage_bytes - RING_BYTES, len=RING_BYTES)
-        self.sensor: "Sensor" = TimerRing(machine.ADC(machine.Pin(ADC_PIN)).read_u16, _make_timer, RATE_HZ)
+        adc = machine.ADC(machine.Pin(ADC_PIN))
+        opened = open_sensor(self.config_directory, adc, _open_i2c, _make_timer, self.ticks_ms)
+        self.sensor: "Sensor" = opened[0]
+        self._self_test = opened[1]
         self.led = machine.Pin("LED", machine.Pin.OUT)
 
     def self_test(self) -> int:
-        """Bit 0: the ADC stands at a rail."""
-        count: int = machine.ADC(machine.Pin(ADC_PIN)).read_u16()
-        return 0 if 64 < count < 0xFFFF - 64 else 1
+        """0, or the bits of what failed as the sensor's driver has them."""
+        return self._self_test()

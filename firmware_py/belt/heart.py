@@ -13,14 +13,16 @@ WINDOW_S = 10
 STILL_S = 7  # seconds without movement that a window needs
 SETTLED_S = 3  # seconds the track must agree with itself before its value counts
 LEAP_SETTLED_S = 12
-# Irregular: the track's evidence per height of the two-second correlation (20-25 in sinus rhythm at any signal-to-noise
-# ratio, 6-14 in fibrillation) against how far two-second intervals stray from the tracked one (/256 of it, sum of two
-# measures, 0-20 against 40-100). The line between the two was fitted on simulated rhythms at 0-6 dB.
+# Irregular: how far two-second intervals stray from the tracked one (/256 of it, sum of two measures, 0-25 in sinus
+# rhythm, 40-60 in fibrillation) against the track's evidence (2000-5500 against 500-1800) and the interval, since two
+# seconds hold few beats of a slow heart. A logistic fit on simulated rhythms at 0-7 dB; one unit is 1/234 of a logit.
 STRAY_MAX = 60
-STRAY_SLOPE = 78
-STRAY_OFFSET = 1127
-IRREGULAR_HOLD = 100
-BEAT_HEIGHT_256 = 85  # below this the two-second correlation is as good as noise
+STRAY_WEIGHT = 86
+LAG_WEIGHT = 30
+DOUBT_OFFSET = 150
+REGULAR_DOUBT = -350  # above this no rate is told, and what was called irregular stays so
+SEEN_MIN_S = 8
+BEAT_HEIGHT_256 = 80  # below this the two-second correlation is as good as noise
 
 
 class Heart:
@@ -158,7 +160,7 @@ class Rhythm:
 
     def __init__(self) -> None:
         self.irregular = False
-        self.known = False  # enough seconds seen to say either
+        self.regular = False  # sure enough to have a rate; neither: not known yet, or in doubt
         self._wave = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
         self._slow = array("i", bytes(4 * (BEAT_LAG_MAX - FAST_LAG_MIN // 2 + 1)))
         self._strays = array("i", bytes(4 * self.MEMORY_S))
@@ -184,17 +186,16 @@ class Rhythm:
                 seen += 1
                 height += self._heights[i]
                 spread += stray if stray < STRAY_MAX else STRAY_MAX
-        self.known = seen >= 8
-        if not self.known or height < seen * BEAT_HEIGHT_256:
+        self.regular = False
+        if seen < SEEN_MIN_S or height < seen * BEAT_HEIGHT_256:
             self.irregular = False
             return
-        # evidence per height below a line that rises with the mean stray; both times 100
-        regularity = 100 * evidence * seen // height
-        line = STRAY_SLOPE * spread // seen - STRAY_OFFSET
-        if regularity < line:
+        doubt = STRAY_WEIGHT * spread // seen - LAG_WEIGHT * (BEAT_LAG_MIN + k) + DOUBT_OFFSET - evidence
+        if doubt > 0:
             self.irregular = True
-        elif regularity > line + IRREGULAR_HOLD:
+        elif doubt < REGULAR_DOUBT:
             self.irregular = False
+            self.regular = True
 
     def _compare(self, wave: Correlator, envelope: Correlator, k: int) -> None:
         lag = BEAT_LAG_MIN + k

@@ -175,7 +175,7 @@ class Pipeline:
             return self._absent(REASON_MOVING)
         if heart.rhythm.irregular:
             return self._absent(REASON_IRREGULAR)
-        if heart.dbpm < 0 or heart.quality < HEART_QUALITY_MIN or not heart.rhythm.known:
+        if heart.dbpm < 0 or heart.quality < HEART_QUALITY_MIN or not heart.rhythm.regular:
             return self._absent(REASON_WEAK)
         self._why = REASON_NONE
         return heart.dbpm

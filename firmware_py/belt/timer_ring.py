@@ -1,4 +1,4 @@
-"""A board's own ADC behind the block-read contract: a timer puts counts into a ring, the loop takes whole blocks."""
+"""An ADC without a FIFO behind the block-read contract: a timer fills a ring, the loop takes whole blocks."""
 
 from array import array
 
@@ -13,12 +13,21 @@ RING_SAMPLES = 512
 class TimerRing:
     """rate_hz samples a second of `bits` bits; what the loop leaves lying for too long is counted as a gap."""
 
-    def __init__(self, read_u16: "Callable[[], int]", make_timer: "Callable[[int, Any], object]", rate_hz: int) -> None:
+    def __init__(
+        self,
+        read: "Callable[[], int]",
+        make_timer: "Callable[[int, Any], object]",
+        rate_hz: int,
+        bits: int = 12,
+        shift: int = 4,
+    ) -> None:
+        """shift: what `read` gives more than `bits` (a board's read_u16 has 16, of which 12 are its ADC's)."""
         self.rate_hz = rate_hz
-        self.bits = 12
+        self.bits = bits
+        self._shift = shift
         self.first_index = 0
         self.gap = 0
-        self._read_u16 = read_u16
+        self._read_one = read
         self._make_timer = make_timer
         self._ring = array("h", [0] * RING_SAMPLES)
         self._written = 0  # samples since start; only the timer changes it
@@ -31,7 +40,7 @@ class TimerRing:
 
     def tick(self, timer: object) -> None:
         """One sample; called by the timer, so nothing is allocated here."""
-        self._ring[self._written % RING_SAMPLES] = self._read_u16() >> 4
+        self._ring[self._written % RING_SAMPLES] = self._read_one() >> self._shift
         self._written += 1
 
     def read_into(self, buf: "array[int]") -> int:
