@@ -9,7 +9,7 @@ from gateway.cores.leave_bed.bed import Bed, to_ms
 from gateway.cores.leave_bed.gap import apply_finished
 from gateway.cores.leave_bed.presence import confirm_by_now
 from gateway.cores.leave_bed.state import ABSENT, PRESENT, Rate
-from gateway.cores.leave_bed.vital_notices import rate_reported
+from gateway.cores.leave_bed.vital_notices import count_vitals, rate_reported
 
 
 def hear(bed: Bed, report: Report) -> None:
@@ -48,7 +48,8 @@ def fall_silent(bed: Bed, fact: LinkDown) -> None:
 
 
 def gateway_stopped(bed: Bed, at_ms: int) -> None:
-    """Rule 10: the escalation count stands still; nothing sounds."""
+    """Rule 10: the escalation count stands still, and others with it; nothing sounds."""
+    count_vitals(bed, at_ms)
     stop_counting(bed.state.alarm, at_ms)
     bed.state.alarm.sounding = False
     if bed.state.heard:
@@ -59,7 +60,7 @@ def gateway_started(bed: Bed) -> None:
     """Rule 17: the belt is unheard until it reports; `offline_after_s` counts from boot."""
     state = bed.state
     state.heard = state.heard_since_boot = False
-    state.silent_since_ms = bed.now_ms
+    state.silent_since_ms = state.sampled_to_ms = bed.now_ms
     if state.episode is not None:
         state.episode.restarted = True
 

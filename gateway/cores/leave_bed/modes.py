@@ -81,3 +81,4 @@ def _resume(bed: Bed, at_ms: int) -> None:
     bed.state.mode = ACTIVE
     bed.state.mode_until_ms = None
     bed.state.suspension_ended_ms = at_ms
+    bed.state.sampled_to_ms = bed.now_ms  # vital notices start counting here

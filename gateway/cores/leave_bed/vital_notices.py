@@ -36,7 +36,7 @@ def take_vitals(bed: Bed, fact: Vitals) -> None:
     state = bed.state
     if not state.heard:
         return
-    _accumulate(bed)
+    count_vitals(bed, bed.now_ms)
     present = fact.heart_rate_bpm is not None or fact.respiration_per_min is not None
     valid = present if fact.valid is None else fact.valid
     good = valid and (fact.quality is None or fact.quality >= GOOD_QUALITY)
@@ -46,7 +46,7 @@ def take_vitals(bed: Bed, fact: Vitals) -> None:
 
 def judge_vitals(bed: Bed) -> None:
     """Raise and clear the vital notices that are due."""
-    _accumulate(bed)
+    count_vitals(bed, bed.now_ms)
     for code in VITAL_NOTICES:
         if getattr(bed.profile, code) is None:
             bed.clear_notice(code, rule=code)
@@ -56,6 +56,24 @@ def judge_vitals(bed: Bed) -> None:
             bed.clear_notice(code, rule=code)
         elif watch.beyond_ms >= to_ms(bed.profile.sustain_s):
             bed.raise_notice(code, rule=code)
+
+
+def count_vitals(bed: Bed, until_ms: int) -> None:
+    """Give the time since the last look to the counts it belongs to."""
+    state, sample = bed.state, bed.state.sample
+    from_ms, state.sampled_to_ms = state.sampled_to_ms, until_ms
+    if sample is None or bed.suspended:
+        return
+    span_ms = min(until_ms, sample.at_ms + HOLD_MS) - from_ms  # never before the sample: taking it looked too
+    for code in VITAL_NOTICES:
+        side = _side(bed, code, sample)
+        if side == "poor":
+            continue
+        watch = state.watches.setdefault(code, VitalWatch())
+        if span_ms > 0:
+            if side == "beyond":
+                watch.beyond_ms += span_ms
+            watch.back_ms = watch.back_ms + span_ms if side == "back" else 0
 
 
 def next_vital_ms(bed: Bed) -> list[int]:
@@ -71,24 +89,6 @@ def next_vital_ms(bed: Bed) -> list[int]:
         elif side == "back":
             due.append(bed.state.sampled_to_ms + BACK_IN_RANGE_MS - watch.back_ms)
     return [at_ms for at_ms in due if at_ms <= sample.at_ms + HOLD_MS]
-
-
-def _accumulate(bed: Bed) -> None:
-    """Give the time since the last look to the counts it belongs to."""
-    state, sample = bed.state, bed.state.sample
-    from_ms, state.sampled_to_ms = state.sampled_to_ms, bed.now_ms
-    if sample is None or bed.suspended:
-        return
-    span_ms = min(bed.now_ms, sample.at_ms + HOLD_MS) - from_ms  # never before the sample: taking it looked too
-    for code in VITAL_NOTICES:
-        side = _side(bed, code, sample)
-        if side == "poor":
-            continue
-        watch = state.watches.setdefault(code, VitalWatch())
-        if span_ms > 0:
-            if side == "beyond":
-                watch.beyond_ms += span_ms
-            watch.back_ms = watch.back_ms + span_ms if side == "back" else 0
 
 
 def _side(bed: Bed, code: str, sample: Sample) -> str:
