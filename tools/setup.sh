@@ -32,6 +32,7 @@ command -v "$python" >/dev/null || missing+=(python3)
 if [ "$purpose" = test ]; then
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
+  compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
   [ -x /usr/bin/chromium ] || missing+=(chromium)
   # What drives the browser is a program that a bare system lacks a library for.
   compgen -G "/usr/lib/*/libatomic.so.1" >/dev/null || missing+=(libatomic1)
@@ -56,14 +57,18 @@ if [ "$(cat .venv/.sleepbelt-stamp 2>/dev/null)" != "$want" ]; then
 fi
 
 if [ "$purpose" = test ]; then
-  want=$(stamp tools/wasm/package-lock.json)
-  if [ "$(cat build/wasm/stamp 2>/dev/null)" != "$want" ]; then
-    say "installing MicroPython for wasm32"
-    mkdir -p build/wasm
-    cp tools/wasm/package.json tools/wasm/package-lock.json tools/wasm/.npmrc build/wasm/
-    npm ci --silent --prefix build/wasm
-    echo "$want" >build/wasm/stamp
-  fi
+  # MicroPython for wasm32, a decoder of the cloud batch in another language, the accessibility rules.
+  for tool in wasm node_decoder axe; do
+    folder=build/${tool//_/-}
+    want=$(stamp "tools/$tool/package-lock.json")
+    if [ "$(cat "$folder/stamp" 2>/dev/null)" != "$want" ]; then
+      say "installing the locked npm packages of tools/$tool"
+      mkdir -p "$folder"
+      cp "tools/$tool/package.json" "tools/$tool/package-lock.json" "tools/$tool/.npmrc" "$folder/"
+      npm ci --silent --prefix "$folder"
+      echo "$want" >"$folder/stamp"
+    fi
+  done
   for port in rp2 esp32; do
     want=$(stamp "requirements/stubs-$port.lock")
     if [ "$(cat "typings/$port/.stamp" 2>/dev/null)" != "$want" ]; then

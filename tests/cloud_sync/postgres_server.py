@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own in build/postgres, as an unprivileged user: for tests and benchmarks."""
+"""A PostgreSQL server of our own in a temporary folder, as an unprivileged user: for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
-ROOT = Path(__file__).parents[2]
 FAST = ("-c", "fsync=off")  # the tests' data may die with the machine
 
 
@@ -34,9 +34,8 @@ def _as_user(folder: Path) -> list[str]:
 @contextmanager
 def postgres_server(name: str = "tests", options: Sequence[str] = FAST) -> Iterator[str]:
     """The URL of an empty-able database on a server that runs for the duration of the block."""
-    folder = ROOT / "build" / "postgres" / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    # Not below the checkout: the server's own user may have no way into that.
+    folder = Path(tempfile.mkdtemp(prefix=f"sleepbelt-postgres-{name}-"))
     user = _as_user(folder)
     data = folder / "data"
     with socket.socket() as free:
@@ -53,6 +52,7 @@ def postgres_server(name: str = "tests", options: Sequence[str] = FAST) -> Itera
         yield f"postgresql://sleepbelt@127.0.0.1:{port}/postgres"
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def emptied(url: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from gateway import cli
 
-COMMANDS = {"run", "replay", "night", "receiver", "analyse", "hil", "demo", "pin", "audit"}
+COMMANDS = {"run", "replay", "night", "receiver", "analyse", "hil", "demo", "pin", "audit", "certificate", "firmware"}
 
 
 def test_the_usage_lists_every_command_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
