@@ -186,7 +186,7 @@ class _Reader:
         if self._problems:
             raise ConfigError(self._file, self._problems)
         if not web.open_access and not web.accounts:
-            self._warnings.append("web.accounts is empty: nobody can answer an alarm on the wall board")
+            self._warnings.append("web.accounts is empty: unless one was made at /setup, nobody can answer alarms")
         return Config(
             file=self._file,
             gateway=GatewayConfig(**{**gateway, "data_dir": self._path(gateway["data_dir"])}),

@@ -45,7 +45,12 @@ class Home:
 
     @property
     def availability_topic(self) -> str:
-        return f"sleepbelt/{_slug(self.gateway)}/availability"
+        return f"sleepbelt/{self.gateway}/availability"
+
+    @property
+    def config_topics(self) -> str:
+        """Where all devices are announced, of others too."""
+        return f"{self.prefix}/device/+/config"
 
     @property
     def birth_topic(self) -> str:
@@ -58,7 +63,7 @@ class Home:
         return f"sleepbelt_{_slug(self.gateway)}_{_slug(bed)}_{digest}"
 
     def state_topic(self, bed: str) -> str:
-        return f"sleepbelt/{_slug(self.gateway)}/{self.object_id(bed)}/state"
+        return f"sleepbelt/{self.gateway}/{self.object_id(bed)}/state"
 
     def config_topic(self, bed: str) -> str:
         return f"{self.prefix}/device/{self.object_id(bed)}/config"
@@ -86,9 +91,17 @@ def discovery(home: Home, bed: Mapping[str, Any]) -> Message:
     return Message(home.config_topic(label), _json(payload), True)
 
 
-def removal(home: Home, bed: str) -> Message:
-    """Takes a bed out of Home Assistant: an empty retained message."""
-    return Message(home.config_topic(bed), b"", True)
+def outdated(home: Home, topic: str, payload: bytes, beds: Sequence[str]) -> Message | None:
+    """The empty retained message that takes a bed of ours out of Home Assistant, if `topic` announces one that is not
+    among `beds` any more; None for any other message."""
+    if not payload or topic in {home.config_topic(bed) for bed in beds}:
+        return None
+    try:
+        announced = json.loads(payload)
+        ours = announced["o"]["name"] == "sleepbelt" and announced["avty_t"] == home.availability_topic
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Message(topic, b"", True) if ours else None
 
 
 def state(home: Home, bed: Mapping[str, Any], utc_minus_elapsed_ms: int, *, time_trusted: bool) -> Message:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cloud_sync.mqtt import BrokerError, Link, Will, connect, parse_broker_url
-from gateway.cores.ha_discovery import OFFLINE, ONLINE, STATE_EVERY_S, Home, Message, hello, state
+from gateway.cores.ha_discovery import OFFLINE, ONLINE, STATE_EVERY_S, Home, Message, hello, outdated, state
 from gateway.outlets import HomeAssistantConfig
 
 __all__ = ["HomeAssistant"]
@@ -57,6 +57,7 @@ class HomeAssistant:
         # One identity for one gateway; a broker ends an older connection of the same name.
         async with connect(self._address, f"sleepbelt-ha-{home.gateway}", will=will) as link:
             await link.subscribe(home.birth_topic)
+            await link.subscribe(home.config_topics)
             log.info("Home Assistant is told by %s", self._address)
             self.failing = ""
             reborn = asyncio.Event()
@@ -70,10 +71,13 @@ class HomeAssistant:
                     self._goodbye(link)
 
     async def _births(self, link: Link, reborn: asyncio.Event) -> None:
-        """Home Assistant has started anew and knows nothing."""
+        """Home Assistant has started anew and knows nothing; or it still knows a bed that is no more."""
         async for topic, payload in link.messages():
-            if topic == self._home.birth_topic and payload == ONLINE:
-                reborn.set()
+            if topic == self._home.birth_topic:
+                if payload == ONLINE:
+                    reborn.set()
+            elif removal := outdated(self._home, topic, payload, [bed["bed"] for bed in self._snapshot()["beds"]]):
+                self._send(link, removal)
 
     async def _tell(self, link: Link, reborn: asyncio.Event) -> None:
         told: dict[str, tuple[float, bytes, str]] = {}  # topic -> (when, payload, what matters at once)

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from gateway.cores.ha_discovery import EXPIRE_AFTER_S, STATE_EVERY_S, Home, discovery, hello, removal, state
+from gateway.cores.ha_discovery import EXPIRE_AFTER_S, STATE_EVERY_S, Home, discovery, hello, outdated, state
 from tests.gateway.web.small_ward import NIGHT_UTC_MS, NOW_MS, absent, alarming, bed
 
 HOME = Home("gw-01", "homeassistant", "0.1.0")
@@ -74,6 +74,16 @@ def test_a_hello_announces_every_bed_and_then_that_we_are_here() -> None:
     assert (messages[-1].topic, messages[-1].payload) == ("sleepbelt/gw-01/availability", b"online")
 
 
-def test_a_bed_is_taken_out_by_an_empty_retained_message() -> None:
-    message = removal(HOME, "101-1")
-    assert (message.topic, message.payload, message.retain) == (HOME.config_topic("101-1"), b"", True)
+def test_a_bed_that_is_no_more_is_taken_out_by_an_empty_retained_message() -> None:
+    old = discovery(HOME, bed("101-9"))
+    message = outdated(HOME, old.topic, old.payload, ["101-1"])
+    assert message is not None
+    assert (message.topic, message.payload, message.retain) == (HOME.config_topic("101-9"), b"", True)
+
+
+def test_what_is_still_there_or_of_others_stays() -> None:
+    ours, theirs = discovery(HOME, bed("101-1")), discovery(Home("gw-02"), bed("101-9"))
+    assert outdated(HOME, ours.topic, ours.payload, ["101-1"]) is None
+    assert outdated(HOME, theirs.topic, theirs.payload, ["101-1"]) is None
+    for payload in (b"", b"x", b"[]", b'{"o": 5}'):
+        assert outdated(HOME, "homeassistant/device/x/config", payload, ["101-1"]) is None

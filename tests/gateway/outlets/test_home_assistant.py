@@ -103,6 +103,14 @@ async def test_a_home_assistant_that_starts_anew_is_told_everything_again(broker
         await listener.until(lambda topic, _: "gw-c" in topic)
 
 
+async def test_a_bed_that_left_the_configuration_leaves_home_assistant(broker: str) -> None:
+    async with listening(broker, "homeassistant/device/#") as listener:
+        async with telling(broker, SmallWard(bed("101-1"), bed("101-2")), "gw-h"):
+            topic, _ = await listener.until(lambda topic, _: "gw-h_101-2" in topic)
+        async with telling(broker, SmallWard(bed("101-1")), "gw-h"):
+            await listener.until(lambda at, payload: at == topic and not payload)
+
+
 async def test_a_gateway_that_ends_says_so(broker: str) -> None:
     ward = SmallWard(bed("101-1"))
     async with listening(broker, "sleepbelt/gw-d/availability") as listener:

@@ -7,13 +7,16 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from gateway.cores.audit import AuditEntry
 from gateway.cores.profile import SHIPPED
 from gateway.past_nights import span_of
 from gateway.store_evidence import settings_rows
 from gateway.store_files import Chunk, StoreFiles, Writes
 from protocol.batch import Reading, VitalsChunk, encode_item
-from tests.gateway.small_gateway import running
+from tests.gateway.small_gateway import compressed_clock, running
+from tests.gateway.test_app import armed
 from tests.gateway.test_past_nights import at
 from tests.gateway.web.managed_gateway import Browser, browsing, form, managed
 
@@ -44,6 +47,22 @@ async def test_what_a_lead_saves_is_in_force_at_once_and_after_a_restart(tmp_pat
         plan = talk.gateway.management.plan("101-1")
         assert plan is not None
         assert (plan.row is not None, plan.base.profile) == (True, "standard")
+
+
+async def test_a_shorter_allowance_alarms_a_running_absence_at_once_and_a_longer_one_clears_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in compressed_clock().items():
+        monkeypatch.setenv(name, value)
+    overrides = "settle_s = 2\nallowed_s = 80000\nwindows = [{ all_day = true }]"
+    every_day = {"w0_start": "", "w0_end": "", "w0_all_day": "on"}
+    async with browsing(managed(tmp_path, overrides=overrides), "lead") as (browser, talk):
+        await armed(talk)
+        await talk.until(lambda bed: bed["deadline_ms"] is not None, keep=lambda: talk.report("empty", 6))
+        await browser.post("/settings/101-1", **form(allowed="0", **every_day))
+        assert talk.gateway.port.snapshot()["beds"][0]["alarm"]["state"] == "unacknowledged"
+        await browser.post("/settings/101-1", **form(allowed="600", **every_day))
+        assert talk.gateway.port.snapshot()["beds"][0]["alarm"]["state"] == "unacknowledged"
 
 
 async def test_a_profile_without_own_hours_brings_its_own(tmp_path: Path) -> None:
