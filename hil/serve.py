@@ -81,7 +81,7 @@ async def _serve(
         await fleet.start()
         ready = [belt.ready() for belt in fleet.belts]
         start_ms = fleet.signal_start_ms
-        line = {"ready": True, "socket": str(socket), "signal_start_utc_ms": start_ms, "belts": ready}
+        line = {"event": "ready", "socket": str(socket), "signal_start_utc_ms": start_ms, "belts": ready}
         if box is not None:
             line["environment"] = box.environment()
         _say(arguments.json, line)
@@ -91,7 +91,9 @@ async def _serve(
         if box is not None:
             await box.stop()
         server.close()
-    _say(arguments.json, {"ready": False, "belts": [belt.summary() for belt in fleet.belts]})
+    belts = [belt.summary() for belt in fleet.belts]
+    total = sum(belt["reports_sent"] for belt in belts)
+    _say(arguments.json, {"event": "summary", "reports_sent": total, "belts": belts})
     return 0
 
 
@@ -110,7 +112,7 @@ def _say(as_json: bool, line: dict[str, Any]) -> None:
     if as_json:
         print(json.dumps(line), flush=True)
         return
-    if line["ready"]:
+    if line["event"] == "ready":
         print(f"{len(line['belts'])} belts on {line['socket']}")
         for name, value in line.get("environment", {}).items():
             print(f"  export {name}={value}")

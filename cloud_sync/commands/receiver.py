@@ -139,7 +139,10 @@ def _run(settings: ReceiverSettings, as_json: bool) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await serve(settings, lambda ready: _say_ready(ready, as_json), stop)
+        stats = await serve(settings, lambda ready: _say_ready(ready, as_json), stop)
+        if as_json:
+            counts = {"readings_stored": stats.readings, "alarms_stored": stats.alarms, "nights_stored": stats.nights}
+            print(json.dumps({"event": "summary", **counts}), flush=True)
 
     try:
         asyncio.run(run())
@@ -152,7 +155,7 @@ def _run(settings: ReceiverSettings, as_json: bool) -> int:
 
 def _say_ready(ready: Ready, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"ready": True, **dataclasses.asdict(ready)}), flush=True)
+        print(json.dumps({"event": "ready", **dataclasses.asdict(ready)}), flush=True)
         return
     if ready.remark:
         print(ready.remark)

@@ -23,6 +23,7 @@ from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.people import People
 from cloud_sync.receiver.platform import Platform
+from cloud_sync.receiver.port import PlatformStats
 from cloud_sync.receiver.residents import admissions, read_residents
 from cloud_sync.receiver.settings import PEOPLE, ReceiverSettings
 from cloud_sync.receiver.stores.base import StoreError, StoreReads, StoreWrites
@@ -47,8 +48,8 @@ class Ready:
     remark: str  # what had to be done to the database, or empty
 
 
-async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], stop: asyncio.Event) -> None:
-    """Run until `stop` is set.
+async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], stop: asyncio.Event) -> PlatformStats:
+    """Run until `stop` is set; what the database then holds.
 
     Raises StoreError, KeyFileError, ListenError, BrokerStartError or ResidentsError if it cannot start.
     """
@@ -77,6 +78,7 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         platform.is_connected = lambda: consumer.is_connected
         on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark))
         await _until_stopped(consumer, server, home, stop)
+        return await platform.stats()
 
 
 def _open_store(

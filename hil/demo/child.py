@@ -59,7 +59,7 @@ class Child:
                 continue
             if isinstance(said, dict):
                 self.lines.append(said)
-                if not self._ready.done() and ("ready" in (said.get("event"), said.get("ready") and "ready")):
+                if not self._ready.done() and said.get("event") == "ready":
                     self._ready.set_result(said)
         code = await self._process.wait()
         if not self._ready.done():
@@ -97,7 +97,7 @@ class Child:
             except TimeoutError:
                 os.killpg(self._process.pid, signal.SIGKILL)
         await self._ended()
-        summaries = [line for line in self.lines if line.get("ready") is False or line.get("event") == "summary"]
+        summaries = [line for line in self.lines if line.get("event") == "summary"]
         return summaries[-1] if summaries else {}
 
     async def _ended(self) -> None:

@@ -19,6 +19,19 @@ class SocketInUseError(RuntimeError):
     """Another process serves that socket."""
 
 
+class _Sink(StreamPacketSink):
+    """Packets to one host; none once it is gone, for asyncio tells of each byte written to a lost connection."""
+
+    def __init__(self, transport: asyncio.WriteTransport) -> None:
+        super().__init__(transport)
+        self._transport = transport
+
+    def on_packet(self, packet: bytes) -> None:
+        """Write it, while there is somebody to read it."""
+        if not self._transport.is_closing():
+            super().on_packet(packet)
+
+
 class _Session(StreamPacketSource):
     """One host: its adapter is made when it connects and falls silent when its process is gone, however it went."""
 
@@ -33,7 +46,7 @@ class _Session(StreamPacketSource):
         number = next(_numbers)
         address = f"00:5B:1E:00:{number >> 8 & 0xFF:02X}:{number & 0xFF:02X}"
         self._adapter = AdapterController(
-            f"hci{number}", host_source=self, host_sink=StreamPacketSink(transport), link=self._link,
+            f"hci{number}", host_source=self, host_sink=_Sink(transport), link=self._link,
             public_address=address,
         )  # fmt: skip
         self._adapter.unplug = transport.abort
