@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cloud_sync.ingest import examine
-from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from protocol.batch import LANE_VITALS, Envelope, Reading, chunk_of, encode_envelope, encode_item
 from protocol.packing import pack, unpack
 from tools.bench_rows import Row, print_rows, row
@@ -115,10 +114,13 @@ def _rest(reading: Reading) -> tuple[int, ...]:
 
 def stored_bytes(of_day: list[tuple[int, bytes]]) -> float:
     """Bytes of the receiver's SQLite file after the day, group commit of one message each."""
+    from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+
     with TemporaryDirectory() as folder:
         path = Path(folder) / "receiver.db"
-        writes = SqliteWrites(path)
+        SqliteWrites(path).close()
         empty = path.stat().st_size
+        writes = SqliteWrites(path)
         for _, message in of_day:
             arrival = examine(f"sb/v1/gw-01/{LANE_VITALS}", message)
             assert arrival is not None

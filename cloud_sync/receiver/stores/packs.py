@@ -1,10 +1,12 @@
 """How the platform keeps vitals chunks: those of one bed that came together, as one compressed value.
 
-A pack's body is one zstd frame of the canonical msgpack array [[stream_id, seq, body], ...]. A bed has
+A pack's body is one zstd frame of the canonical msgpack array [[stream_id, seq, body], ...], compressed with the
+dictionary pack_1.zdict (tools/make_pack_dictionary.py; a fifth less bytes than without). A bed has
 packs of its own, so that a resident's data can be read and erased without touching anybody else's.
 """
 
 from collections.abc import Iterator, Sequence
+from importlib import resources
 
 import zstandard
 
@@ -18,8 +20,9 @@ ZSTD_LEVEL = 9  # level 19 saves 1 % of such small frames and costs ten times as
 
 PackedChunk = tuple[int, int, bytes]  # stream_id, seq, the item's body as it came
 
-_compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
-_decompressor = zstandard.ZstdDecompressor()
+_dictionary = zstandard.ZstdCompressionDict((resources.files(__package__) / "pack_1.zdict").read_bytes())
+_compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL, dict_data=_dictionary, write_checksum=True)
+_decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary)
 
 
 def make_pack(chunks: Sequence[PackedChunk]) -> bytes:

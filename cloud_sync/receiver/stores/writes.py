@@ -25,9 +25,9 @@ __all__ = ["DatabaseWrites"]
 
 log = logging.getLogger(__name__)
 
-HASH_BYTES = 16
+HASH_BYTES = 8  # enough to tell a repetition from a conflict under one key
 DAY_MS = 86_400_000
-RUN_ITEMS_MAX = 60  # of one row of `received`: SQLite then keeps the row in its page
+RUN_ITEMS_MAX = 120  # of one row of `received`: SQLite then keeps the row in its page
 QUARANTINE_ROWS_MAX = 10_000  # beyond it the oldest go: poison must not fill the disk
 COUNTER_SLOTS = 16  # rows of each counter: workers on one database rarely wait for each other's
 NOT_TOLD = "acknowledged earlier, not in this database"
