@@ -199,9 +199,10 @@ class SettingsPages:
             return t("bed_settings.source_file")
         settings = BedSettings.from_body(body)
         try:
-            return f"{settings.profile} · {hours_text(effective(plan.base, settings, self._management.timezone), t)}"
+            hours = hours_text(effective(plan.base, settings, self._management.timezone), t)
+            return f"{t.code('profile', settings.profile)} · {hours}"
         except ProfileError:
-            return settings.profile
+            return t.code("profile", settings.profile)
 
     def _nights(self, nights: Sequence[PreviewNight], t: Strings) -> list[Mapping[str, Any]]:
         def lines(entries: Sequence[tuple[int, str, str]]) -> list[str]:
