@@ -69,6 +69,10 @@ class Receiver:
         self.ready = json.loads(line)
         self._http = self.ready["http"]
 
+    @property
+    def process(self) -> subprocess.Popen[str] | None:
+        return self._process
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
