@@ -27,6 +27,12 @@ class OpenHome:
     home: Home
     people: StoreThread[People]
 
+    def hear(self, residents: int) -> None:
+        """Every gateway describes its beds now, so that no live state is old."""
+        for snapshot in snapshots(residents, self.platform.now_utc_ms()):
+            self.platform.heard(snapshot)
+            self.home.heard(snapshot)
+
 
 def open_home(month: home_month.Home, owned: ExitStack) -> OpenHome:
     """The platform on a month, at its own now, with every bed heard a moment ago; closed with `owned`."""
@@ -39,17 +45,17 @@ def open_home(month: home_month.Home, owned: ExitStack) -> OpenHome:
     platform = Platform(reads, NameBook(month.name_key), clock, "Asia/Shanghai")
     platform.is_connected = lambda: True
     home = Home(platform, reads, people)
-    for snapshot in snapshots(month.residents):
-        platform.heard(snapshot)
+    opened = OpenHome(platform, home, people)
+    for snapshot in snapshots(month.residents, home_month.NOW_UTC_MS - 20_000):
         home.heard(snapshot)
-    return OpenHome(platform, home, people)
+    opened.hear(month.residents)
+    return opened
 
 
-def snapshots(residents: int) -> list[LiveSnapshot]:
-    """What the gateways say now, and said 20 s ago: most in bed, one out, one in maintenance, one not heard."""
+def snapshots(residents: int, *at: int) -> list[LiveSnapshot]:
+    """What the gateways say at some instants: most in bed, one out, one in maintenance, one not heard."""
     found = []
-    for ago_ms in (20_000, 1_000):
-        at_ms = home_month.NOW_UTC_MS - ago_ms
+    for at_ms in at:
         for gateway in sorted({home_month.gateway_of(n) for n in range(residents)}):
             beds = [_bed(n, at_ms) for n in range(residents) if home_month.gateway_of(n) == gateway]
             found.append(LiveSnapshot(gateway, at_ms, True, tuple(beds)))

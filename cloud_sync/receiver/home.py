@@ -152,18 +152,17 @@ class Home:
     ) -> Belt:
         live, said_ms = self._live.get((gateway, bed), (None, 0))
         is_fresh = live is not None and self.port.now_utc_ms() - said_ms <= STALE_MS
-        percent = live.battery_percent if live is not None and live.battery_percent >= 0 else None
+        said = live.battery_percent if live is not None else -1  # -1: this version of the gateway does not tell
         kept = fields.get("battery_percent")
-        if percent is None and isinstance(kept, int) and not isinstance(kept, bool) and kept >= 0:
-            percent = kept
-        mains = percent == MAINS_PERCENT or (fields.get("mains") is True and (live is None or percent is None))
+        percent = said if said >= 0 else kept if isinstance(kept, int) and kept >= 0 else None
+        mains = percent == MAINS_PERCENT or (said < 0 and fields.get("mains") is True)
         return Belt(
             gateway=gateway,
             bed=bed,
             room=room,
             device=device,
             firmware=str(fields.get("firmware") or ""),
-            battery_percent=None if mains or percent is None else min(100, percent),
+            battery_percent=None if mains else percent,
             mains=mains,
             told_utc_ms=told_ms,
             heard_utc_ms=(live.heard_utc_ms or None) if live is not None else None,

@@ -16,7 +16,7 @@ SOURCES = [
     *ROOT.glob("cloud_sync/pages/**/*.html"),
     *ROOT.glob("cloud_sync/pages/*.py"),
     *ROOT.glob("cloud_sync/receiver/templates/*.html"),
-    ROOT / "cloud_sync/receiver/web.py",
+    *ROOT.glob("cloud_sync/receiver/*.py"),
     *ROOT.glob("gateway/web/**/*.html"),
     *ROOT.glob("gateway/web/*.py"),
 ]
