@@ -7,11 +7,8 @@ the pictures of docs/images anew.
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,13 +16,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from playwright.async_api import Browser, Page, async_playwright, expect
-from starlette.applications import Starlette
+from playwright.async_api import Browser, expect
 
 from cloud_sync.pages.pins import hash_pin
 from cloud_sync.pages.server import ListenError, PageServer
@@ -34,64 +29,14 @@ from cloud_sync.receiver.web import build_app as build_platform
 from gateway.web.board import build_app as build_board
 from tests.cloud_sync.pages import small_platform
 from tests.gateway.web.small_ward import NOW_MS, SmallWard, absent, alarming, bed
+from tests.integration.chromium import OPEN, opened, picture, quiet, serving
 
-CHROMIUM = Path("/usr/bin/chromium")
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
-OPEN = WebSettings(port=0, open_access=True, theme="dark")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--autoplay-policy=user-gesture-required",
-]  # fmt: skip
 WORDS = {
     "en": {"alarm": "Please look", "answered": "Acknowledged", "ack": "Acknowledge", "real": "Real"},
     "zh-CN": {"alarm": "请查看", "answered": "已确认", "ack": "确认", "real": "属实"},
 }
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@asynccontextmanager
-async def serving(app: Starlette, settings: WebSettings = OPEN) -> AsyncIterator[str]:
-    server = PageServer(app, settings)
-    task = asyncio.create_task(server.serve_pages())
-    try:
-        yield server.address
-    finally:
-        await server.stop()
-        await asyncio.wait_for(task, 5)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for all tests; each test has its own context (cookies, language)."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        try:
-            yield browser
-        finally:
-            await browser.close()
-
-
-async def opened(browser: Browser, address: str, language: str = "en", width: int = 1920, height: int = 1080) -> Page:
-    """A page whose every complaint (script error, refused resource) fails the test at `quiet`."""
-    context = await browser.new_context(locale=language, viewport={"width": width, "height": height})
-    page = await context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.__dict__["complaints"] = complaints
-    await page.goto(address)
-    return page
-
-
-def quiet(page: Page) -> None:
-    assert page.__dict__["complaints"] == []
-
-
-async def picture(page: Page, name: str, *, whole: bool = False) -> None:
-    if os.environ.get("SLEEPBELT_SCREENSHOTS"):
-        IMAGES.mkdir(parents=True, exist_ok=True)
-        await page.screenshot(path=IMAGES / f"{name}.png", full_page=whole)
 
 
 def small_home() -> SmallWard:
