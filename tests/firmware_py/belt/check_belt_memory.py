@@ -252,7 +252,10 @@ def step():
         if at % 60 == 0:
             measured()
         live(1)
+    elif at == 5 * 60 + 1:
+        __import__("firmware_py.belt.install")  # what an update loads
     else:
+        measured()
         finish()
         return False
     return True
