@@ -48,7 +48,7 @@ class Alerting:
         page: Callable[[Signal], Awaitable[None]],
     ) -> None:
         self._config = config.alerter
-        self._timezone = config.gateway.timezone
+        self.timezone = config.gateway.timezone
         self._clock = clock
         self._put = put
         self._room: Room | None = None
@@ -230,7 +230,7 @@ class Alerting:
     def _self_tests(self, state: Mapping[str, Any] | None) -> SelfTests:
         reaching = {channel.name: channel.reaches_staff for channel in self.alerter.channels if channel.testable}
         plan = self._config.self_test
-        return SelfTests(reaching, plan.hour, plan.every_days, self._timezone, self._now(), state)
+        return SelfTests(reaching, plan.hour, plan.every_days, self.timezone, self._now(), state)
 
     def _choose_room_sound(self) -> None:
         self.alerter.room_sound = self._config.in_room_sound or self.tests.untested(self._now())

@@ -1,23 +1,26 @@
-"""What leads and admins ask of local alerting by HTTP: the record of deliveries, and a self-test now."""
+"""What leads and admins see of local alerting: channels, self-tests and the record of deliveries; page and JSON."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Protocol
 
+from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from cloud_sync.pages.kit import Kit, Visitor
+from cloud_sync.pages.kit import Kit, Visitor, wall_time
+from gateway.web.manage import LEADS, Guard
 
 __all__ = ["AlertingPort", "alert_routes"]
 
-_ROLES = ("lead", "admin")
+ROWS_SHOWN = 100
 
 
 class AlertingPort(Protocol):
     """Local alerting as these pages see it (gateway/alerting.py)."""
+
+    timezone: str
 
     def deliveries(self) -> dict[str, Any]: ...
 
@@ -25,33 +28,43 @@ class AlertingPort(Protocol):
 
 
 def alert_routes(kit: Kit, alerting: AlertingPort) -> list[Route]:
-    """GET /api/deliveries and POST /api/self-test."""
+    """`/alerting` with its test button, GET /api/deliveries and POST /api/self-test."""
 
-    def refused(request: Request, visitor: Visitor) -> Response | None:
-        if visitor.account is None:
-            return kit.error(request, visitor, 401, "sign_in")
-        return None if visitor.account.role in _ROLES else kit.error(request, visitor, 403, "role")
+    def at(utc_ms: int) -> str:
+        return wall_time(utc_ms, alerting.timezone, "%Y-%m-%d %H:%M:%S")
 
-    async def deliveries(request: Request) -> Response:
-        refusal = refused(request, kit.visitor(request))
-        return refusal or JSONResponse(alerting.deliveries(), headers={"Cache-Control": "no-store"})
+    async def page(request: Request, visitor: Visitor) -> Response:
+        refused = request.query_params.get("refused", "")
+        record = alerting.deliveries()
+        return kit.page(
+            request, visitor, "alerting.html", record=record, rows=record["deliveries"][:ROWS_SHOWN], at=at,
+            refused=refused if refused in ("night", "alarming") else "", tested="tested" in request.query_params,
+        )  # fmt: skip
+
+    async def test(_: Request, __: Visitor, ___: FormData) -> Response:
+        result = await alerting.test_now()
+        return RedirectResponse(f"/alerting?refused={result}" if isinstance(result, str) else "/alerting?tested", 303)
+
+    async def deliveries(_: Request, __: Visitor) -> Response:
+        return JSONResponse(alerting.deliveries(), headers={"Cache-Control": "no-store"})
 
     async def self_test(request: Request) -> Response:
         visitor = kit.visitor(request)
-        # Any permission that both roles have: it is the CSRF token that is checked here.
-        denied = kit.refusal(request, visitor, "view")
+        # The token is checked against a permission that leads and admins have; who they are, right after.
+        denied = kit.refusal(request, visitor, "acknowledge")
+        if denied is None and (visitor.account is None or visitor.account.role not in LEADS):
+            denied = 403, "role"
         if denied is not None:
             return kit.error(request, visitor, *denied)
-        refusal = refused(request, visitor)
-        if refusal is not None:
-            return refusal
         result = await alerting.test_now()
         if isinstance(result, str):
             return JSONResponse({"ok": False, "reason": result}, 409)
         return JSONResponse({"ok": not any(result.values()), "channels": result})
 
-    guarded = partial(Route, middleware=kit.middleware, max_body_size=4096)
+    guard = Guard(kit)
     return [
-        guarded("/api/deliveries", deliveries, methods=["GET"]),
-        guarded("/api/self-test", self_test, methods=["POST"]),
+        guard.get("/alerting", LEADS, page),
+        guard.post("/alerting/test", LEADS, test),
+        guard.get("/api/deliveries", LEADS, deliveries),
+        guard.route("/api/self-test", self_test, "POST"),
     ]

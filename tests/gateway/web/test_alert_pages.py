@@ -12,10 +12,25 @@ from gateway.web.board import build_app
 from tests.gateway.web.small_ward import SmallWard, bed
 from tests.gateway.web.test_board import STAFF, csrf_of, sign_in
 
-RECORD: dict[str, Any] = {"channels": [], "deliveries": [{"channel": "relay"}]}
+NOON_UTC_MS = 1_795_406_400_000  # in Shanghai, 2026-11-23
+RECORD: dict[str, Any] = {
+    "channels": [
+        {"channel": "page", "place": "staff", "reaches_staff_offline": False, "failing": "", "last_test": None},
+        {"channel": "relay", "place": "staff", "reaches_staff_offline": True, "failing": "no such pin",
+         "last_test": {"at_utc_ms": NOON_UTC_MS, "passed": False, "error": "no such pin"}},
+    ],
+    "in_room_sound": True,
+    "untested": True,
+    "deliveries": [
+        {"channel": "relay", "beds": ["101-1"], "alarms": ["a"], "handed_utc_ms": NOON_UTC_MS, "attempts": 2,
+         "delivered_after_ms": 12, "failed_after_ms": None, "error": ""},
+    ],
+}  # fmt: skip
 
 
 class Alerting:
+    timezone = "Asia/Shanghai"
+
     def __init__(self, result: dict[str, str] | str) -> None:
         self.tests = 0
         self._result = result
@@ -79,3 +94,32 @@ async def test_another_site_and_a_carer_cannot_start_a_test() -> None:
         csrf = csrf_of((await client.get("/")).text)
         assert (await client.post("/api/self-test", headers={"X-CSRF-Token": csrf})).status_code == 403
     assert alerting.tests == 0
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", ["Nurse-call relay", "no such pin", "Test now"]),
+                                                 ("zh", ["呼叫继电器", "no such pin", "立即测试"])])  # fmt: skip
+async def test_the_page_shows_channels_tests_and_deliveries_in_both_languages(language: str, words: list[str]) -> None:
+    async with browser(Alerting({})) as client:
+        await sign_in(client, "lead")
+        page = (await client.get("/alerting", headers={"Accept-Language": language})).text
+    assert [word for word in words if word not in page] == []
+    assert "2026-11-23 12:00:00" in page
+
+
+@pytest.mark.parametrize(
+    ("result", "location", "says"),
+    [("night", "/alerting?refused=night", "No test between 21:00"), ({"relay": ""}, "/alerting?tested", "have run")],
+)
+async def test_its_button_tests_now_and_says_what_became_of_it(
+    result: dict[str, str] | str, location: str, says: str
+) -> None:
+    async with browser(Alerting(result)) as client:
+        await sign_in(client, "admin")
+        csrf = csrf_of((await client.get("/alerting")).text)
+        answer = await client.post("/alerting/test", data={"csrf": csrf})
+        assert (answer.status_code, answer.headers["location"]) == (303, location)
+        assert says in (await client.get(location, headers={"Accept-Language": "en"})).text
+        assert (await client.post("/alerting/test", data={"csrf": "0"})).status_code == 403
