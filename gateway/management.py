@@ -12,7 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from cloud_sync.pages.settings import Account
@@ -26,6 +26,9 @@ from gateway.room import Room
 from gateway.store import Store
 from gateway.store_evidence import AccountRow, SettingsRow, account_rows, audit_entries, settings_rows
 from gateway.store_files import StoreFiles, Writes
+
+if TYPE_CHECKING:
+    from gateway.past_nights import PreviewNight
 
 __all__ = ["BedPlan", "Management", "Saved", "SetupToken", "load_saved", "with_saved"]
 
@@ -169,7 +172,7 @@ class Management:
         await self._kept()
         return None
 
-    async def preview(self, bed: str, settings: BedSettings | None) -> list[Any]:
+    async def preview(self, bed: str, settings: BedSettings | None) -> list[PreviewNight]:
         """What would have alarmed in the last nights; `PreviewNight`s, the newest first. ProfileError."""
         # Not needed until somebody asks.
         from gateway.past_nights import gather, last_nights, preview_night
@@ -177,7 +180,7 @@ class Management:
         plan = self.plan(bed)
         assert plan is not None
         profile = effective(plan.base, settings, self.timezone)
-        nights = []
+        nights: list[PreviewNight] = []
         async with self._previewing:
             for night in last_nights(self._clock.utc_ms(), self.timezone):
                 past = await gather(self._store.call, bed, night, self.timezone)

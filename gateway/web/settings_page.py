@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from starlette.datastructures import FormData
@@ -28,8 +28,10 @@ from gateway.cores.bed_settings import (
 )
 from gateway.cores.profile import SHIPPED, Profile, ProfileError, clock_text
 from gateway.management import BedPlan, Management
-from gateway.past_nights import PreviewNight, preview_json
 from gateway.web.manage import LEADS, Guard
+
+if TYPE_CHECKING:
+    from gateway.past_nights import PreviewNight
 
 __all__ = ["SettingsPages"]
 
@@ -110,6 +112,8 @@ class SettingsPages:
         except TimeoutError:
             return self._page(request, visitor, plan, texts, status=504, failure="preview_late")
         if request.headers.get("accept", "").startswith("application/json"):
+            from gateway.past_nights import preview_json
+
             return JSONResponse({"bed": plan.label, "nights": [preview_json(night) for night in nights]})
         return self._page(request, visitor, plan, texts, preview=self._nights(nights, visitor.t))
 
