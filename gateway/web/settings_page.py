@@ -85,6 +85,9 @@ class SettingsPages:
             return self._kit.error(request, visitor, 404, "unknown_bed")
         texts = {key: value for key, value in form.items() if isinstance(value, str) and key not in ("csrf", "do")}
         action = str(form.get("do", ""))
+        if action != "preview" and texts.pop("seen", "") not in ("", _version(plan)):
+            # Somebody else has saved since this form was shown: theirs is not overwritten unseen.
+            return self._page(request, visitor, plan, blank_form(_current(plan)), status=409, failure="stale")
         if action in ("base", "undo"):
             return await self._back(request, visitor, plan, action, texts)
         sent = read_form(texts, plan.base, self._management.timezone)
@@ -179,7 +182,7 @@ class SettingsPages:
             plan=self._shown(plan, t), texts=texts, rows=rows, days=DAYS,
             profiles=[{"name": name, "hours": hours_text(SHIPPED[name], t)} for name in SHIPPED],
             errors={error.field: t.code("bed_settings", f"error_{error.code}") for error in errors},
-            preview=preview, saved=saved, history=history,
+            preview=preview, saved=saved, history=history, seen=_version(plan),
             failure=t.code("bed_settings", f"failure_{failure}") if failure else "",
         )  # fmt: skip
 
@@ -242,6 +245,10 @@ def hours_text(profile: Profile, t: Strings) -> str:
             f"{clock_text(window.start_min)}–{clock_text(window.end_min)}"
         texts.append(t("bed_settings.window", days=days, hours=hours, minutes=f"{window.allowed_s / 60:g}"))
     return "; ".join(texts)
+
+
+def _version(plan: BedPlan) -> str:
+    return "0" if plan.row is None else str(plan.row.version)
 
 
 def _hours(profile: Profile) -> list[tuple[str, int, int]]:

@@ -110,6 +110,15 @@ async def test_an_earlier_version_and_the_files_settings_can_be_brought_back(tmp
     ]  # fmt: skip
 
 
+async def test_a_form_older_than_somebody_elses_change_overwrites_nothing(tmp_path: Path) -> None:
+    async with browsing(managed(tmp_path), "lead") as (browser, talk):
+        await browser.post("/settings/101-1", **form(seen="0"))
+        first = talk.gateway.room.ward.profile("101-1")
+        assert (await browser.post("/settings/101-1", **form(seen="0", allowed="40"))).status_code == 409
+        assert talk.gateway.room.ward.profile("101-1") == first
+        assert (await browser.post("/settings/101-1", **form(seen="1", allowed="40"))).status_code == 303
+
+
 async def test_settings_are_shown_with_their_source_in_both_languages(tmp_path: Path) -> None:
     async with browsing(managed(tmp_path), "lead") as (browser, _):
         page = (await browser.get("/settings")).text
