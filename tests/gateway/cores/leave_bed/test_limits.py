@@ -13,7 +13,7 @@ UNTIL_2310 = {"tail": "stop_at_end", "windows": [{"days": "1234567", "start": "2
 TWO: dict[str, Any] = {"beds": ["A", "B"]}
 
 
-# --- rules 6, 7, 18, 20: the deadline ---------------------------------------------------------------------------------
+# --- rules 6, 7, 18, 20: the deadline --------------------------------------------------------------------------------
 
 
 def test_an_absence_from_over_an_hour_before_the_window_is_not_timed() -> None:
@@ -71,7 +71,7 @@ def test_a_prealert_is_cleared_once_also_when_the_resident_leaves_again() -> Non
     assert log == ["23:15:00 prealert", "23:16:10 prealert_clear"]
 
 
-# --- rules 3, 5, 13, 15, 21: the start of a history ---------------------------------------------------------------------
+# --- rules 3, 5, 13, 15, 21: the start of a history ------------------------------------------------------------------
 
 
 def test_who_is_in_bed_all_along_was_there_before_away_began() -> None:
@@ -116,7 +116,7 @@ def test_maintenance_during_the_first_confirmation_opens_no_episode_after_it() -
     assert only("exit", *events, initial=FIRST_EMPTY) == []
 
 
-# --- rules 16, 17: gaps -----------------------------------------------------------------------------------------------
+# --- rules 16, 17: gaps ----------------------------------------------------------------------------------------------
 
 
 def test_absences_that_contradict_each_other_are_taken_by_their_ends() -> None:
@@ -180,7 +180,7 @@ def test_lines_at_boot_stand_before_what_people_do_in_that_second() -> None:
     ]
 
 
-# --- rules 22, 23 and the rates -------------------------------------------------------------------------------------------
+# --- rules 22, 23 and the rates --------------------------------------------------------------------------------------
 
 
 def test_a_repeated_report_of_occupied_makes_no_rate_valid() -> None:
@@ -222,7 +222,7 @@ def test_vitals_of_a_silent_belt_are_none() -> None:
     assert only("notice", *events, back, profile={"no_signal_s": 180}) == ["22:03:00 notice no_signal"]
 
 
-# --- vital notices ------------------------------------------------------------------------------------------------------
+# --- vital notices ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -271,8 +271,12 @@ def test_the_notice_is_cleared_between_two_readings_if_that_is_when_half_a_minut
 
 def test_poor_samples_do_not_start_the_time_back_in_range_over() -> None:
     high, low = {"heart_rate_bpm": 130}, {"heart_rate_bpm": 80}
-    events = [*vitals("22:00:00", 70, **high), *vitals("22:01:10", 20, **low), *vitals("22:01:30", 20, quality=10, **low),
-              *vitals("22:01:50", 30, **low)]  # fmt: skip
+    events = [
+        *vitals("22:00:00", 70, **high),
+        *vitals("22:01:10", 20, **low),
+        *vitals("22:01:30", 20, quality=10, **low),
+        *vitals("22:01:50", 30, **low),
+    ]
     assert only("notice_clear", *events, profile={"hr_high": 120}) == ["22:02:00 notice_clear hr_high"]
 
 
@@ -294,7 +298,7 @@ def test_time_with_the_gateway_down_counts_for_no_vital_notice() -> None:
     assert only("notice", *events, profile={"hr_high": 120}) == ["22:01:08 notice hr_high"]
 
 
-# --- times of day, repeated exits, many beds -----------------------------------------------------------------------------
+# --- times of day, repeated exits, many beds -------------------------------------------------------------------------
 
 
 def test_without_trusted_time_no_minute_is_known() -> None:

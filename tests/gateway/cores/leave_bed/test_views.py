@@ -131,7 +131,7 @@ def test_a_bed_without_a_resident_is_out_of_bed() -> None:
     assert after(ward, look_ms=0).not_watched_reason == "out_of_bed"
 
 
-# --- the ward ---------------------------------------------------------------------------------------------------------
+# --- the ward --------------------------------------------------------------------------------------------------------
 
 
 def test_beds_and_their_settings_are_told() -> None:
