@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from cloud_sync.clock import Clock
 from cloud_sync.delivery import ALARM_POLICY, VITALS_POLICY, Batch, Freed, LaneDelivery, LanePolicy
+from cloud_sync.http_link import HttpAddress, HttpLink, http_link
 from cloud_sync.mqtt import BrokerAddress, BrokerError, Link, connect, parse_broker_url
 from cloud_sync.outbox import Outbox
 from protocol.batch import (
@@ -41,6 +42,7 @@ RECONNECT_S_MAX = 15.0
 FLUSH_REAL_S_MIN = 1.0
 LIVE_REAL_S_MIN = 0.5
 STORE_RETRY_S = 1.0
+HTTP_TURN_S = 30.0
 STORE_FAILURES = (OSError, sqlite3.Error)
 
 
@@ -53,6 +55,7 @@ class UplinkSettings:
     flush_s: float = 300.0  # virtual seconds that vitals wait for company: five minutes halve the bytes
     flush_real_s_min: float = FLUSH_REAL_S_MIN
     reconnect_s_max: float = RECONNECT_S_MAX
+    http: HttpAddress | None = None  # the same batches by POST while the broker is out of reach
 
     def address(self) -> BrokerAddress:
         """The broker's address, checked."""
@@ -217,10 +220,25 @@ class _Lane:
                 self._say_up(False, str(error))
             finally:
                 self._core.disconnected()
+            if self._settings.http is not None:
+                await self._serve_by_http(self._settings.http)
             await asyncio.sleep(retry_s * (0.75 + 0.5 * random.random()))
             retry_s = min(retry_s * 2, self._settings.reconnect_s_max)
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve_by_http(self, address: HttpAddress) -> None:
+        """Go on by HTTP for a while, then give the broker another chance."""
+        try:
+            async with asyncio.timeout(HTTP_TURN_S), http_link(address) as link:
+                self._core.connected()
+                await self._serve(link)
+        except TimeoutError:
+            pass
+        except BrokerError as error:
+            self._say_up(False, str(error))
+        finally:
+            self._core.disconnected()
+
+    async def _serve(self, link: Link | HttpLink) -> None:
         """Send and take acks on one connection until it breaks (BrokerError)."""
         jobs = [self._send(link), self._take_acks(link)]
         if self._policy.lane == LANE_VITALS:
@@ -235,7 +253,7 @@ class _Lane:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _send(self, link: Link) -> None:
+    async def _send(self, link: Link | HttpLink) -> None:
         while True:
             batch = self._core.next_batch(_real_ms())
             if batch is not None:
@@ -248,7 +266,7 @@ class _Lane:
                 async with asyncio.timeout(None if deadline_ms is None else max(1, deadline_ms - _real_ms()) / 1000):
                     await self._wake.wait()
 
-    async def _publish(self, link: Link, batch: Batch) -> None:
+    async def _publish(self, link: Link | HttpLink, batch: Batch) -> None:
         first = batch.items[0].seq
         items = tuple((item.seq - first, item.body) for item in batch.items)
         envelope = Envelope(self._settings.gateway, self._core.epoch, first, batch.floor, items)
@@ -270,7 +288,7 @@ class _Lane:
         self._is_refused = True
         self._say_up(False, f"the broker refuses to take batches of {self._settings.gateway}: {reason}")
 
-    async def _take_acks(self, link: Link) -> None:
+    async def _take_acks(self, link: Link | HttpLink) -> None:
         async for _, payload in link.messages():
             try:
                 ack = decode_ack(payload)
@@ -327,7 +345,7 @@ class _Lane:
                 self._said_store_failing = False
             return answer
 
-    async def _send_live(self, link: Link) -> None:
+    async def _send_live(self, link: Link | HttpLink) -> None:
         name = topic(self._settings.gateway, "live")
         self._live_changed.set()  # a new broker has no retained snapshot
         while True:

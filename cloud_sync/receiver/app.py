@@ -20,6 +20,7 @@ from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.api import build_api
 from cloud_sync.receiver.consumer import Consumer
 from cloud_sync.receiver.home import Home
+from cloud_sync.receiver.http_uplink import build_http_uplink
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.people import People
 from cloud_sync.receiver.platform import Platform
@@ -65,9 +66,6 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         people = StoreThread("people", lambda: People(settings.data / PEOPLE))
         owned.callback(_close, people)
         home = Home(platform, reads, people)
-        server = PageServer(_build_app(platform, home, settings), settings.web)
-        if settings.embedded_broker is not None:
-            owned.enter_context(embedded_broker(*settings.embedded_broker))
         address = parse_broker_url(settings.broker)
 
         def heard(snapshot: LiveSnapshot) -> None:
@@ -76,6 +74,12 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
 
         consumer = Consumer(address, writes, clock, platform.committed, heard)
         platform.is_connected = lambda: consumer.is_connected
+        app = _build_app(platform, home, settings)
+        if settings.gateway_token is not None:
+            app.router.routes[:0] = build_http_uplink(consumer.take, settings.gateway_token)
+        server = PageServer(app, settings.web)
+        if settings.embedded_broker is not None:
+            owned.enter_context(embedded_broker(*settings.embedded_broker))
         on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark))
         await _until_stopped(consumer, server, home, stop)
         return await platform.stats()

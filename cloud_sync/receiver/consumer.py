@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from cloud_sync.clock import Clock
 from cloud_sync.ingest import Arrival, ack_of, address_of, examine
@@ -41,11 +42,28 @@ RECONNECT_S_MAX = 10.0
 COMMIT_RETRY_S = 1.0
 
 
+class _Way(Protocol):
+    """Where the ack goes."""
+
+    def send(self, topic: str, payload: bytes, on_refused: Callable[[str], None]) -> None: ...
+
+
+class _Answer:
+    """The way back to somebody who waits for this one ack."""
+
+    def __init__(self) -> None:
+        self.ack: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def send(self, topic: str, payload: bytes, on_refused: Callable[[str], None]) -> None:
+        if not self.ack.done():
+            self.ack.set_result(payload)
+
+
 @dataclass(frozen=True, slots=True)
 class _Message:
     topic: str
     payload: bytes
-    link: Link
+    link: _Way
 
 
 class Consumer:
@@ -72,6 +90,15 @@ class Consumer:
     def is_connected(self) -> bool:
         """True while both lanes are subscribed."""
         return len(self._connected) == len(self._queues)
+
+    async def take(self, name: str, payload: bytes) -> bytes:
+        """Commit a message that came another way; its ack. asyncio.QueueFull if there is no room."""
+        answer = _Answer()
+        address = address_of(name)
+        assert address is not None
+        self._queues[address[1]].put_nowait(_Message(name, payload, answer))
+        self._arrived.set()
+        return await answer.ack
 
     async def run(self) -> None:
         """Consume until cancelled."""

@@ -15,7 +15,7 @@ __all__ = ["ReceiverSettings", "SettingsError", "parse_host_port", "parse_receiv
 DATABASE = "receiver.db"
 NAME_KEY = "names.key"
 PEOPLE = "people.db"  # accounts, audit, minutes not watched
-_TEXT_KEYS = ("data", "database", "broker", "embedded_broker", "http", "api_token", "residents")
+_TEXT_KEYS = ("data", "database", "broker", "embedded_broker", "http", "api_token", "gateway_token", "residents")
 TOKEN_CHARACTERS_MIN = 16
 
 
@@ -27,6 +27,7 @@ class ReceiverSettings:
     broker: str = "mqtt://127.0.0.1:1883"
     embedded_broker: tuple[str, int] | None = None  # started by us; `broker` then is its address
     api_token: str | None = None
+    gateway_token: str | None = None  # gateways may POST batches with it; without one that way is shut
     residents: Path | None = None
     postgres: str | None = None  # URL; without one an SQLite file in `data` is the database
     web: WebSettings = field(default_factory=WebSettings)
@@ -87,6 +88,8 @@ def parse_receiver_settings(table: Mapping[str, Any], folder: Path) -> ReceiverS
     token = texts.get("api_token")
     if token is not None and len(token) < TOKEN_CHARACTERS_MIN:
         raise SettingsError(f"receiver.api_token: shorter than {TOKEN_CHARACTERS_MIN} characters")
+    if len(texts.get("gateway_token", "x" * TOKEN_CHARACTERS_MIN)) < TOKEN_CHARACTERS_MIN:
+        raise SettingsError(f"receiver.gateway_token: shorter than {TOKEN_CHARACTERS_MIN} characters")
     embedded = texts.get("embedded_broker")
     return checked(
         ReceiverSettings(
@@ -94,6 +97,7 @@ def parse_receiver_settings(table: Mapping[str, Any], folder: Path) -> ReceiverS
             broker=texts.get("broker", "mqtt://127.0.0.1:1883"),
             embedded_broker=parse_host_port(embedded, "receiver.embedded_broker") if embedded else None,
             api_token=token,
+            gateway_token=texts.get("gateway_token"),
             residents=folder / texts["residents"] if "residents" in texts else None,
             postgres=texts.get("database"),
             web=parse_web_settings({"host": host, "port": port, **web}, "receiver.web"),

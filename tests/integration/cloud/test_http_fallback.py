@@ -1,0 +1,81 @@
+"""Without a broker the same batches go by HTTP POST, with the same acks, and nothing is taken from strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cloud_sync.clock import Clock
+from cloud_sync.http_link import HttpAddress
+from cloud_sync.outbox import LANE_ALARM, LANE_VITALS
+from cloud_sync.uplink import Uplink, UplinkSettings
+from protocol.batch import encode_item
+from protocol.clock_scale import REAL_TIME
+from tests.cloud_sync.outboxes import MemoryOutbox
+from tests.cloud_sync.samples import alarm, minute
+from tests.integration.cloud.parts import GATEWAY, Receiver, free_port, running
+
+TOKEN = "a token of this test"
+
+
+def receiver_of(folder: Path, broker_url: str) -> Receiver:
+    config = folder / "receiver.toml"
+    config.write_text(f"""\
+[receiver]
+data = "data"
+gateway_token = "{TOKEN}"
+[receiver.web]
+open_access = true
+""")
+    return Receiver(folder / "data", broker_url, "--config", str(config))
+
+
+def status_of(url: str, token: str, body: bytes) -> int:
+    request = urllib.request.Request(url, body, {"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+async def test_with_the_broker_away_batches_arrive_once_by_http(tmp_path: Path) -> None:
+    away = f"mqtt://127.0.0.1:{free_port()}"
+    receiver = receiver_of(tmp_path, away)
+    outbox = MemoryOutbox()
+    with running(receiver):
+        outbox.put(LANE_ALARM, encode_item(alarm()))
+        for number in range(20):
+            outbox.put(LANE_VITALS, encode_item(minute(number=number)))
+        http = HttpAddress(receiver.address, TOKEN)
+        settings = UplinkSettings(away, GATEWAY, flush_s=0.1, flush_real_s_min=0.05, http=http)
+        uplink = Uplink(outbox, settings, Clock(REAL_TIME))
+        task = asyncio.create_task(uplink.run())
+        assert await uplink.flush(20)
+        assert uplink.status().state == "ok"
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        stats = receiver.get("api/stats")
+    assert (stats["readings"], stats["alarms"], stats["duplicates"]) == (1200, 1, 0)
+
+
+def test_posts_without_the_token_too_long_or_to_no_lane_are_refused(tmp_path: Path) -> None:
+    receiver = receiver_of(tmp_path, f"mqtt://127.0.0.1:{free_port()}")
+    with running(receiver):
+        lane = f"{receiver.address}uplink/gw-01/vitals"
+        assert status_of(lane, "another token", b"x") == 401
+        assert status_of(lane, TOKEN, bytes(300_000)) == 413
+        assert status_of(f"{receiver.address}uplink/gw-01/live", TOKEN, b"x") == 404
+        assert status_of(lane, TOKEN, b"poison") == 200  # quarantined, and answered as unreadable
+        assert receiver.get("api/stats")["quarantined"] == 1
+
+
+def test_an_address_that_is_no_url_is_an_error_at_once() -> None:
+    with pytest.raises(ValueError, match="https"):
+        HttpAddress("receiver.example", TOKEN)
