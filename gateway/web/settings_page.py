@@ -85,7 +85,7 @@ class SettingsPages:
             return self._kit.error(request, visitor, 404, "unknown_bed")
         texts = {key: value for key, value in form.items() if isinstance(value, str) and key not in ("csrf", "do")}
         action = str(form.get("do", ""))
-        if action != "preview" and texts.pop("seen", "") not in ("", _version(plan)):
+        if action != "preview" and texts.get("seen", "") not in ("", _version(plan)):
             # Somebody else has saved since this form was shown: theirs is not overwritten unseen.
             return self._page(request, visitor, plan, blank_form(_current(plan)), status=409, failure="stale")
         if action in ("base", "undo"):
@@ -182,7 +182,7 @@ class SettingsPages:
             plan=self._shown(plan, t), texts=texts, rows=rows, days=DAYS,
             profiles=[{"name": name, "hours": hours_text(SHIPPED[name], t)} for name in SHIPPED],
             errors={error.field: t.code("bed_settings", f"error_{error.code}") for error in errors},
-            preview=preview, saved=saved, history=history, seen=_version(plan),
+            preview=preview, saved=saved, history=history, seen=texts.get("seen") or _version(plan),
             failure=t.code("bed_settings", f"failure_{failure}") if failure else "",
         )  # fmt: skip
 

@@ -116,6 +116,8 @@ async def test_a_form_older_than_somebody_elses_change_overwrites_nothing(tmp_pa
         first = talk.gateway.room.ward.profile("101-1")
         assert (await browser.post("/settings/101-1", **form(seen="0", allowed="40"))).status_code == 409
         assert talk.gateway.room.ward.profile("101-1") == first
+        previewed = await browser.post("/settings/101-1", **form(seen="0", do="preview"))
+        assert 'name="seen" value="0"' in previewed.text  # looking at a preview is not having seen theirs
         assert (await browser.post("/settings/101-1", **form(seen="1", allowed="40"))).status_code == 303
 
 
