@@ -1,0 +1,131 @@
+"""`sleepbelt doctor uplink`: follows a gateway's way to the cloud step by step and says where it ends."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+SUMMARY = "find what is wrong: doctor uplink follows the way to the cloud"
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+CONNECT_S = 5.0
+
+_EPILOG = """\
+It sends nothing but a subscription and may run beside the gateway.
+Exit code: 0 all is well, 1 a step failed, 2 bad input.
+
+example:
+  sleepbelt doctor uplink --config /etc/sleepbelt/gateway.toml
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing looked at; `advice` says what to do where it failed."""
+
+    name: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Look; 0 all is well, 1 something is wrong, 2 bad input."""
+    parser = argparse.ArgumentParser(
+        prog="sleepbelt doctor",
+        description=SUMMARY,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("subject", choices=["uplink"], help="what to look at")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the gateway's TOML file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(argv)
+    from cloud_sync.mqtt import BrokerUrlError
+    from gateway.config import ConfigError, load_config
+
+    try:
+        config = load_config(options.config)
+        if config.uplink is None:
+            print(f"sleepbelt doctor: {options.config}: has no [uplink]; this gateway sends nothing to a cloud",
+                  file=sys.stderr)
+            return BAD_INPUT
+        steps = asyncio.run(uplink_steps(config.uplink.url, config.gateway.id, config.gateway.data_dir))
+    except (ConfigError, BrokerUrlError) as error:
+        print(f"sleepbelt doctor: {error}", file=sys.stderr)
+        return BAD_INPUT
+    is_well = all(step.ok for step in steps)
+    if options.json:
+        print(json.dumps({"ok": is_well, "steps": [asdict(step) for step in steps]}))
+    else:
+        for step in steps:
+            print(f"{'ok    ' if step.ok else 'FAILED'}  {step.name}: {step.found}")
+            if not step.ok:
+                print(f"        {step.advice}")
+    return DONE if is_well else FAILED
+
+
+async def uplink_steps(url: str, gateway: str, data_dir: Path) -> list[Step]:
+    """What was found, in the order of the way; it ends with the first step that fails, and with what waits here."""
+    from cloud_sync.mqtt import BrokerError, connect, parse_broker_url
+    from protocol.batch import topic
+
+    address = parse_broker_url(url)
+    steps = [await _resolve(address.host, address.port)]
+    if steps[-1].ok:
+        steps.append(await _reach(address.host, address.port))
+    if steps[-1].ok:
+        name = topic(gateway, "ack")
+        try:
+            async with connect(address, f"{gateway}-doctor") as link:
+                steps.append(Step("MQTT 5", True, f"{address} takes us in"))
+                await link.subscribe(name)
+                steps.append(Step("acks", True, f"subscribed to {name}"))
+        except BrokerError as error:
+            step = "MQTT 5" if steps[-1].name == "connection" else "acks"
+            steps.append(Step(step, False, str(error), "check user, password and certificate in uplink.url, the "
+                              "broker's access list for this gateway, and that it speaks MQTT 5"))  # fmt: skip
+    steps.append(_waiting(data_dir))
+    return steps
+
+
+async def _resolve(host: str, port: int) -> Step:
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return Step("name", False, f"{host}: {error.strerror or error}", "check uplink.url and this machine's DNS")
+    return Step("name", True, f"{host} is {', '.join(sorted({str(entry[4][0]) for entry in found}))}")
+
+
+async def _reach(host: str, port: int) -> Step:
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+    except (OSError, TimeoutError) as error:
+        return Step("connection", False, f"{host}:{port}: {error or 'no answer'}",
+                    "check that the broker runs, the port in uplink.url, and firewalls between")  # fmt: skip
+    return Step("connection", True, f"{host}:{port} answers")
+
+
+def _waiting(data_dir: Path) -> Step:
+    """What the store holds that the cloud has not acked."""
+    from gateway.store_copy import events_copy
+    from gateway.store_repair import StoreError
+
+    try:
+        with events_copy(data_dir) as db:
+            lanes = db.execute("SELECT lane, next_seq - floor FROM lanes ORDER BY lane").fetchall()
+    except (StoreError, sqlite3.Error) as error:
+        return Step("store", False, str(error), "start the gateway once, or check gateway.data_dir and its owner")
+    said = ", ".join(f"{waiting} of lane {lane}" for lane, waiting in lanes) or "nothing yet"
+    return Step("store", True, f"waiting for the cloud's ack: {said}")

@@ -1,0 +1,52 @@
+"""doctor uplink: each step of the way says what was found, and the first that fails says what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.commands.doctor import main, uplink_steps
+from gateway.store_files import StoreFiles, Writes
+from tests.cloud_sync.refusing_broker import refusing_broker
+
+
+def store(folder: Path) -> Path:
+    files = StoreFiles(folder)
+    files.commit(Writes(alarm_items=[b"1", b"2"]))
+    files.close()
+    return folder
+
+
+async def test_a_broker_that_answers_is_followed_to_the_acks(tmp_path: Path) -> None:
+    async with refusing_broker() as url:
+        steps = await uplink_steps(url, "gw-01", store(tmp_path))
+    assert [(step.name, step.ok) for step in steps][:3] == [("name", True), ("connection", True), ("MQTT 5", True)]
+    assert "2 of lane alarm" in steps[-1].found
+
+
+async def test_a_closed_port_is_said_with_advice(tmp_path: Path) -> None:
+    steps = await uplink_steps("mqtt://127.0.0.1:1", "gw-01", store(tmp_path))
+    assert [(step.name, step.ok) for step in steps] == [("name", True), ("connection", False), ("store", True)]
+    assert "firewalls" in steps[1].advice
+
+
+async def test_a_name_that_is_none_is_said(tmp_path: Path) -> None:
+    steps = await uplink_steps("mqtt://no-such-host.invalid", "gw-01", tmp_path)
+    assert [(step.name, step.ok) for step in steps] == [("name", False), ("store", False)]
+
+
+def test_a_file_that_is_not_there_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["uplink", "--config", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml" in capsys.readouterr().err
+
+
+def test_what_is_found_is_one_json_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store(tmp_path / "data")
+    config = tmp_path / "gateway.toml"
+    config.write_text('[gateway]\nid = "gw-01"\ntimezone = "Asia/Shanghai"\ndata_dir = "data"\n'
+                      '[uplink]\nurl = "mqtt://127.0.0.1:1"\n[[beds]]\nlabel = "A"\n')
+    assert main(["uplink", "--config", str(config), "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert (said["ok"], said["steps"][1]["name"]) == (False, "connection")
