@@ -1,16 +1,31 @@
 """Reads of the pages that run a home, in SQL that all our databases speak. Blocking: called in the store's thread."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cloud_sync.receiver.home_rows import AlarmLine, Trend
-from cloud_sync.receiver.port import AlarmRow, EventRow
+from cloud_sync.receiver.port import AlarmRow, EventRow, NightCard
 from cloud_sync.receiver.stores.base import StoreReads
 from cloud_sync.receiver.stores.reads import night_card
 from protocol.batch import DeviceState, decode_item
 from protocol.packing import unpack
 
-__all__ = ["BedKey", "alarm_lines", "beds", "devices", "exits", "notices", "recorded_minutes", "silences", "trend"]
+__all__ = [
+    "BedKey",
+    "Night",
+    "Stay",
+    "alarm_lines",
+    "beds",
+    "devices",
+    "exits",
+    "nights",
+    "notices",
+    "recorded_minutes",
+    "silences",
+    "stays",
+    "trend",
+]
 
 BedKey = tuple[str, str]  # (gateway, bed)
 ALARMS_MAX = 2_000
@@ -81,31 +96,67 @@ def _with_outcomes(lines: Sequence[AlarmLine], told: Iterable[Sequence[Any]]) ->
     return [AlarmLine(line.alarm, outcomes.get(index, ""), line.missed) for index, line in enumerate(lines)]
 
 
-def trend(store: StoreReads, resident_id: str, nights_max: int) -> Trend:
-    """The newest version of each of a resident's last nights, in whichever bed, and what is usual for them.
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """When a bed was a resident's; a bed's first resident also has what was recorded there before."""
 
-    A night belongs to who had the bed when its report was made; a bed's first resident also has the nights before.
-    """
-    stays = store.select(
-        "SELECT bed_id, from_utc_ms, to_utc_ms, (SELECT min(from_utc_ms) FROM assignments AS other "
-        "WHERE other.bed_id = assignments.bed_id) FROM assignments WHERE resident_id = ?",
+    bed_id: int
+    bed: BedKey
+    from_utc_ms: int
+    to_utc_ms: int | None
+
+    def covers(self, utc_ms: int) -> bool:
+        """True for an instant that belongs to this resident."""
+        return utc_ms >= self.from_utc_ms and (self.to_utc_ms is None or utc_ms < self.to_utc_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The newest report of a resident's night, and the bed it was slept in."""
+
+    card: NightCard
+    report: Mapping[str, Any]
+    bed: BedKey
+
+
+def stays(store: StoreReads, resident_id: str) -> list[Stay]:
+    """All beds of a resident, the present one last."""
+    rows = store.select(
+        "SELECT bed_id, gateway, bed, from_utc_ms, to_utc_ms, (SELECT min(from_utc_ms) FROM assignments AS other "
+        "WHERE other.bed_id = assignments.bed_id) FROM assignments JOIN beds USING (bed_id) WHERE resident_id = ? "
+        "ORDER BY from_utc_ms",
         resident_id,
     )
-    found: dict[str, tuple[int, Mapping[str, Any]]] = {}
-    for bed_id, from_ms, to_ms, first_ms in stays:
+    return [
+        Stay(bed_id, (gateway, bed), 0 if from_ms == first_ms else from_ms, to_ms)
+        for bed_id, gateway, bed, from_ms, to_ms, first_ms in rows
+    ]
+
+
+def nights(store: StoreReads, resident_id: str, nights_max: int) -> list[Night]:
+    """A resident's last nights in whichever bed, newest first: history follows the person, never the bed.
+
+    A night belongs to who had the bed when its report was made.
+    """
+    found: dict[str, Night] = {}
+    for stay in stays(store, resident_id):
         rows = store.select(
             "SELECT night_of, version, utc_ms, report FROM nights AS one WHERE bed_id = ? AND version = "
             "(SELECT max(version) FROM nights WHERE bed_id = one.bed_id AND night_of = one.night_of) "
             "ORDER BY night_of DESC LIMIT ?",
-            bed_id, nights_max,
+            stay.bed_id, nights_max,
         )  # fmt: skip
         for night_of, version, utc_ms, report in rows:
-            began = from_ms == first_ms or utc_ms >= from_ms
-            if began and (to_ms is None or utc_ms < to_ms):
-                found[night_of] = (version, unpack(report))
-    newest_first = sorted(found, reverse=True)[:nights_max]
-    cards = [night_card(night_of, *found[night_of]) for night_of in newest_first]
-    return Trend(cards, _usual(found[night_of][1] for night_of in newest_first))
+            if stay.covers(utc_ms):
+                fields = unpack(report)
+                found[night_of] = Night(night_card(night_of, version, fields), fields, stay.bed)
+    return [found[night_of] for night_of in sorted(found, reverse=True)[:nights_max]]
+
+
+def trend(store: StoreReads, resident_id: str, nights_max: int) -> Trend:
+    """A resident's last nights and what is usual for them."""
+    found = nights(store, resident_id, nights_max)
+    return Trend([night.card for night in found], _usual(night.report for night in found))
 
 
 def _usual(reports: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, float]]:

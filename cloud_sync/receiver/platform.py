@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from cloud_sync.clock import Clock
 from cloud_sync.pages.avatar import initials
+from cloud_sync.receiver import home_reads
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.port import (
     AlarmRow,
@@ -97,22 +98,34 @@ class Platform:
         card = cards.get(resident_id)
         if card is None:
             return None
-        gateway, bed = card.gateway, card.bed
-        nights = await self._reads.call(lambda store: store.nights(gateway, bed, NIGHTS_MAX))
-        night = next((one for one in nights if night_of is None or one.night_of == night_of), None)
-        asked = night_of or (night.night_of if night else self._waking_date())
+        found, stays = await self._reads.call(
+            lambda store: (home_reads.nights(store, resident_id, NIGHTS_MAX), home_reads.stays(store, resident_id))
+        )
+        night = next((one for one in found if night_of is None or one.card.night_of == night_of), None)
+        asked = night_of or (night.card.night_of if night else self._waking_date())
         try:
             start_ms, end_ms = self._noon_to_noon(asked)
         except ValueError:
             return None  # not a date
+        gateway, bed = night.bed if night else (card.gateway, card.bed)
+        # What was recorded in this bed before or after it was theirs is somebody else's.
+        own = [stay for stay in stays if stay.bed == (gateway, bed)]
         return await self._reads.call(
             lambda store: ResidentPage(
                 card=card,
-                night=night,
-                report=store.report(gateway, bed, asked),
-                nights=tuple(nights),
-                events=tuple(store.events(gateway, bed, start_ms, end_ms, EVENTS_MAX)),
-                minutes=tuple(store.minutes(gateway, bed, start_ms, end_ms)),
+                night=night.card if night else None,
+                report=dict(night.report) if night else None,
+                nights=tuple(one.card for one in found),
+                events=tuple(
+                    row
+                    for row in store.events(gateway, bed, start_ms, end_ms, EVENTS_MAX)
+                    if any(stay.covers(row.utc_ms) for stay in own)
+                ),
+                minutes=tuple(
+                    row
+                    for row in store.minutes(gateway, bed, start_ms, end_ms)
+                    if any(stay.covers(row.utc_ms) for stay in own)
+                ),
             )
         )
 

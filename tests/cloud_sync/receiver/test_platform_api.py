@@ -18,7 +18,7 @@ from cloud_sync.receiver.api import build_api
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.residents import ResidentsError, admissions, read_residents
-from cloud_sync.receiver.stores.base import Committed, StoreReads, StoreWrites
+from cloud_sync.receiver.stores.base import Admission, Committed, StoreReads, StoreWrites
 from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from cloud_sync.receiver.threads import StoreThread
@@ -49,6 +49,7 @@ class Bench:
 
     platform: Platform
     writes: StoreThread[StoreWrites]
+    folder: Path
 
     def take(self, *items: Item, seq: int = 1) -> Committed:
         bodies = tuple(enumerate(encode_item(item) for item in items))
@@ -74,7 +75,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     real_ms = Clock(ClockScale()).utc_ms()
     platform = Platform(reads, names, Clock(ClockScale(real_ms, START_UTC_MS + 3_600_000, 1.0)), "Asia/Shanghai")
     asyncio.run(platform.refresh_places())
-    yield Bench(platform, writes)
+    yield Bench(platform, writes, tmp_path)
     for thread in (reads, writes):
         thread.call_now(lambda store: store.close())
         thread.shutdown()
@@ -208,3 +209,19 @@ def test_an_error_in_a_residents_file_repeats_no_name(tmp_path: Path) -> None:
     with pytest.raises(ResidentsError) as caught:
         read_residents(file)
     assert "Wang" not in str(caught.value)
+
+
+async def test_history_follows_the_person_and_not_the_bed(bench: Bench) -> None:
+    bench.take(night("101-A", night_of="2026-11-18", turn_overs=3), seq=1)
+    names = NameBook(bench.folder / "names.key")
+    moves = [
+        Admission(names.seal("r-wang", "王秀兰"), "gw-01", "102-A", "102"),
+        Admission(names.seal("r-new", "李"), "gw-01", "101-A", "101"),
+    ]
+    bench.writes.call_now(lambda store: store.admit(moves, START_UTC_MS + 1000))
+    moved, new = await bench.platform.resident("r-wang"), await bench.platform.resident("r-new", "2026-11-18")
+    assert moved is not None
+    assert new is not None
+    assert [(one.night_of, one.turn_overs) for one in moved.nights] == [("2026-11-18", 3)]
+    assert moved.report is not None
+    assert (new.nights, new.report, new.events, new.minutes) == ((), None, (), ())
