@@ -325,6 +325,9 @@ class BleakRadio:
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()
             self._wake.clear()
+            # Without a scan every connect fails too, and says nothing about the adapter.
+            if self.trouble:
+                continue
             now_ms = _real_ms()
             turn_over = self._plan.to_release(now_ms)
             if turn_over is not None and (link := self._belts[turn_over].link) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["RadioLadder"]
 
-ALONE_FAILURES = 3  # connects in a row that failed while no session was up
+ALONE_FAILURES = 2  # connects in a row that failed while no session was up
 SHARED_FAILURES = 8  # ... and while sessions were up: from two belts at least
 SCAN_FAILURES = 2
 PAUSE_MS = 30_000

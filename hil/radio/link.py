@@ -218,7 +218,8 @@ class AdapterController(_VirtualController):
         if self.refuses_next:
             self.refuses_next = False
             reason = hci.HCI_ErrorCode.CONNECTION_REJECTED_DUE_TO_LIMITED_RESOURCES_ERROR
-            self._send_hci_command_status(reason, command.op_code)
+            self._send_hci_command_status(hci.HCI_ErrorCode.SUCCESS, command.op_code)
+            self._not_connected(command.peer_address, reason)
             return
         super().on_hci_le_create_connection_command(command)
 
@@ -269,17 +270,20 @@ class AdapterController(_VirtualController):
         pending, self.pending_le_connection = self.pending_le_connection, None
         if pending is None:
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        self._not_connected(pending.peer_address, hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR)
+        return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
+
+    def _not_connected(self, peer_address: hci.Address, reason: int) -> None:
         self.send_hci_packet(
             hci.HCI_LE_Connection_Complete_Event(
-                status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+                status=reason,
                 connection_handle=0,
                 role=hci.Role.CENTRAL,
-                peer_address_type=pending.peer_address.address_type,
-                peer_address=pending.peer_address,
+                peer_address_type=peer_address.address_type,
+                peer_address=peer_address,
                 connection_interval=0,
                 peripheral_latency=0,
                 supervision_timeout=0,
                 central_clock_accuracy=0,
             )
         )
-        return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)

@@ -64,7 +64,8 @@ class Ward:
 
     async def _collect(self, radio: BleakRadio) -> None:
         while True:
-            self.events.append((time.monotonic(), await radio.event()))
+            event = await radio.event()
+            self.events.append((time.monotonic(), event))
 
     async def deafen(self) -> None:
         """End the radio as a shutdown does."""
@@ -85,7 +86,7 @@ class Ward:
                     task.result()
             await asyncio.sleep(0.02)
         said = [(type(event).__name__, round(at - since, 2)) for at, event in self.events if at > since]
-        raise AssertionError(f"no {kind.__name__} in {WAIT_S:g} s, only {said[-20:]}")
+        raise AssertionError(f"no {kind.__name__} in {WAIT_S:g} s, only {said[:40]}")
 
 
 @pytest_asyncio.fixture
