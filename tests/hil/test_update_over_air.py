@@ -22,7 +22,9 @@ from hil.radio.hci_server import serve_adapters
 from hil.radio.link import VirtualLink
 from hil.synth import load
 from hil.update_client import UpdateClient, UpdateError
+from protocol.clock_scale import ClockScale
 
+SPEED = 4.0  # seconds of a belt in one: it looks at its radio four times as often; in bed for 150 of its seconds
 SECRET = bytes(range(16))
 KEY = ec.derive_private_key(0xABCDEF, ec.SECP256R1())
 
@@ -41,10 +43,10 @@ async def belt(tmp_path: Path) -> AsyncIterator[tuple[DrivenBelt, str]]:
     state.mkdir()
     identity = {"serial": "45" * 8, "claim_secret": SECRET.hex(), "update_key": public_bytes(KEY).hex()}
     (state / "identity.json").write_text(json.dumps(identity))
-    clock, link = HilClock(), VirtualLink()
+    clock, link = HilClock(ClockScale(0, 0, SPEED)), VirtualLink()
     server = await serve_adapters(link, tmp_path / "h.sock")
     fleet = Fleet(clock, link, clock.now_ms())
-    driven = fleet.add(load("quiet"), state, None)
+    driven = fleet.add(load("short_exit"), state, None)
     await fleet.start()
     try:
         yield driven, f"unix:{tmp_path}/h.sock"
