@@ -44,6 +44,7 @@ class AlerterConfig:
     light_pin: int | None
     light_place: str
     relay_pin: int | None
+    relay_serial: Path | None  # serial port whose control lines drive the relay, in place of relay_pin
     relay_mode: str  # call | fault
     relay_active_high: bool
     relay_pulse_pin: int | None
@@ -89,6 +90,7 @@ ALERTER: checks.Keys = {
     "light_pin": (_PIN, None),
     "light_place": (_PLACE, "staff"),
     "relay_pin": (_PIN, None),
+    "relay_serial": (checks.text(100, r"/dev/[A-Za-z0-9._/-]+", "a serial port such as /dev/ttyUSB0"), None),
     "relay_mode": (checks.choice("call", "fault"), "call"),
     "relay_active_high": (checks.flag, True),
     "relay_pulse_pin": (_PIN, None),
@@ -126,12 +128,16 @@ def read_alerter(values: Mapping[str, Any], table: Table, bad: Bad, beds: Sequen
     buttons = _buttons(full["buttons"], table, bad, beds)
     test = table("alerter.self_test", full["self_test"], _SELF_TEST)
     _pins_once(full, bad)
-    for key in ("relay_pulse_pin", "relay_socket"):
-        if full[key] is not None and full["relay_pin"] is None:
-            bad(f"alerter.{key}", repr(full[key]), "goes with alerter.relay_pin, which is missing")
+    if full["relay_pulse_pin"] is not None and full["relay_pin"] is None:
+        bad("alerter.relay_pulse_pin", repr(full["relay_pulse_pin"]), "goes with alerter.relay_pin, which is missing")
+    if full["relay_socket"] is not None and full["relay_pin"] is None and full["relay_serial"] is None:
+        bad("alerter.relay_socket", repr(full["relay_socket"]), "goes with alerter.relay_pin or relay_serial")
+    if full["relay_serial"] is not None:
+        _serial_port(full, bad)
     return AlerterConfig(
         **{
             **full,
+            "relay_serial": None if full["relay_serial"] is None else Path(full["relay_serial"]),
             "buttons": buttons,
             "tone": None if full["tone"] is None else _tone(full["tone"], table, bad),
             "self_test": SelfTestConfig(test.get("hour", 10), test.get("every_days", 7)),
@@ -166,6 +172,15 @@ def _tone(raw: Mapping[str, Any], table: Table, bad: Bad) -> ToneConfig:
         device = values.get("device")
         command = ("aplay", "-q", *(("-D", device) if device else ()), "-t", "wav", "-")
     return ToneConfig(command, values.get("place", "staff"), values.get("volume_percent", 100))
+
+
+def _serial_port(values: Mapping[str, Any], bad: Bad) -> None:
+    if values["relay_pin"] is not None:
+        bad("alerter.relay_serial", repr(values["relay_serial"]), "only one of relay_pin and relay_serial")
+    path = Path(values["relay_serial"])
+    # A port that is not there yet may be plugged in later; something else in its place never is one.
+    if path.exists() and not path.is_char_device():
+        bad("alerter.relay_serial", repr(values["relay_serial"]), "a serial port such as /dev/ttyUSB0; this is none")
 
 
 def _pins_once(values: Mapping[str, Any], bad: Bad) -> None:

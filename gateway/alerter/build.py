@@ -33,7 +33,7 @@ def build_alerter(config: AlerterConfig, page: Callable[[Signal], Awaitable[None
             channels.append(_pin_channel(kind, pin, place == "room", factory))
     if config.tone is not None:
         channels.append(_tone_channel(config))
-    if config.relay_pin is None:
+    if config.relay_pin is None and config.relay_serial is None:
         alerter = Alerter(channels)
     else:
         relay = RelayLink(relay_arguments(config), config.relay_mode == "call", config.relay_socket)
@@ -54,6 +54,8 @@ def build_buttons(config: AlerterConfig, pressed: Callable[[int, Press], None]) 
 
 def relay_arguments(config: AlerterConfig) -> list[str]:
     """The relay process' arguments, but for its link."""
+    if config.relay_serial is not None:
+        return ["--serial", str(config.relay_serial), "--mode", config.relay_mode]
     arguments = ["--pin", str(config.relay_pin), "--mode", config.relay_mode]
     if not config.relay_active_high:
         arguments.append("--active-low")

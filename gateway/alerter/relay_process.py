@@ -17,6 +17,7 @@ import stat
 import sys
 import time
 
+from gateway.alerter.serial_contact import SerialContact
 from gateway.cores.relay import RelayCore, answer, read_beat
 
 __all__ = ["main", "serve"]
@@ -32,7 +33,9 @@ def main(argv: list[str] | None = None) -> int:
         description=(__doc__ or "").splitlines()[0],
         epilog="example: python -m gateway.alerter.relay_process --pin 22 --socket /run/sleepbelt/relay.sock",
     )
-    parser.add_argument("--pin", type=int, required=True, help="BCM number of the pin that drives the relay")
+    drive = parser.add_mutually_exclusive_group(required=True)
+    drive.add_argument("--pin", type=int, help="BCM number of the pin that drives the relay")
+    drive.add_argument("--serial", help="serial port whose DTR and RTS drive the relay")
     parser.add_argument("--mode", choices=("call", "fault"), default="call", help="call: an alarm opens the contact")
     parser.add_argument("--active-low", action="store_true", help="the relay board energises on a low level")
     parser.add_argument("--pulse-pin", type=int, help="pulses while energised, for an external retriggerable timer")
@@ -45,7 +48,11 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _end)
     try:
-        contact = Contact(arguments.pin, arguments.active_low, arguments.pulse_pin, arguments.mock)
+        contact: Contact | SerialContact
+        if arguments.serial is not None:
+            contact = SerialContact(arguments.serial)
+        else:
+            contact = Contact(arguments.pin, arguments.active_low, arguments.pulse_pin, arguments.mock)
         if arguments.fd is not None:
             serve(RelayCore(arguments.mode == "call"), contact, None, socket.socket(fileno=arguments.fd))
         else:
@@ -97,7 +104,12 @@ class Contact:
             self._pulse.close()
 
 
-def serve(core: RelayCore, contact: Contact, listener: socket.socket | None, link: socket.socket | None) -> None:
+def serve(
+    core: RelayCore,
+    contact: Contact | SerialContact,
+    listener: socket.socket | None,
+    link: socket.socket | None,
+) -> None:
     """Drive the contact by the beats of `link`; with a `listener` wait for the next link, without one end with this."""
     shown = None
     pulse_ms = 0
@@ -127,7 +139,7 @@ def serve(core: RelayCore, contact: Contact, listener: socket.socket | None, lin
         contact.close()
 
 
-def _take(core: RelayCore, contact: Contact, link: socket.socket, served: bool) -> socket.socket | None:
+def _take(core: RelayCore, contact: Contact | SerialContact, link: socket.socket, served: bool) -> socket.socket | None:
     """One packet of the link; None once it is closed."""
     try:
         packet = link.recv(PACKET_MAX)
