@@ -63,8 +63,15 @@ def _measure(name: str) -> Iterator[tuple[int, ...]]:
 
 
 def _code_hash() -> str:
-    files = sorted([*(ROOT / "firmware_py/belt").glob("*.py"), *(ROOT / "hil/synth").glob("*.py"),
-                    *(ROOT / "hil/nights").glob("*.toml")])  # fmt: skip
+    """Of what makes the readings: the pipeline with all that it imports, the synthesis, the nights."""
+    import firmware_py.belt.pipeline  # noqa: F401
+    import hil.synth  # noqa: F401
+
+    loaded = {
+        Path(str(module.__file__)) for name, module in sys.modules.items()
+        if name.startswith(("firmware_py.", "hil.synth")) and getattr(module, "__file__", None)
+    }  # fmt: skip
+    files = sorted([*loaded, *(ROOT / "hil/nights" / f"{name}.toml" for name in NIGHTS)])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
