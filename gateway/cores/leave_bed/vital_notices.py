@@ -49,6 +49,7 @@ def judge_vitals(bed: Bed) -> None:
     count_vitals(bed, bed.now_ms)
     for code in VITAL_NOTICES:
         if getattr(bed.profile, code) is None:
+            bed.state.watches.pop(code, None)
             bed.clear_notice(code, rule=code)
     for code, watch in bed.state.watches.items():
         if watch.back_ms >= BACK_IN_RANGE_MS:

@@ -130,7 +130,8 @@ def test_an_absence_that_ended_when_the_belt_was_last_heard_did_not_end_in_the_g
     told = [{"ended_ago_s": 300, "duration_s": 300}]
     up = do("23:10:00", "link_up", state="empty", state_age_s=300, finished_absences=told)
     events = empty("23:00:00"), do("23:05:00", "link_down"), up
-    assert only("exit return alarm_raise", *events) == ["23:00:05 exit", "23:20:00 alarm_raise medium"]
+    log = only("exit return alarm_raise", *events, profile={"settle_s": 0})
+    assert log == ["23:00:05 exit", "23:20:00 alarm_raise medium"]
 
 
 def test_a_dropout_under_way_when_last_heard_ends_where_the_belt_says() -> None:
@@ -284,6 +285,12 @@ def test_a_value_between_limit_and_hysteresis_starts_the_time_back_in_range_over
     events = [*vitals("22:00:00", 70, heart_rate_bpm=130), *vitals("22:01:10", 20, heart_rate_bpm=80),
               *vitals("22:01:30", 10, heart_rate_bpm=119), *vitals("22:01:40", 40, heart_rate_bpm=80)]  # fmt: skip
     assert only("notice_clear", *events, profile={"hr_high": 120}) == ["22:02:10 notice_clear hr_high"]
+
+
+def test_a_limit_that_is_switched_off_takes_its_notice_with_it() -> None:
+    off = do("22:02:00", "configure", profile={"hr_high": None})
+    log = only("notice notice_clear", *vitals("22:00:00", 180, heart_rate_bpm=130), off, profile={"hr_high": 120})
+    assert log == ["22:01:00 notice hr_high", "22:02:00 notice_clear hr_high"]
 
 
 def test_time_before_and_during_maintenance_counts_for_no_vital_notice() -> None:

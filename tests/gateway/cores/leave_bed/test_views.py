@@ -125,6 +125,26 @@ def test_who_is_held_outside_the_window_is_not_watched_for_it() -> None:
     assert after(in_bed(OUTSIDE), LEFT, back, look_ms=21_000).not_watched_reason == "outside_window"
 
 
+def test_an_absence_that_no_window_times_is_not_watched_when_one_opens() -> None:
+    ward = in_bed(OUTSIDE)
+    assert after(ward, LEFT, look_ms=210 * MINUTE).not_watched_reason == "outside_window"
+    back = (211 * MINUTE, facts.Occupancy("A", "occupied"))
+    assert after(ward, back, look_ms=211 * MINUTE + 11_000).watched
+
+
+def test_a_moment_of_unclear_does_not_begin_the_absence_anew() -> None:
+    unclear = (10_000, facts.Occupancy("A", "unclear"))
+    assert after(in_bed(), LEFT, unclear, (20_000, facts.Occupancy("A", "empty")), look_ms=30_000).since_ms == 0
+
+
+def test_a_belt_first_heard_in_maintenance_opens_no_episode_when_that_ends() -> None:
+    ward = Ward({"A": STANDARD}, "Asia/Shanghai", at(0))
+    ward.handle(at(0), facts.MaintenanceOn("A"))
+    ward.handle(at(0), facts.BeltReport("A", "empty", 2))
+    ward.handle(at(1000), facts.MaintenanceOff("A"))
+    assert ward.advance(at(MINUTE)) == []
+
+
 def test_a_bed_without_a_resident_is_out_of_bed() -> None:
     ward = Ward({"A": STANDARD}, "Asia/Shanghai", at(0))
     ward.assume("A", "empty", 7200)
