@@ -83,16 +83,15 @@ def alarm_lines(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> list[Ala
 
 
 def _with_outcomes(lines: Sequence[AlarmLine], told: Iterable[Sequence[Any]]) -> list[AlarmLine]:
+    of_bed: dict[BedKey, list[int]] = {}  # newest first
+    for index, line in enumerate(lines):
+        of_bed.setdefault((line.alarm.gateway, line.alarm.bed), []).append(index)
     outcomes: dict[int, str] = {}
     for gateway, bed, at_ms, outcome in told:
-        of_bed = (
-            index
-            for index, line in enumerate(lines)
-            if (line.alarm.gateway, line.alarm.bed) == (gateway, bed) and line.alarm.raised_utc_ms <= at_ms
-        )
-        index = next(of_bed, None)
-        if index is not None:
-            outcomes[index] = outcome
+        before = (index for index in of_bed.get((gateway, bed), ()) if lines[index].alarm.raised_utc_ms <= at_ms)
+        latest = next(before, None)
+        if latest is not None:
+            outcomes[latest] = outcome
     return [AlarmLine(line.alarm, outcomes.get(index, ""), line.missed) for index, line in enumerate(lines)]
 
 
