@@ -13,15 +13,17 @@ WINDOW_S = 10
 STILL_S = 7  # seconds without movement that a window needs
 SETTLED_S = 3  # seconds the track must agree with itself before its value counts
 LEAP_SETTLED_S = 12
-# Irregular: how far two-second intervals stray from the tracked one (/256 of it, sum of two measures, 0-25 in sinus
-# rhythm, 40-60 in fibrillation) against the track's evidence (2000-5500 against 500-1800) and the interval, since two
-# seconds hold few beats of a slow heart. A logistic fit on simulated rhythms at 0-7 dB; one unit is 1/234 of a logit.
-STRAY_MAX = 60
-STRAY_WEIGHT = 86
-LAG_WEIGHT = 30
-DOUBT_OFFSET = 150
+# Irregular: by how much another interval explains two seconds better than the tracked one does (the deficit, 5-15 of
+# 256 in sinus rhythm, 30-60 in fibrillation), against the track's evidence (2000-5500 against 500-1800) and the
+# interval: two seconds hold few beats of a slow heart. A logistic fit on simulated rhythms at 0-7 dB; a logit is 173.
+DEFICIT_MAX = 29  # a rate on its way up or down loses the tracked interval too, but not the evidence
+DEFICIT_WEIGHT = 51
+LAG_WEIGHT = 12
+DOUBT_OFFSET = 1190
+EMIT_DOUBT = -100
+CLEAR_S = 6
 REGULAR_DOUBT = -350  # above this no rate is told, and what was called irregular stays so
-SEEN_MIN_S = 8
+SEEN_MIN_S = 10
 BEAT_HEIGHT_256 = 80  # below this the two-second correlation is as good as noise
 
 
@@ -67,7 +69,7 @@ class Heart:
         if self.wave.energy:
             self._read_out()
             evidence = self._track[self._lag] * 256 // self._gathered
-            self.rhythm.push(self.wave, self.envelope, self._lag, evidence, moving)
+            self.rhythm.push(self.wave, self._lag, evidence, moving)
         if ones(self._still_s) < STILL_S or self._settled_s < self._patience_s():
             self.quality = 0
         elif self.quality:
@@ -154,7 +156,7 @@ class Heart:
 
 
 class Rhythm:
-    """Tells an irregular heart from a weak signal: how far the interval of two seconds strays from the tracked one."""
+    """Tells an irregular heart from a weak signal: how badly the tracked interval explains two seconds at a time."""
 
     MEMORY_S = 32
 
@@ -162,62 +164,55 @@ class Rhythm:
         self.irregular = False
         self.regular = False  # sure enough to have a rate; neither: not known yet, or in doubt
         self._wave = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
-        self._slow = array("i", bytes(4 * (BEAT_LAG_MAX - FAST_LAG_MIN // 2 + 1)))
-        self._strays = array("i", bytes(4 * self.MEMORY_S))
+        self._deficits = array("i", bytes(4 * self.MEMORY_S))
         self._heights = array("i", bytes(4 * self.MEMORY_S))
         self._at = 0
         self._moved = 0
+        self._clear_s = 0  # seconds without doubt after an irregular time
         for i in range(self.MEMORY_S):
-            self._strays[i] = -1
+            self._deficits[i] = -1
 
-    def push(self, wave: Correlator, envelope: Correlator, k: int, evidence: int, moving: bool) -> None:
+    def push(self, wave: Correlator, k: int, evidence: int, moving: bool) -> None:
         """Take the second just correlated; k = index of the tracked lag, evidence = what the track gathered for it."""
         self._moved = 2 if moving else max(0, self._moved - 1)
         self._at = (self._at + 1) % self.MEMORY_S
-        self._strays[self._at] = -1
+        self._deficits[self._at] = -1
         if not self._moved:
-            self._compare(wave, envelope, k)
+            self._compare(wave, k)
         seen = 0
-        spread = 0
+        deficit = 0
         height = 0
         for i in range(self.MEMORY_S):
-            stray = self._strays[i]
-            if stray >= 0:
+            if self._deficits[i] >= 0:
                 seen += 1
                 height += self._heights[i]
-                spread += stray if stray < STRAY_MAX else STRAY_MAX
+                deficit += self._deficits[i]
         self.regular = False
         if seen < SEEN_MIN_S or height < seen * BEAT_HEIGHT_256:
             self.irregular = False
             return
-        doubt = STRAY_WEIGHT * spread // seen - LAG_WEIGHT * (BEAT_LAG_MIN + k) + DOUBT_OFFSET - evidence
+        missing = min(DEFICIT_MAX, deficit // seen)
+        doubt = DEFICIT_WEIGHT * missing - LAG_WEIGHT * (BEAT_LAG_MIN + k) + DOUBT_OFFSET - evidence
         if doubt > 0:
             self.irregular = True
-        elif doubt < REGULAR_DOUBT:
-            self.irregular = False
-            self.regular = True
+            self._clear_s = 0
+        elif self.irregular:
+            self._clear_s = self._clear_s + 1 if doubt < REGULAR_DOUBT else 0
+            self.irregular = self._clear_s < CLEAR_S
+        self.regular = not self.irregular and doubt < EMIT_DOUBT
 
-    def _compare(self, wave: Correlator, envelope: Correlator, k: int) -> None:
-        lag = BEAT_LAG_MIN + k
-        reach = lag * 5 >> 4
+    def _compare(self, wave: Correlator, k: int) -> None:
+        reach = (BEAT_LAG_MIN + k) * 5 >> 4
         low = k - reach if k > reach else 0
         high = min(BEAT_LAGS - 1, k + reach)
         beats = self._wave
-        slow = self._slow
         wave.recent(beats)
-        envelope.recent(slow)
-        best = low
-        both_best = low
-        top = -1024
+        top = here = -1024
         for i in range(low, high + 1):
             value = beats[FAST_LAGS + i]
-            if value > beats[FAST_LAGS + best]:
-                best = i
-            other = BEAT_LAG_MIN + i
-            m = other // 2 - FAST_LAG_MIN // 2
-            value += slow[m] if not other & 1 else (slow[m] + slow[m + 1]) >> 1
             if value > top:
                 top = value
-                both_best = i
-        self._strays[self._at] = (abs(best - k) + abs(both_best - k)) * 256 // lag
-        self._heights[self._at] = beats[FAST_LAGS + best]
+            if value > here and -2 <= i - k <= 2:
+                here = value
+        self._deficits[self._at] = top - here
+        self._heights[self._at] = top
