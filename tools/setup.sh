@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes everything `make demo` and `make test` need, from a bare Debian 12 or Raspberry Pi OS: system packages by apt where
-# they are missing and permitted, .venv from the lock file, MicroPython for wasm32. Usage: tools/setup.sh demo|test
+# they are missing and permitted, .venv from the lock file, MicroPython for wasm32. Usage: tools/setup.sh demo|test|hil
 # Done steps leave a stamp with the hash of what they came from, so that a second call takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -37,6 +37,14 @@ if [ "$purpose" = test ]; then
   # What drives the browser is a program that a bare system lacks a library for.
   compgen -G "/usr/lib/*/libatomic.so.1" >/dev/null || missing+=(libatomic1)
   [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing+=(fonts-noto-cjk)
+fi
+if [ "$purpose" = hil ]; then
+  # The box runs this machine's own bluetoothd and dbus-daemon on Debian's kernel, which hil/radio/box_build.py fetches.
+  command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
+  [ -x /usr/libexec/bluetooth/bluetoothd ] || missing+=(bluez)
+  command -v dbus-daemon >/dev/null || missing+=(dbus)
+  command -v socat >/dev/null || missing+=(socat)
+  command -v busybox >/dev/null || missing+=(busybox-static)
 fi
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 
