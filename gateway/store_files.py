@@ -203,6 +203,8 @@ class StoreFiles:
         self._events = self._with_reserve(self._open_events)
         self._open_days()
         self.epoch = self._meta("epoch") or self._epoch_of_chunks()
+        if not self.repairs:
+            self._forget_unfinished()
         self._lanes = {lane: self._lane(lane) for lane in LANES}
         self._audit = audit_head(self._events)
         if self._meta("epoch") is None or self.repairs:
@@ -226,11 +228,14 @@ class StoreFiles:
         _, floor = self._lanes[lane]
         first = max(floor, after_seq + 1)
         acked = self._acked_ahead(lane)
+        next_kept = self._next_kept(lane)
         items: list[OutboxItem] = []
         size = 0
         for seq, body in self._items_from(lane, first):
             if seq in acked:
                 continue
+            if seq >= next_kept:
+                break  # of a commit that events.db has not finished: its seq may yet be given to something else
             if items and size + len(body) > limit_bytes:
                 break
             items.append(OutboxItem(seq, lane, body))
@@ -467,6 +472,19 @@ class StoreFiles:
                              zlib.crc32(chunk.body), floor) for i, chunk in enumerate(chunks)])
         # Given to the files already, so given for good, whatever becomes of events.db's transaction.
         self._lanes[LANE_VITALS] = (next_seq + len(chunks), floor)
+
+    def _next_kept(self, lane: str) -> int:
+        """The next seq as events.db has it."""
+        row = self._events.execute("SELECT next_seq FROM lanes WHERE lane = ?", (lane,)).fetchone()
+        return 1 if row is None else int(row[0])
+
+    def _forget_unfinished(self) -> None:
+        """Chunks of a commit that ended between its two files: nobody was told of them, and their belt sends again."""
+        if self._meta("epoch") is None:
+            return
+        unfinished = (self.epoch, self._next_kept(LANE_VITALS))
+        for db in self._days.values():
+            db.execute("DELETE FROM chunks WHERE epoch = ? AND seq >= ?", unfinished)
 
     def _acked_ahead(self, lane: str) -> set[int]:
         """Acked seqs above the floor."""
