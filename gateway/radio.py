@@ -185,6 +185,7 @@ class BleakRadio:
         self._client_options = dict(client_options)
         self._watch = None if scanner_options else BluezWatch(hci)
         self._ladder = RadioLadder()
+        self._scan_is_stale = False
         if hci:
             self._scanner_options["bluez"] = {"adapter": hci}
             self._client_options["bluez"] = {"adapter": hci}
@@ -227,6 +228,7 @@ class BleakRadio:
                 async with asyncio.timeout(SCAN_START_TIMEOUT_S):
                     await scanner.start()
                 self._ladder.scan_started()
+                self._scan_is_stale = False
                 self._say_scan("")
                 retry_s = 0.5
                 self._heard_any_ms = _real_ms()
@@ -248,6 +250,10 @@ class BleakRadio:
         watched_ms = _real_ms()
         while True:
             await asyncio.sleep(1.0)
+            if self._scan_is_stale:
+                # bluetoothd may go on saying that it scans though switching off has ended that.
+                self._say_scan("the adapter was switched off and on; the scan starts anew")
+                return
             if self._watch is not None and _real_ms() - watched_ms >= WATCH_S * 1000:
                 trouble = await self._watch.trouble()
                 watched_ms = _real_ms()
@@ -265,6 +271,7 @@ class BleakRadio:
         if self._watch is None or not self._ladder.power_cycle_due(sessions, _real_ms()):
             return
         self.counters["power_cycles"] += 1
+        self._scan_is_stale = True
         log.warning("radio: the adapter is stuck; it is switched off and on")
         trouble = await self._watch.power_cycle()
         if trouble:

@@ -93,19 +93,6 @@ async def test_a_dead_bluetoothd_is_noticed_and_a_new_one_used(ward: Ward, table
     )  # fmt: skip
 
 
-async def test_a_controller_that_locks_up_is_power_cycled(ward: Ward, table: FailureTable) -> None:
-    radio = ward.listen()
-    await in_session(ward)
-    begun = time.monotonic()
-    ward.adapter.lock_up()
-    closed = await ward.until(Closed, since=begun)
-    reported = await in_session(ward, closed)
-    table.add(
-        4, "controller locks up", "the adapter answers nothing until it is reset",
-        f"no data; power cycles: {radio.counters['power_cycles']}", closed - begun, reported - begun,
-    )  # fmt: skip
-
-
 async def test_a_controller_that_refuses_a_connection_is_brought_back(ward: Ward, table: FailureTable) -> None:
     ward.adapter.refuses_next = True
     begun = time.monotonic()
