@@ -246,9 +246,12 @@ class Gateway:
     def _open_uplink(self) -> None:
         if self.config.uplink is None:
             return
+        from cloud_sync.http_link import HttpAddress
         from cloud_sync.uplink import Uplink, UplinkSettings
 
-        settings = UplinkSettings(self.config.uplink.url, self.config.gateway.id, self.config.uplink.flush_s)
+        wanted = self.config.uplink
+        http = HttpAddress(wanted.http_url, wanted.http_token) if wanted.http_url and wanted.http_token else None
+        settings = UplinkSettings(wanted.url, self.config.gateway.id, wanted.flush_s, http=http)
         self._uplink = Uplink(StoreOutbox(self._store, self._report_not_kept), settings, self.clock)
 
     def _uplink_address(self) -> str:

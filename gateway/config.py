@@ -93,6 +93,8 @@ class BedConfig:
 class UplinkConfig:
     url: str  # may hold a password: never shown
     flush_s: float  # how long vitals wait for company
+    http_url: str | None = None  # where the same batches go by POST while the broker is out of reach
+    http_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ _BED: checks.Keys = {
 _UPLINK: checks.Keys = {
     "url": (checks.mqtt_url, checks.REQUIRED),
     "flush_s": (checks.whole(1, 3600), 300),
+    "http_url": (checks.text(2048, r"https?://[^\s/]+(/\S*)?", "an address such as https://care.example"), None),
+    "http_token_file": (checks.text(4096), None),
 }
 _SECTIONS = ("gateway", "radio", "beds", "web", "uplink", "alerter", "home_assistant", "webhooks", "statistics")
 
@@ -180,6 +184,7 @@ class _Reader:
         home_assistant = self._section("home_assistant", HOME_ASSISTANT) if "home_assistant" in self._raw else None
         webhooks = read_webhooks(self._raw.get("webhooks", []), self._file.parent, self._table, self._bad)
         statistics = self._section("statistics", STATISTICS)
+        http_token = self._http_token(uplink)
         beds = self._beds()
         alerter = read_alerter(self._section("alerter", ALERTER), self._table, self._bad, self._labels())
         web = self._web(str(gateway.get("timezone", "UTC")))
@@ -193,13 +198,32 @@ class _Reader:
             radio=RadioConfig(**radio),
             beds=tuple(beds),
             web=self._web_paths(web),
-            uplink=None if uplink is None else UplinkConfig(uplink["url"], float(uplink["flush_s"])),
+            uplink=None if uplink is None else UplinkConfig(
+                uplink["url"], float(uplink["flush_s"]), uplink["http_url"], http_token
+            ),
             alerter=replace(alerter, relay_socket=self._path(alerter.relay_socket)),
             home_assistant=None if home_assistant is None else HomeAssistantConfig(**home_assistant),
             webhooks=webhooks,
             shifts=statistics["shifts"],
             warnings=tuple(self._warnings),
         )
+
+    def _http_token(self, uplink: Mapping[str, Any] | None) -> str | None:
+        """The token that goes with uplink.http_url, from its file; both or neither."""
+        url, name = (uplink or {}).get("http_url"), (uplink or {}).get("http_token_file")
+        if (url is None) != (name is None):
+            missing = "http_url" if url is None else "http_token_file"
+            self._bad(f"uplink.{missing}", "nothing", "http_url and http_token_file go together")
+        if url is None or name is None:
+            return None
+        try:
+            token = (self._file.parent / str(name)).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self._bad("uplink.http_token_file", str(error), "a file that holds the receiver's gateway token")
+            return None
+        if not token:
+            self._bad("uplink.http_token_file", "an empty file", "a file that holds the receiver's gateway token")
+        return token
 
     def _bad(self, path: str, found: str, allowed: str) -> None:
         self._problems.append(Problem(path, found, allowed))

@@ -41,7 +41,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: python -m tools.make_pack_dictionary OUT.zdict", file=sys.stderr)
         return 2
-    samples = [
+    samples: list[bytes | bytearray | memoryview[int]] = [
         *packs(night("quiet"), "210-B", "aa34567890abcdef", 111_111),
         *packs(night("restless"), "211-A", "fedcba0987654321", 3_333_333),
         *packs([ABSENT] * NIGHT_S, "212-A", "fedcba0987654321", 3_333_333)[:EMPTY_PACKS],

@@ -228,7 +228,7 @@ class _errors:
     ) -> None:
         if isinstance(error, apsw.Error):
             turned = sqlite3.DatabaseError(str(error))
-            turned.sqlite_errorcode = error.extendedresult
+            turned.sqlite_errorcode = int(getattr(error, "extendedresult"))  # noqa: B009 - apsw's stubs lack it
             raise turned from error
 
 

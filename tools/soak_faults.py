@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.integration.cloud.parts import Broker, Receiver
 from tools.fault_gateway import BEDS, GATEWAY
@@ -64,7 +65,7 @@ class Repeater:
     def __init__(self, port: int, draw: random.Random) -> None:
         self._draw, self._recorded = draw, list[tuple[str, bytes]]()
         self._lock = threading.Lock()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.on_connect = self._subscribe
         self._client.on_message = self._record
         self._client.reconnect_delay_set(1, 1)
@@ -76,7 +77,7 @@ class Repeater:
 
     def _record(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         with self._lock:
-            self._recorded = [*self._recorded[-RECORDED_MAX:], (message.topic, message.payload)]
+            self._recorded = [*self._recorded[-RECORDED_MAX:], (message.topic, bytes(message.payload))]
 
     def repeat(self) -> None:
         with self._lock:

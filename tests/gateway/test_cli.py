@@ -9,7 +9,9 @@ import pytest
 
 from gateway import cli
 
-COMMANDS = {"run", "replay", "night", "receiver", "analyse", "hil", "demo", "pin", "audit", "certificate", "firmware"}
+COMMANDS = {
+    "run", "replay", "night", "receiver", "analyse", "hil", "demo", "pin", "audit", "certificate", "firmware", "doctor",
+}  # fmt: skip
 
 
 def test_the_usage_lists_every_command_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
