@@ -78,7 +78,7 @@ async def test_a_damaged_database_is_put_aside_and_new_batches_are_stored(tmp_pa
             assert await uplink.flush(10)
     assert "damaged" in receiver.ready["remark"]
     with sqlite3.connect(tmp_path / "receiver.db") as direct:
-        assert direct.execute("SELECT sum(readings) FROM chunks").fetchone() == (60,)
+        assert direct.execute("SELECT sum(readings) FROM packs").fetchone() == (60,)
 
 
 async def _first(messages: AsyncIterator[tuple[str, bytes]], count: int) -> AsyncIterator[bytes]:
