@@ -16,7 +16,8 @@ LASTING_S = 8
 SETTLE_S = 2  # seconds after a burst that do not count for the look of the beats
 LOOK_S = 8
 LOOKS = 5
-TURN_SCORE = 65  # 5 a burst second (10 if it clips) plus the change of looks in percent; shrugs 10-50, turns 60-150
+TURN_SCORE = 72  # 5 a burst second (10 if it clips) plus the change of looks in percent; shrugs 10-70, turns 75-250
+TURN_WEIGHT_MIN = 4  # burst seconds (2 if they clip): what is shorter is a shrug, however the beats look after it
 
 
 class Movement:
@@ -101,7 +102,7 @@ class Movement:
                 before = self._before[i] + 1
                 after = self._after[i] + 1
                 change += abs(after - before) * 100 // (after + before)
-        if self._burst_weight >= 2 and self._burst_weight * 5 + change >= TURN_SCORE:
+        if self._burst_weight >= TURN_WEIGHT_MIN and self._burst_weight * 5 + change >= TURN_SCORE:
             self.turn_over = 1
             self.turn_over_count += 1
         if self._quiet_s >= SETTLE_S + 3:
