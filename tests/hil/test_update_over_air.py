@@ -37,8 +37,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-async def belt(tmp_path: Path) -> AsyncIterator[tuple[DrivenBelt, str]]:
-    """An emulated belt that knows the key, and its adapter."""
+async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+    """An emulated belt that knows the key."""
     state = tmp_path / "belt"
     state.mkdir()
     identity = {"serial": "45" * 8, "claim_secret": SECRET.hex(), "update_key": public_bytes(KEY).hex()}
@@ -46,13 +46,19 @@ async def belt(tmp_path: Path) -> AsyncIterator[tuple[DrivenBelt, str]]:
     clock, link = HilClock(ClockScale(0, 0, SPEED)), VirtualLink()
     server = await serve_adapters(link, tmp_path / "h.sock")
     fleet = Fleet(clock, link, clock.now_ms())
-    driven = fleet.add(load("short_exit"), state, None)
+    fleet.add(load("short_exit"), state, None)
     await fleet.start()
     try:
-        yield driven, f"unix:{tmp_path}/h.sock"
+        yield fleet
     finally:
         await fleet.stop()
         server.close()
+
+
+@pytest.fixture
+def belt(fleet: Fleet, tmp_path: Path) -> tuple[DrivenBelt, str]:
+    """The belt and the adapter by which it is reached."""
+    return fleet.belts[0], f"unix:{tmp_path}/h.sock"
 
 
 def _client(belt: DrivenBelt, adapter: str, key: bytes = SECRET) -> UpdateClient:
@@ -89,12 +95,14 @@ async def test_an_update_is_resumed_installed_and_confirmed_by_a_session(
     assert not (state / "trial").exists()
 
 
-async def test_a_trial_that_ends_in_a_power_cut_is_reverted(belt: tuple[DrivenBelt, str], image: bytes) -> None:
+async def test_a_trial_that_ends_in_a_power_cut_is_reverted(
+    fleet: Fleet, belt: tuple[DrivenBelt, str], image: bytes
+) -> None:
     driven, adapter = belt
     await _client(driven, adapter).update(image)
     await _restarted(driven, 1)
-    await driven.host.kill()
-    await driven.host.start()
+    # By the fleet, which stops driving the belt meanwhile.
+    await fleet.power_cut(driven, 0.1)
     assert (driven.state_directory / "slot").read_text() == "a"
 
 
