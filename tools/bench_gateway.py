@@ -35,7 +35,7 @@ def _ready(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert stdout is not None
     for line in stdout:
         said = json.loads(line)
-        if said.get("event") == "ready" or said.get("ready") is True:
+        if said.get("event") == "ready":
             return dict(said)
     raise SystemExit(f"bench: {process.args!r} ended before it was ready")
 
