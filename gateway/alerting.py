@@ -94,6 +94,10 @@ class Alerting:
         if not hanging:
             self.alerter.beat()
 
+    def hanging(self) -> tuple[str, ...]:
+        """Parts of the alarm path that take no turns; none before each has taken its first."""
+        return tuple(self._alive.hanging(time.monotonic_ns() // 1_000_000)) if self._alive.is_complete else ()
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.alerter.run())

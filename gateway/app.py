@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.alerter.signal import Signal
@@ -22,17 +25,18 @@ from gateway.board_port import BoardPort
 from gateway.clock import Anchor, GatewayClock
 from gateway.config import Config, gateway_identity
 from gateway.deadlines import meet_deadlines
+from gateway.live import live_snapshot
 from gateway.management import Management, Saved, load_saved, with_saved
 from gateway.metrics import metric_routes, rss_bytes
 from gateway.night_job import NightJob
 from gateway.outlets.outlets import Outlets
-from gateway.radio import Belt, Radio, bleak_radio
+from gateway.radio import BeaconHeard, Belt, Heard, Radio, bleak_radio
 from gateway.room import Room
 from gateway.store import Store, StoreOutbox
 from gateway.store_files import Writes
+from gateway.watch import Watch
 from gateway.web.port import UplinkWord
-from protocol.batch import GapReport, LiveBed, LiveSnapshot, Stamp, encode_item
-from protocol.messages import REASONS
+from protocol.batch import GapReport, Stamp, encode_item
 
 if TYPE_CHECKING:
     from cloud_sync.uplink import Uplink
@@ -81,6 +85,7 @@ class Gateway:
         self.management.on_settings = self._nights.use
         self.outlets = Outlets(config, clock, self.port.snapshot, self.management.note)
         self.room.on_decision = self.outlets.decided
+        self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
         self.page = ""
 
@@ -119,7 +124,9 @@ class Gateway:
                 uplink = tasks.create_task(self._uplink.run()) if self._uplink is not None else None
                 self._report_repairs()
                 self.room.start()
+                self.watch.ready()
                 await self._stopping.wait()
+                self.watch.stopping()
                 await self._end(parts, uplink, writer)
         finally:
             self._alerting.close()
@@ -164,7 +171,10 @@ class Gateway:
                     event = await self._radio.event()
             if event is not None:
                 self.room.radio_event(event)
+                if isinstance(event, BeaconHeard | Heard):
+                    self.watch.reading()
             self._alerting.turn(RADIO)
+            self.watch.beat(self._radio, self._alerting.hanging(), self._other_troubles, self._open_beds)
 
     async def _wait_deadlines(self) -> None:
         await meet_deadlines(self.room, self.clock, self._due, lambda: self._alerting.turn(DEADLINES))
@@ -238,7 +248,8 @@ class Gateway:
         from gateway.web.manage import management_routes
 
         app = build_app(self.port, self.config.web)
-        app.router.routes[:0] = [*metric_routes(self._figures), *alert_routes(app.state.kit, self._alerting),
+        app.router.routes[:0] = [*metric_routes(self._figures, lambda: self.watch.verdict),
+                                 *alert_routes(app.state.kit, self._alerting),
                                  *management_routes(app.state.kit, self.management)]
         self._server = PageServer(app, self.config.web)
         self.page = self._server.address
@@ -314,7 +325,7 @@ class Gateway:
 
     def _send_live(self) -> None:
         if self._uplink is not None:
-            self._uplink.live(_live(self.port, self.config))
+            self._uplink.live(live_snapshot(self.port, self.config.gateway.id))
 
     def _uplink_word(self) -> UplinkWord:
         if self._uplink is None:
@@ -322,14 +333,20 @@ class Gateway:
         return "ok" if self._uplink.status().state == "ok" else "down"
 
     def _troubles(self) -> list[str]:
-        troubles = []
-        if not self.clock.trusted():
-            troubles.append("time_untrusted")
+        troubles = [] if self.clock.trusted() else ["time_untrusted"]
         if self.room.radio_down or (self._radio is not None and self._radio.trouble):
             troubles.append("radio_down")
-        if self._store.failing is not None or self._state_lost or self._store.repairs:
-            troubles.append("storage")
-        return troubles + self._alerting.troubles()
+        return [*troubles, *self._other_troubles()]
+
+    def _other_troubles(self) -> tuple[str, ...]:
+        """Those of store and channels."""
+        is_damaged = self._store.failing is not None or self._state_lost or bool(self._store.repairs)
+        return (*(["storage"] if is_damaged else []), *self._alerting.troubles())
+
+    def _open_beds(self) -> tuple[str, ...]:
+        """Beds with an alarm or an absence open: no time for an update."""
+        views = self.room.views(self.room.now())
+        return tuple(label for label, view in views.items() if view.alarm != "none" or view.out_since_ms is not None)
 
     def _figures(self) -> dict[str, int | float]:
         counters = self.room.counters
@@ -343,6 +360,10 @@ class Gateway:
             **self.outlets.figures(),
             "belts_heard": sum(not view.silent for view in views.values()),
             "beds_alarming": sum(view.alarm == "unacknowledged" for view in views.values()),
+            "beds_open": len(self._open_beds()),
+            "healthy": int(self.watch.verdict.state == "ok"),
+            "clock_trusted": int(self.clock.trusted()),
+            "disk_free_bytes": _free_bytes(self.config.gateway.data_dir),
             "rss_bytes": rss_bytes(),
             **{f"radio_{name}": value for name, value in sorted(radio.items())},
             **({} if self._uplink is None else {
@@ -350,6 +371,13 @@ class Gateway:
                 if isinstance(value, int)
             }),
         }
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
 
 
 def _anchor(saved: dict[str, Any] | None) -> Anchor | None:
@@ -361,43 +389,3 @@ def _anchor(saved: dict[str, Any] | None) -> Anchor | None:
 
 def _bleak_radio(config: Config, belts: list[Belt], clock: GatewayClock) -> Radio:
     return bleak_radio(config.radio, belts, gateway_identity(config.gateway.id), clock)
-
-
-def _live(port: BoardPort, config: Config) -> LiveSnapshot:
-    """The lossy snapshot for the platform, from the same words that the wall board shows."""
-    snapshot = port.snapshot()
-    offset_ms = snapshot["utc_ms"] - snapshot["elapsed_ms"]
-
-    def utc(elapsed_ms: int | None) -> int:
-        return 0 if elapsed_ms is None else max(0, elapsed_ms + offset_ms)
-
-    beds = []
-    for bed in snapshot["beds"]:
-        heart, breath, belt = bed["heart"], bed["respiration"], bed["belt"]
-        open_alarm = bed["alarm"]["state"] != "none"
-        beds.append(LiveBed(
-            bed=bed["bed"],
-            state=bed["state"],
-            belt=belt["id"] if belt is not None else "",
-            mode=bed["mode"],
-            alarm=bed["alarm"]["state"],
-            level=bed["alarm"]["level"] if open_alarm else 0,
-            priority=bed["alarm"]["priority"] if open_alarm else "",
-            out_since_utc_ms=utc(bed["out_since_ms"]),
-            heard_utc_ms=utc(belt["last_heard_ms"]) if belt is not None else 0,
-            heart_rate_bpm=None if heart["value"] is None else round(heart["value"]),
-            heart_reason=_reason(heart["reason"]),
-            respiration_per_min=None if breath["value"] is None else round(breath["value"]),
-            respiration_reason=_reason(breath["reason"]),
-            movement=bed["movement"] or 0,
-            watched=bed["watched"],
-            why_unwatched=bed["unwatched_reason"] or "",
-            battery_percent=-1 if belt is None or belt["battery_percent"] is None else belt["battery_percent"],
-        ))
-    return LiveSnapshot(config.gateway.id, max(0, snapshot["utc_ms"]), snapshot["time_trusted"], tuple(beds))
-
-
-def _reason(word: str | None) -> int:
-    if word is None:
-        return 0
-    return REASONS.index(word) if word in REASONS else REASONS.index("no_signal")

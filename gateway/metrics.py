@@ -1,14 +1,20 @@
-"""Counters for /api/stats (JSON) and /metrics (Prometheus), from one list of figures."""
+"""Counters for /api/stats (JSON) and /metrics (Prometheus), from one list of figures; /api/health beside them.
+
+They answer this machine alone: what watches a gateway runs beside it, and the home's network learns nothing from them.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from gateway.cores.health import Verdict
 
 __all__ = ["metric_routes", "rss_bytes"]
 
@@ -22,8 +28,16 @@ _HELP = {
     "records_received": "records of belts' rings taken since the gateway's start",
     "records_lost": "records that a belt's ring no longer had",
     "rss_bytes": "resident memory of the gateway",
+    "healthy": "1 while readings pass through the rules and nothing is degraded",
+    "clock_trusted": "1 once wall time was synchronised since boot",
+    "disk_free_bytes": "free space where the gateway's store is",
+    "belts_heard": "belts heard at present",
+    "beds_open": "beds with an alarm or an absence open",
+    "beds_alarming": "beds with an unacknowledged alarm",
 }
-_GAUGES = ("rss_bytes", "belts_heard", "beds_alarming", "uptime_s")
+_GAUGES = (
+    "rss_bytes", "belts_heard", "beds_alarming", "beds_open", "uptime_s", "healthy", "clock_trusted", "disk_free_bytes"
+)  # fmt: skip
 
 
 def rss_bytes() -> int:
@@ -32,11 +46,16 @@ def rss_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def metric_routes(figures: Callable[[], Figures]) -> list[Route]:
-    """/api/stats and /metrics."""
+def metric_routes(figures: Callable[[], Figures], verdict: Callable[[], Verdict]) -> list[Route]:
+    """/api/stats, /api/health (503 unless the state is ok or starting) and /metrics."""
 
     async def stats(_: Request) -> Response:
         return JSONResponse(dict(figures()))
+
+    async def health(_: Request) -> Response:
+        now = verdict()
+        said = {"state": now.state, "reasons": list(now.reasons), "status": now.status}
+        return JSONResponse(said, 200 if now.state in ("ok", "starting") else 503)
 
     async def metrics(_: Request) -> Response:
         # Only a gateway that somebody scrapes pays for the library.
@@ -54,4 +73,21 @@ def metric_routes(figures: Callable[[], Figures]) -> list[Route]:
         registry.register(Now())
         return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    return [Route("/api/stats", stats), Route("/metrics", metrics)]
+    handlers = {"/api/stats": stats, "/api/health": health, "/metrics": metrics}
+    return [Route(path, _local(handler)) for path, handler in handlers.items()]
+
+
+def _local(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        if request.client is None or not _is_loopback(request.client.host):
+            return JSONResponse({"error": "local_only", "message": "answered on this machine alone"}, 403)
+        return await handler(request)
+
+    return answer
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

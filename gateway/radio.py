@@ -111,6 +111,7 @@ class Radio(Protocol):
 
     counters: Counter[str]
     trouble: str  # why nothing can be heard at present, "" while the scan runs
+    scan_turn_ms: int | None  # when the scan last showed life (real monotonic ms), None before the first time
 
     async def run(self) -> None:
         """Hear and connect until cancelled."""
@@ -179,6 +180,7 @@ class BleakRadio:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.trouble = ""
+        self.scan_turn_ms: int | None = None
         self._identity = identity
         self._clock = clock
         self._scanner_options = dict(scanner_options)
@@ -250,6 +252,7 @@ class BleakRadio:
         watched_ms = _real_ms()
         while True:
             await asyncio.sleep(1.0)
+            self.scan_turn_ms = _real_ms()
             if self._scan_is_stale:
                 # bluetoothd may go on saying that it scans though switching off has ended that.
                 self._say_scan("the adapter was switched off and on; the scan starts anew")
@@ -429,6 +432,7 @@ class BleakRadio:
 
     def _say_scan(self, trouble: str) -> None:
         self.trouble = trouble
+        self.scan_turn_ms = _real_ms()
         if trouble == self._scan_said:
             return
         if trouble:

@@ -23,6 +23,11 @@ class Alive:
             raise KeyError(part)
         self._turn_ms[part] = now_ms
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every part has taken a turn since the start."""
+        return all(at is not None for at in self._turn_ms.values())
+
     def hanging(self, now_ms: int) -> list[str]:
         """The parts that took no turn in time; empty: everything lives."""
         return [part for part, at in self._turn_ms.items() if at is None or now_ms - at > self._limit_ms]

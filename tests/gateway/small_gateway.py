@@ -28,6 +28,7 @@ class SpokenRadio:
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
         self.trouble = ""
+        self.scan_turn_ms: int | None = None
         self.events: asyncio.Queue[RadioEvent] = asyncio.Queue()
         self.sent: list[tuple[int, tuple[Any, ...]]] = []
         self.fault: Exception | None = None
