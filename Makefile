@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint wheel mpy bench soak score mutation hil lock vectors clean
+.PHONY: help setup demo test lint deb wheel mpy bench soak score mutation hil lock vectors clean
 
 help:
 	@echo "make demo   three emulated belts, gateway, broker, receiver and pages on this machine (Ctrl-C ends it)"
@@ -12,6 +12,7 @@ help:
 	@echo "make mutation  change the leave-bed core in every small way; each change must fail a test"
 	@echo "make hil    radio tests against the real kernel and bluetoothd in a virtual machine"
 	@echo "make mpy    compile the firmware for every board   make wheel  build the wheel, try it in a clean environment"
+	@echo "make deb    the appliance's packages for amd64 and arm64 into dist/"
 	@echo "make lock   renew the lock files after a change of dependencies"
 
 setup:
@@ -34,6 +35,9 @@ lint:
 
 mpy: setup
 	$(BIN)/python -m tools.mpy
+
+deb: setup
+	$(BIN)/python -m tools.deb.build $(ARGS)
 
 wheel: setup
 	tools/wheel_check.sh
@@ -67,6 +71,8 @@ lock:
 	  --allow-unsafe --strip-extras --extra hil --extra dev -o requirements/dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
 	  --strip-extras -o requirements/runtime.lock pyproject.toml
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
+	  --strip-extras --extra pi -c requirements/runtime.lock -o requirements/appliance.lock pyproject.toml
 
 clean:
 	rm -rf build dist typings .venv

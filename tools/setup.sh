@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes everything `make demo` and `make test` need, from a bare Debian 12 or Raspberry Pi OS: system packages by apt where
-# they are missing and permitted, .venv from the lock file, MicroPython for wasm32. Usage: tools/setup.sh demo|test|hil
+# they are missing and permitted, .venv from the lock file, MicroPython for wasm32. Usage: tools/setup.sh demo|test|hil|deb|appliance
 # Done steps leave a stamp with the hash of what they came from, so that a second call takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,12 +33,21 @@ if [ "$purpose" = test ]; then
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
   compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
+  # What judges the appliance's units.
+  command -v systemd-analyze >/dev/null || missing+=(systemd)
   [ -x /usr/bin/chromium ] || missing+=(chromium)
   # What drives the browser is a program that a bare system lacks a library for.
   compgen -G "/usr/lib/*/libatomic.so.1" >/dev/null || missing+=(libatomic1)
   [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing+=(fonts-noto-cjk)
 fi
-if [ "$purpose" = hil ]; then
+if [ "$purpose" = deb ] || [ "$purpose" = appliance ]; then
+  command -v lintian >/dev/null || missing+=(lintian)
+fi
+if [ "$purpose" = appliance ]; then
+  command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
+  command -v mke2fs >/dev/null || [ -x /sbin/mke2fs ] || missing+=(e2fsprogs)
+fi
+if [ "$purpose" = hil ] || [ "$purpose" = appliance ]; then
   # The box runs this machine's own bluetoothd and dbus-daemon on Debian's kernel, which hil/radio/box_build.py fetches.
   command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
   [ -x /usr/libexec/bluetooth/bluetoothd ] || missing+=(bluez)

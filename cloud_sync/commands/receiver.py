@@ -133,13 +133,21 @@ def _run(settings: ReceiverSettings, as_json: bool) -> int:
     from cloud_sync.receiver.names import KeyFileError
     from cloud_sync.receiver.residents import ResidentsError
     from cloud_sync.receiver.stores.base import StoreError
+    from cloud_sync.service_notify import ServiceNotify
+
+    supervisor = ServiceNotify()
+
+    def ready(found: Ready) -> None:
+        _say_ready(found, as_json)
+        supervisor.ready(f"pages and API at {found.http}")
 
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        stats = await serve(settings, lambda ready: _say_ready(ready, as_json), stop)
+        stats = await serve(settings, ready, stop)
+        supervisor.stopping()
         if as_json:
             counts = {"readings_stored": stats.readings, "alarms_stored": stats.alarms, "nights_stored": stats.nights}
             print(json.dumps({"event": "summary", **counts}), flush=True)

@@ -1,0 +1,216 @@
+"""`sleepbelt update`: signed updates of a gateway; made where its packages are built, taken where it stands."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gateway.update import Places
+
+SUMMARY = "signed updates of a gateway: stage, try, go back"
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+WATCHER = "sleepbelt-update-watch.service"
+FOLLOW_S_MAX = 600.0
+WAIT_EVERY_S = 5.0
+
+_EPILOG = """\
+where packages are built (the private key stays there, and off the gateways):
+  sleepbelt update keygen --out update-key
+  sleepbelt update sign sleepbelt_1.4.2_arm64.deb --key update-key/private.pem
+on the gateway (public.pem is in /etc/sleepbelt/update-keys.d):
+  sudo sleepbelt update stage sleepbelt_1.4.2_arm64.update
+  sudo sleepbelt update apply 1.4.2 --wait
+  sleepbelt update status
+  sudo sleepbelt update rollback
+
+A version is tried with the old one kept: unless it runs well for a minute within five, the old one starts again by
+itself, also after a power cut. No update begins while a bed has an alarm or an absence open.
+Exit codes: 0 done, 1 failed or rolled back, 2 bad input.
+"""
+
+
+def main(argv: Sequence[str], places: Places | None = None, restart: Callable[[], None] | None = None) -> int:
+    """One step; 0 done, 1 failed or rolled back, 2 bad input."""
+    options = _parser().parse_args(argv)
+    from gateway.cores.update_slots import SlotsError
+    from gateway.update import Places, UpdateError
+    from gateway.update_boot import restart_service
+
+    where = Places() if places is None else places
+    try:
+        if options.action == "keygen":
+            said = _keygen(options.out)
+        elif options.action == "sign":
+            said = _sign(options.package, options.key, options.out)
+        elif options.action == "stage":
+            said = _stage(options.file, where)
+        elif options.action == "apply":
+            return _apply(options, where, restart or restart_service)
+        elif options.action == "rollback":
+            return _rollback(options, where, restart or restart_service)
+        else:
+            said = _status(where)
+    except (UpdateError, SlotsError) as error:
+        return _fail(str(error), options.json, BAD_INPUT)
+    except OSError as error:
+        advice = "; run it with sudo" if isinstance(error, PermissionError) and os.geteuid() != 0 else ""
+        return _fail(f"{error.filename or ''}: {error.strerror or error}{advice}", options.json, FAILED)
+    _say(said, options.json)
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sleepbelt update", description=SUMMARY, epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    keygen = actions.add_parser("keygen", parents=[common], help="make the key pair that signs updates")
+    keygen.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for private.pem and public.pem")
+    sign = actions.add_parser("sign", parents=[common], help="make a signed update of a .deb")
+    sign.add_argument("package", type=Path, metavar="DEB")
+    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="the private key")
+    sign.add_argument("--out", type=Path, metavar="FILE", help="default: beside the package, .update for .deb")
+    stage = actions.add_parser("stage", parents=[common], help="check an update and unpack it beside what runs")
+    stage.add_argument("file", type=Path, metavar="FILE")
+    apply = actions.add_parser("apply", parents=[common], help="try a staged version; keep it or go back")
+    apply.add_argument("version", metavar="VERSION")
+    apply.add_argument("--wait", action="store_true", help="wait until no alarm and no absence is open")
+    actions.add_parser("status", parents=[common], help="what runs, what is on trial, what has failed")
+    rollback = actions.add_parser("rollback", parents=[common], help="end a trial, or go back to the packaged version")
+    rollback.add_argument("--wait", action="store_true", help="wait until no alarm and no absence is open")
+    return parser
+
+
+def _keygen(folder: Path) -> dict[str, Any]:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    from gateway.update import UpdateError
+
+    folder.mkdir(parents=True, exist_ok=True)
+    private, public = folder / "private.pem", folder / "public.pem"
+    if private.exists():
+        raise UpdateError(f"{private} is there already; gateways that trust it would take no update from a new one")
+    key = Ed25519PrivateKey.generate()
+    descriptor = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return {"private": str(private), "public": str(public)}
+
+
+def _sign(package: Path, key_file: Path, out: Path | None) -> dict[str, Any]:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    from gateway.update import UpdateError, write_bundle
+
+    try:
+        key = load_pem_private_key(key_file.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise UpdateError(f"{key_file}: {error}; `sleepbelt update keygen` makes a key") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UpdateError(f"{key_file}: not an Ed25519 key; `sleepbelt update keygen` makes one")
+    fields = {}
+    for name in ("Package", "Version", "Architecture"):
+        done = subprocess.run(["dpkg-deb", "-f", str(package), name], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise UpdateError(f"{package}: {done.stderr.strip()}")
+        fields[name] = done.stdout.strip()
+    if fields["Package"] != "sleepbelt":
+        raise UpdateError(f"{package}: holds {fields['Package']!r}, not sleepbelt")
+    target = out if out is not None else package.with_suffix(".update")
+    manifest = write_bundle(package, fields["Version"], fields["Architecture"], key.sign, target)
+    return {"update": str(target), "version": manifest.version, "architecture": manifest.architecture}
+
+
+def _stage(file: Path, places: Places) -> dict[str, Any]:
+    from gateway.update import stage
+
+    manifest = stage(file, places)
+    return {"staged": manifest.version, "next": f"sleepbelt update apply {manifest.version} --wait"}
+
+
+def _apply(options: argparse.Namespace, places: Places, restart: Callable[[], None]) -> int:
+    from gateway.update import apply, running_version
+
+    if reasons := _hindrances(options.wait, places, options.json):
+        return _fail("not now: " + "; ".join(reasons) + " (--wait waits for the end of it)", options.json, FAILED)
+    apply(options.version, places, restart)
+    subprocess.run(["systemctl", "start", "--no-block", WATCHER], check=False, stderr=subprocess.DEVNULL)
+    until_s = time.monotonic() + FOLLOW_S_MAX
+    while (slots := places.load()).trial is not None and time.monotonic() < until_s:
+        time.sleep(1.0)
+    is_kept = slots.trial is None and slots.current == options.version
+    runs = running_version(places, slots)
+    _say({"version": options.version, "kept": is_kept, "runs": runs}, options.json)
+    return DONE if is_kept else FAILED
+
+
+def _rollback(options: argparse.Namespace, places: Places, restart: Callable[[], None]) -> int:
+    from gateway.update import give_up
+
+    # A trial is ended at once: what is wrong with it may be the alarms.
+    if places.load().trial is None and (reasons := _hindrances(options.wait, places, options.json)):
+        return _fail("not now: " + "; ".join(reasons) + " (--wait waits for the end of it)", options.json, FAILED)
+    _say({"runs": give_up(places, restart)}, options.json)
+    return DONE
+
+
+def _hindrances(wait: bool, places: Places, as_json: bool) -> tuple[str, ...]:
+    from gateway.cores.update_slots import may_update
+    from gateway.update import read_health
+
+    said: tuple[str, ...] = ()
+    while reasons := may_update(read_health(places)):
+        if not wait:
+            return reasons
+        if reasons != said and not as_json:
+            print(f"waiting: {'; '.join(reasons)}", file=sys.stderr, flush=True)
+        said = reasons
+        time.sleep(WAIT_EVERY_S)
+    return ()
+
+
+def _status(places: Places) -> dict[str, Any]:
+    from gateway.cores.update_slots import may_update
+    from gateway.update import read_health, running_version
+
+    slots, running = places.load(), read_health(places)
+    staged = sorted(folder.name for folder in (places.state / "slots").glob("*"))
+    return {
+        "installed": running_version(places, slots),
+        "running": None if running is None else running.version,
+        "state": None if running is None else running.state,
+        "trial": slots.trial,
+        "staged": staged,
+        "failed": list(slots.failed),
+        "not_now": list(may_update(running)),
+    }
+
+
+def _say(said: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(said, ensure_ascii=False))
+        return
+    for name, value in said.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        print(f"{name}: {'none' if shown in (None, '') else shown}")
+
+
+def _fail(text: str, as_json: bool, code: int) -> int:
+    if as_json:
+        print(json.dumps({"ok": False, "error": text}, ensure_ascii=False))
+    print(f"sleepbelt update: {text}", file=sys.stderr)
+    return code
