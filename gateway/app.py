@@ -34,6 +34,7 @@ from gateway.radio import BeaconHeard, Belt, Heard, Radio, bleak_radio
 from gateway.room import Room
 from gateway.store import Store, StoreOutbox
 from gateway.store_files import Writes
+from gateway.time_sync import watch_time
 from gateway.watch import Watch
 from gateway.web.port import UplinkWord
 from protocol.batch import GapReport, Stamp, encode_item
@@ -117,6 +118,7 @@ class Gateway:
             async with asyncio.TaskGroup() as tasks:
                 # The store outlives the others by a little: what they hand over at the end is still committed.
                 writer = tasks.create_task(self._store.run())
+                believing = tasks.create_task(watch_time(self.clock))
                 parts = [tasks.create_task(part) for part in (
                     self._alerting.run(), self._hear(), self._wait_deadlines(), self._publish(), self._keep_house(),
                     self._radio.run(), self.outlets.run(), self._server.serve_pages(),
@@ -127,6 +129,7 @@ class Gateway:
                 self.watch.ready()
                 await self._stopping.wait()
                 self.watch.stopping()
+                believing.cancel()
                 await self._end(parts, uplink, writer)
         finally:
             self._alerting.close()

@@ -1,29 +1,44 @@
-"""`sleepbelt doctor uplink`: follows a gateway's way to the cloud step by step and says where it ends."""
+"""`sleepbelt doctor`: looks at everything a gateway needs and says what to do about what is wrong.
+
+`doctor uplink` follows the way to the cloud step by step and says where it ends.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import platform
 import socket
 import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-SUMMARY = "find what is wrong: doctor uplink follows the way to the cloud"
+SUMMARY = "find what is wrong with this gateway and say what to do about it"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 CONNECT_S = 5.0
+CONFIG_FILE = Path("/etc/sleepbelt/gateway.toml")
+JOURNAL_LINES = 5_000
 
 _EPILOG = """\
-It sends nothing but a subscription and may run beside the gateway.
-Exit code: 0 all is well, 1 a step failed, 2 bad input.
+Without a subject it looks at the configuration, the running gateway, adapters, BlueZ, time, disk, wear, power,
+certificates, alert channels and belts. It changes nothing, needs no running gateway, and may run beside one; with
+sudo it sees more.
+`uplink` sends nothing but a subscription.
+--bundle writes a file for support: no names, keys, PINs, addresses or readings are in it.
+Exit code: 0 all is well (there may be warnings), 1 something fails, 2 bad input.
 
-example:
+examples:
+  sudo sleepbelt doctor
+  sleepbelt doctor --json --config gateway.toml
+  sudo sleepbelt doctor --bundle support.tar.gz
   sleepbelt doctor uplink --config /etc/sleepbelt/gateway.toml
 """
+_MARKS = {"ok": "ok    ", "hint": "hint  ", "warn": "WARN  ", "fail": "FAILED"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +59,55 @@ def main(argv: Sequence[str]) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("subject", choices=["uplink"], help="what to look at")
-    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="the gateway's TOML file")
+    parser.add_argument("subject", nargs="?", choices=["uplink"], help="look at this alone")
+    parser.add_argument("--config", type=Path, default=CONFIG_FILE, metavar="FILE", help=f"default: {CONFIG_FILE}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--bundle", type=Path, metavar="FILE", help="write a .tar.gz for support as well")
     options = parser.parse_args(argv)
+    if options.subject == "uplink":
+        return _uplink(options.config, options.json)
+    return _everything(options.config, options.json, options.bundle)
+
+
+def _everything(config_file: Path, as_json: bool, bundle: Path | None) -> int:
+    from gateway.checkup_facts import gather
+    from gateway.cores.checkup import checkup
+
+    facts, config = gather(config_file)
+    findings = checkup(facts)
+    is_well = all(finding.level != "fail" for finding in findings)
+    said = {"ok": is_well, "version": version("sleepbelt"), "findings": [asdict(finding) for finding in findings]}
+    if bundle is not None:
+        from gateway.bundle import write_bundle
+        from gateway.checkup_facts import journal
+
+        machine = {"python": platform.python_version(), "kernel": platform.release(), "machine": platform.machine()}
+        try:
+            names = write_bundle(bundle, {**said, **machine, "facts": asdict(facts)}, config, journal(JOURNAL_LINES))
+        except OSError as error:
+            print(f"sleepbelt doctor: {bundle}: {error.strerror}; name a file on a disk with room", file=sys.stderr)
+            return BAD_INPUT
+        said["bundle"] = {"file": str(bundle), "holds": names}
+    if as_json:
+        print(json.dumps(said, ensure_ascii=False))
+    else:
+        for finding in findings:
+            print(f"{_MARKS[finding.level]}  {finding.topic}: {finding.found}")
+            if finding.advice:
+                print(f"        -> {finding.advice}")
+        if bundle is not None:
+            print(f"written: {bundle} ({', '.join(names)}); look into it before you send it")
+    return DONE if is_well else FAILED
+
+
+def _uplink(config_file: Path, as_json: bool) -> int:
     from cloud_sync.mqtt import BrokerUrlError
     from gateway.config import ConfigError, load_config
 
     try:
-        config = load_config(options.config)
+        config = load_config(config_file)
         if config.uplink is None:
-            print(f"sleepbelt doctor: {options.config}: has no [uplink]; this gateway sends nothing to a cloud",
+            print(f"sleepbelt doctor: {config_file}: has no [uplink]; this gateway sends nothing to a cloud",
                   file=sys.stderr)
             return BAD_INPUT
         steps = asyncio.run(uplink_steps(config.uplink.url, config.gateway.id, config.gateway.data_dir))
@@ -62,7 +115,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"sleepbelt doctor: {error}", file=sys.stderr)
         return BAD_INPUT
     is_well = all(step.ok for step in steps)
-    if options.json:
+    if as_json:
         print(json.dumps({"ok": is_well, "steps": [asdict(step) for step in steps]}))
     else:
         for step in steps:

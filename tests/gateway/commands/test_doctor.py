@@ -50,3 +50,24 @@ def test_what_is_found_is_one_json_object(tmp_path: Path, capsys: pytest.Capture
     assert main(["uplink", "--config", str(config), "--json"]) == 1
     said = json.loads(capsys.readouterr().out)
     assert (said["ok"], said["steps"][1]["name"]) == (False, "connection")
+
+
+def test_everything_is_looked_at_without_a_gateway_an_adapter_or_a_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text('[gateway]\nid = "gw-01"\ndata_dir = "data"\n[[beds]]\nlabel = "A"\n')
+    code = main(["--config", str(config), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    levels = {finding["level"] for finding in said["findings"]}
+    assert code == (1 if "fail" in levels else 0)
+    assert said["ok"] == ("fail" not in levels)
+    assert {"configuration", "gateway", "adapters", "time", "disk", "belts"} <= {x["topic"] for x in said["findings"]}
+
+
+def test_what_is_wrong_is_followed_by_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", str(tmp_path / "none.toml")]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("FAILED  configuration"))
+    assert "none.toml" in lines[at]
+    assert lines[at + 1].startswith("        -> ")
