@@ -18,6 +18,9 @@ LOOK_S = 8
 LOOKS = 5
 TURN_SCORE = 72  # 5 a burst second (10 if it clips) plus the change of looks in percent; shrugs 10-70, turns 75-250
 TURN_WEIGHT_MIN = 4  # burst seconds (2 if they clip): what is shorter is a shrug, however the beats look after it
+KNOWN_S = 5  # seconds of looks before a burst, without which nothing is compared: somebody who just came settles down
+SAT_UP_PERCENT = 45  # beats this much weaker than before: turned onto a weak side, or sitting on the edge
+SAT_UP_S = 45  # so long it stays open which of the two; who gets up meanwhile has not turned over
 
 
 class Movement:
@@ -37,6 +40,7 @@ class Movement:
         self._before = array("i", [0] * LOOKS)
         self._after = array("i", [0] * LOOKS)
         self._before_s = 0
+        self._sat_up_s = 0  # counts down while a turn-over may still turn out to be the start of an exit
 
     def second(self, peak: int, clipped: int, occupied: bool) -> None:
         """Judge the second just past: peak deflection in 14-bit units, clipped samples in it."""
@@ -71,6 +75,7 @@ class Movement:
             self._burst_weight = 0
             self._quiet_s = 0
             self._before_s = 0
+            self._sat_up_s = 0
             return
         if self.burst:
             if self._burst_s and self._quiet_s > JOIN_S:
@@ -79,6 +84,10 @@ class Movement:
             self._burst_weight += 2 if clipped >= 3 else 1
             self._quiet_s = 0
             return
+        if self._sat_up_s:
+            self._sat_up_s -= 1
+            if not self._sat_up_s and not self._burst_s:
+                self._count()
         if not self._burst_s:
             self._average(self._before, self._before_s, looks, 12)
             self._before_s += 1
@@ -96,19 +105,32 @@ class Movement:
 
     def _conclude(self) -> None:
         """The burst is over: a turn-over if it was long and strong, or shorter and the beats look different now."""
-        change = 0
-        if self._before_s >= 5 and self._quiet_s >= SETTLE_S + 3:
-            for i in range(LOOKS):
-                before = self._before[i] + 1
-                after = self._after[i] + 1
-                change += abs(after - before) * 100 // (after + before)
-        if self._burst_weight >= TURN_WEIGHT_MIN and self._burst_weight * 5 + change >= TURN_SCORE:
-            self.turn_over = 1
-            self.turn_over_count += 1
-        if self._quiet_s >= SETTLE_S + 3:
+        looked = self._quiet_s >= SETTLE_S + 3
+        if self._sat_up_s and looked:
+            self._count()  # still in bed after the next movement: one turn-over, however many movements it took
+        elif self._before_s >= KNOWN_S and self._turned(looked):
+            if looked and self._after[0] * 100 < self._before[0] * SAT_UP_PERCENT:
+                self._sat_up_s = SAT_UP_S
+            elif not self._sat_up_s:
+                self._count()
+        if looked:
             for i in range(LOOKS):
                 self._before[i] = self._after[i]
             self._before_s = LOOK_S
         self._burst_s = 0
         self._burst_weight = 0
         self._quiet_s = 0
+
+    def _turned(self, looked: bool) -> bool:
+        change = 0
+        if looked:
+            for i in range(LOOKS):
+                before = self._before[i] + 1
+                after = self._after[i] + 1
+                change += abs(after - before) * 100 // (after + before)
+        return self._burst_weight >= TURN_WEIGHT_MIN and self._burst_weight * 5 + change >= TURN_SCORE
+
+    def _count(self) -> None:
+        self._sat_up_s = 0
+        self.turn_over = 1
+        self.turn_over_count += 1
