@@ -40,10 +40,12 @@ __all__ = [
     "BleakRadio",
     "Closed",
     "Heard",
+    "NoSession",
     "Opened",
     "Radio",
     "RadioError",
     "RadioEvent",
+    "Sighting",
     "bleak_radio",
 ]
 
@@ -55,6 +57,7 @@ SCAN_START_TIMEOUT_S = 10.0
 SCAN_SILENT_S = 15.0
 WATCH_S = 3.0
 TICK_S = 0.25
+SIGHTINGS_MAX = 256
 
 
 class RadioError(Exception):
@@ -103,7 +106,26 @@ class BeaconHeard:
     rssi_dbm: int | None
 
 
-RadioEvent = Opened | Closed | Heard | BeaconHeard
+@dataclass(frozen=True, slots=True)
+class NoSession:
+    """An attempt at a session failed; `code` is that of its LinkError."""
+
+    serial: bytes
+    received_ms: int
+    code: str
+    text: str
+
+
+RadioEvent = Opened | Closed | Heard | BeaconHeard | NoSession
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Any belt that advertises, ours or not; `heard_ms` on the elapsed clock."""
+
+    serial: bytes
+    heard_ms: int
+    rssi_dbm: int | None
 
 
 class Radio(Protocol):
@@ -123,6 +145,18 @@ class Radio(Protocol):
 
     def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
         """Queue a frame to a connected belt; False if there is no session to take it."""
+        ...
+
+    def put(self, belt: Belt, *, hurry: bool = False) -> None:
+        """Serve one more belt, or a known one under another key (its session goes on); `hurry`: connect it first."""
+        ...
+
+    def drop(self, serial: bytes) -> None:
+        """Serve a belt no longer; its session ends without a `Closed`."""
+        ...
+
+    def sightings(self) -> list[Sighting]:
+        """Every belt that advertised lately, whoever it belongs to."""
         ...
 
 
@@ -191,9 +225,9 @@ class BleakRadio:
         if hci:
             self._scanner_options["bluez"] = {"adapter": hci}
             self._client_options["bluez"] = {"adapter": hci}
-        self._belts = {
-            belt.serial: _Known(belt, aes(session.beacon_key(aes, belt.key)), belt.beacon_counter) for belt in belts
-        }
+        self._belts = {belt.serial: _known(belt) for belt in belts}
+        self._sightings: dict[bytes, Sighting] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._plan = Reconnector([belt.serial for belt in belts], config.connections_max)
         self._serial_at: dict[str, bytes] = {}
         self._events: asyncio.Queue[RadioEvent] = asyncio.Queue(QUEUE_MAX)
@@ -205,8 +239,33 @@ class BleakRadio:
         return await self._events.get()
 
     def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
-        link = self._belts[serial].link
-        return link is not None and link.send(kind, values)
+        known = self._belts.get(serial)
+        return known is not None and known.link is not None and known.link.send(kind, values)
+
+    def put(self, belt: Belt, *, hurry: bool = False) -> None:
+        known = self._belts.get(belt.serial)
+        if known is None:
+            self._belts[belt.serial] = _known(belt)
+            self._plan.add(belt.serial)
+        else:
+            known.belt = belt
+            known.beacon_block = aes(session.beacon_key(aes, belt.key))
+            known.beacon_counter = max(known.beacon_counter, belt.beacon_counter)
+            known.said = None
+        if hurry:
+            self._plan.hurry(belt.serial)
+            self._wake.set()
+
+    def drop(self, serial: bytes) -> None:
+        known = self._belts.pop(serial, None)
+        self._plan.remove(serial)
+        if known is not None and known.link is not None:
+            leaving = asyncio.create_task(known.link.close())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    def sightings(self) -> list[Sighting]:
+        return list(self._sightings.values())
 
     async def run(self) -> None:
         try:
@@ -296,12 +355,21 @@ class BleakRadio:
         self._heard_any_ms = _real_ms()
         # A scan response may come later than the advertisement, so the address stands in for the name once it is known.
         serial = gatt.serial_of(advertisement.local_name or device.name or "") or self._serial_at.get(device.address)
+        if serial is not None:
+            self._sighted(serial, advertisement.rssi)
         if not self._saw(serial, device):
             return
         assert serial is not None
         for data in advertisement.manufacturer_data.values():
             if len(data) == wire_beacon.BEACON_BYTES:
                 self._take_beacon(self._belts[serial], bytes(data), advertisement.rssi)
+
+    def _sighted(self, serial: bytes, rssi_dbm: int | None) -> None:
+        """Remember a belt of anybody, the one heard longest ago going first at the limit."""
+        self._sightings.pop(serial, None)
+        while len(self._sightings) >= SIGHTINGS_MAX:
+            del self._sightings[next(iter(self._sightings))]
+        self._sightings[serial] = Sighting(serial, self._clock.elapsed_ms(), rssi_dbm)
 
     def _saw(self, serial: bytes | None, device: BLEDevice) -> bool:
         if serial is None or serial not in self._belts:
@@ -372,8 +440,11 @@ class BleakRadio:
             hello = await link.open()
         except LinkError as error:
             await link.close()
+            if self._belts.get(serial) is not known:
+                return  # dropped meanwhile
             pause_ms = self._plan.failed(serial, _real_ms())
             self._say(known, f"no session: {error}", warn=isinstance(error, RefusedError))
+            self._put(NoSession(serial, self._clock.elapsed_ms(), error.code, str(error)))
             if isinstance(error, UnreachableError):
                 self._ladder.connect_failed(serial)
                 await self._power_cycle_if_due()
@@ -382,6 +453,9 @@ class BleakRadio:
         except asyncio.CancelledError:
             await link.close()
             raise
+        if self._belts.get(serial) is not known:
+            await link.close()
+            return
         self._ladder.connected()
         self._plan.connected(serial, _real_ms())
         self.counters["sessions"] += 1
@@ -400,8 +474,9 @@ class BleakRadio:
             self._say(known, f"the session ended: {error}", warn=False)
         finally:
             known.link = None
-            self._plan.dropped(serial, _real_ms())
-            self._put(Closed(serial, self._clock.elapsed_ms()))
+            if self._belts.get(serial) is known:
+                self._plan.dropped(serial, _real_ms())
+                self._put(Closed(serial, self._clock.elapsed_ms()))
             await link.close()
             self._wake.set()
 
@@ -440,6 +515,10 @@ class BleakRadio:
         else:
             log.info("radio: scanning")
         self._scan_said = trouble
+
+
+def _known(belt: Belt) -> _Known:
+    return _Known(belt, aes(session.beacon_key(aes, belt.key)), belt.beacon_counter)
 
 
 def _cancelled() -> bool:

@@ -39,6 +39,10 @@ REFUSALS = {
     frames.REFUSED_BUSY: "the belt is busy with another gateway",
     frames.REFUSED_DECOMMISSIONED: "the belt was taken out of service",
 }
+_CODES = {
+    frames.REFUSED_PROOF: "wrong_key", frames.REFUSED_VERSION: "version", frames.REFUSED_BUSY: "busy",
+    frames.REFUSED_DECOMMISSIONED: "decommissioned",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +77,27 @@ Message = LiveReport | AnyRecord | Absences | HistoryEnd | Result
 
 
 class LinkError(Exception):
-    """The session could not be had or is over; try again later. The text says what happened."""
+    """The session could not be had or is over; try again later. The text says what happened, `code` names it."""
+
+    code = "link"
 
 
 class UnreachableError(LinkError):
     """Not even a connection came about; the adapter may be at fault."""
 
+    code = "unreachable"
+
 
 class RefusedError(LinkError):
-    """The belt or we refuse each other: trying again helps only after somebody changed something."""
+    """The belt or we refuse each other: trying again helps only after somebody changed something.
+
+    `code`: `wrong_key`, `claimed_elsewhere` (wrong key, and the belt says that somebody has claimed it), `version`,
+    `busy`, `decommissioned`, `not_a_belt` or `refused`.
+    """
+
+    def __init__(self, text: str, code: str = "refused") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class BeltLink:
@@ -131,7 +147,7 @@ class BeltLink:
             rx = self._client.services.get_characteristic(gatt.RX)
             tx = self._client.services.get_characteristic(gatt.TX)
             if rx is None or tx is None:
-                raise RefusedError("it has no belt service; is it a belt?")
+                raise RefusedError("it has no belt service; is it a belt?", "not_a_belt")
             self._rx = rx
             async with asyncio.timeout(GATT_TIMEOUT_S):
                 await self._client.start_notify(tx, self._notified)
@@ -183,13 +199,16 @@ class BeltLink:
         async with asyncio.timeout(HELLO_TIMEOUT_S):
             kind, values = await self._hello
         if kind == frames.REFUSED:
-            raise RefusedError(REFUSALS.get(values[0], f"the belt refuses, reason {values[0]}"))
+            raise RefusedError(
+                REFUSALS.get(values[0], f"the belt refuses, reason {values[0]}"), _CODES.get(values[0], "refused")
+            )
         hello = hello_from(values)
         if hello.serial != self._serial:
-            raise RefusedError(f"it says it is belt {hello.serial.hex()}")
+            raise RefusedError(f"it says it is belt {hello.serial.hex()}", "not_a_belt")
         script = session.transcript(hello.serial, self._gateway_identity, hello.belt_nonce, nonce)
         if not ccm.same(session.belt_proof(aes, self._key, script), hello.belt_proof):
-            raise RefusedError(REFUSALS[frames.REFUSED_PROOF])
+            # What a stranger could say too; it only chooses the words for the person who reads them.
+            raise RefusedError(REFUSALS[frames.REFUSED_PROOF], "claimed_elsewhere" if hello.claimed else "wrong_key")
         up, down = session.session_keys(aes, self._key, script)
         # Before the confirmation is written: the belt answers it with sealed frames at once.
         self._unseal_block, self._seal_block = aes(up), aes(down)

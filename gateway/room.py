@@ -45,7 +45,7 @@ from gateway.cores.leave_bed import BedView, Now, Ward
 from gateway.cores.profile import Profile
 from gateway.cores.vitals import Assembler
 from gateway.items import ALARM_EVENTS, GATEWAY_UP, SENT_EVENTS, alarm_item, event_row, record_row, stamp
-from gateway.radio import BeaconHeard, Closed, Heard, Opened, RadioEvent
+from gateway.radio import BeaconHeard, Closed, Heard, NoSession, Opened, RadioEvent
 from gateway.radio_link import Absences, HistoryEnd
 from gateway.store_evidence import SettingsRow
 from gateway.store_files import Chunk, EventRow, Writes
@@ -178,7 +178,9 @@ class Room:
 
     def radio_event(self, event: RadioEvent) -> None:
         """Take one event of the radio, at the time it was received."""
-        bed = self._by_serial[event.serial]
+        bed = self._by_serial.get(event.serial)
+        if bed is None or isinstance(event, NoSession):
+            return  # a belt without a bed, or one that could not be talked to: neither says anything of a bed
         # Now, not event.received_ms: the ward's axis never runs back, and the session's anchor makes good the delay.
         now = self.now()
         if isinstance(event, Opened):

@@ -24,6 +24,7 @@ class _Belt:
     not_before_ms: int = 0
     connected_ms: int | None = None
     trying: bool = False
+    urgent: bool = False
 
 
 class Reconnector:
@@ -32,6 +33,19 @@ class Reconnector:
     def __init__(self, belts: list[bytes], slots: int) -> None:
         self._belts = {serial: _Belt() for serial in belts}
         self._slots = slots
+
+    def add(self, serial: bytes) -> None:
+        """One more belt; nothing changes for one that is known."""
+        self._belts.setdefault(serial, _Belt())
+
+    def remove(self, serial: bytes) -> None:
+        """Forget a belt, whatever is happening with it."""
+        self._belts.pop(serial, None)
+
+    def hurry(self, serial: bytes) -> None:
+        """Somebody stands at this belt and waits: it goes first, without a pause, until it is connected or fails."""
+        belt = self._belts[serial]
+        belt.urgent, belt.not_before_ms, belt.failures = True, 0, 0
 
     def seen(self, serial: bytes, now_ms: int) -> None:
         """The belt advertises, or the adapter still holds its link."""
@@ -43,26 +57,26 @@ class Reconnector:
         if taken >= self._slots or any(belt.trying for belt in self._belts.values()):
             return None
         due = [
-            (belt.not_before_ms, serial) for serial, belt in self._belts.items()
+            (not belt.urgent, belt.not_before_ms, serial) for serial, belt in self._belts.items()
             if belt.connected_ms is None and belt.not_before_ms <= now_ms
             and belt.seen_ms is not None and now_ms - belt.seen_ms <= SEEN_MS_MAX
         ]
         if not due:
             return None
-        _, serial = min(due)
+        _, _, serial = min(due)
         self._belts[serial].trying = True
         return serial
 
     def connected(self, serial: bytes, now_ms: int) -> None:
         """The attempt gave a session."""
         belt = self._belts[serial]
-        belt.trying = False
+        belt.trying = belt.urgent = False
         belt.connected_ms = now_ms
 
     def failed(self, serial: bytes, now_ms: int) -> int:
         """The attempt failed; the pause in ms before the next one."""
         belt = self._belts[serial]
-        belt.trying = False
+        belt.trying = belt.urgent = False
         belt.failures += 1
         pause_ms = min(PAUSE_MS_MAX, PAUSE_MS_MIN << min(belt.failures - 1, 10))
         belt.not_before_ms = now_ms + pause_ms
@@ -79,14 +93,14 @@ class Reconnector:
     def to_release(self, now_ms: int) -> bytes | None:
         """The belt whose turn is over while others wait for its slot; None if nobody waits or no turn is over."""
         holders = [(b.connected_ms, s) for s, b in self._belts.items() if b.connected_ms is not None]
-        waiting = any(
-            belt.connected_ms is None and belt.seen_ms is not None and now_ms - belt.seen_ms <= SEEN_MS_MAX
-            for belt in self._belts.values()
-        )
+        waiting = [
+            belt for belt in self._belts.values()
+            if belt.connected_ms is None and belt.seen_ms is not None and now_ms - belt.seen_ms <= SEEN_MS_MAX
+        ]
         if len(holders) < self._slots or not waiting:
             return None
         since_ms, serial = min(holders)
-        return serial if now_ms - since_ms >= TURN_MS else None
+        return serial if now_ms - since_ms >= TURN_MS or any(belt.urgent for belt in waiting) else None
 
     def _pause(self, belt: _Belt, now_ms: int) -> int:
         belt.failures = 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.app import Gateway
 from gateway.config import Config, load_config
-from gateway.radio import BeaconHeard, Closed, Heard, Opened, RadioEvent
+from gateway.radio import BeaconHeard, Belt, Closed, Heard, Opened, RadioEvent, Sighting
 from gateway.web.port import Bed
 from protocol.clock_scale import ENVIRONMENT
 from protocol.wire import frames
@@ -31,6 +31,8 @@ class SpokenRadio:
         self.scan_turn_ms: int | None = None
         self.events: asyncio.Queue[RadioEvent] = asyncio.Queue()
         self.sent: list[tuple[int, tuple[Any, ...]]] = []
+        self.belts: dict[bytes, Belt] = {}
+        self.sighted: list[Sighting] = []
         self.fault: Exception | None = None
         self.broken = asyncio.Event()
 
@@ -45,6 +47,15 @@ class SpokenRadio:
     def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
         self.sent.append((kind, values))
         return True
+
+    def put(self, belt: Belt, *, hurry: bool = False) -> None:
+        self.belts[belt.serial] = belt
+
+    def drop(self, serial: bytes) -> None:
+        self.belts.pop(serial, None)
+
+    def sightings(self) -> list[Sighting]:
+        return self.sighted
 
     def acked(self) -> list[int]:
         return [values[0] for kind, values in self.sent if kind == frames.ACK]

@@ -33,6 +33,7 @@ class SpokenBelt:
         self.connects = self.disconnects = 0
         self.reachable = True
         self.deaf = False
+        self.claimed = 0
         self._join: tuple[bytes, int] = fragments.IDLE
         self._fragment = 0
         self._up: Callable[[bytes], bytes] | None = None
@@ -74,7 +75,7 @@ class SpokenBelt:
         self._script = session.transcript(self.serial, gateway_id, self._nonce, gateway_nonce)
         proof = session.belt_proof(aes, self.key, self._script)
         self.say_plain(frames.encode(
-            frames.HELLO, (self.serial, self._nonce, proof, 1, 7, 5000, 0, 0, 1, 0, 0, 1, 0)))
+            frames.HELLO, (self.serial, self._nonce, proof, 1, 7, 5000, 0, 0, 1, 0, 0, 1, self.claimed)))
 
     @property
     def in_session(self) -> bool:
