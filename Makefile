@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint deb wheel mpy bench soak score mutation hil lock vectors clean
+.PHONY: help setup demo test lint deb sbom appliance wheel mpy bench soak score mutation hil lock vectors clean
 
 help:
 	@echo "make demo   three emulated belts, gateway, broker, receiver and pages on this machine (Ctrl-C ends it)"
@@ -13,6 +13,7 @@ help:
 	@echo "make hil    radio tests against the real kernel and bluetoothd in a virtual machine"
 	@echo "make mpy    compile the firmware for every board   make wheel  build the wheel, try it in a clean environment"
 	@echo "make deb    the appliance's packages for amd64 and arm64 into dist/"
+	@echo "make sbom   what they are made of (CycloneDX)   make appliance  the package in a virtual machine with systemd"
 	@echo "make lock   renew the lock files after a change of dependencies"
 
 setup:
@@ -32,9 +33,17 @@ lint:
 	$(BIN)/mypy --config-file tools/mypy-rp2.ini
 	$(BIN)/mypy --config-file tools/mypy-esp32.ini
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tools.claims
 
 mpy: setup
 	$(BIN)/python -m tools.mpy
+
+sbom: setup
+	$(BIN)/python -m tools.sbom $(ARGS)
+
+appliance:
+	@tools/setup.sh appliance
+	$(BIN)/python -m tools.appliance $(ARGS)
 
 deb: setup
 	$(BIN)/python -m tools.deb.build $(ARGS)

@@ -14,9 +14,10 @@ import shutil
 import stat
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["BOX_DIRECTORY", "BoxError", "build_box"]
+__all__ = ["BOX_DIRECTORY", "MODULES", "BoxError", "Cpio", "build_box", "kernel_package", "unpack_kernel"]
 
 BOX_DIRECTORY = Path(__file__).resolve().parent.parent.parent / "build" / "box"
 PACKAGES = "qemu-system-x86 bluez dbus socat busybox-static"
@@ -80,7 +81,7 @@ def build_box(folder: Path = BOX_DIRECTORY) -> Path:
         raise BoxError("BlueZ in a box needs an x86-64 machine; here use --radio bumble, or usb:N with a dongle")
     programs = {name: _program(name, paths) for name, paths in PROGRAMS.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    package = _kernel_package(folder)
+    package = kernel_package(folder)
     sources = [Path(__file__), package, *programs.values()]
     stamp = hashlib.sha256("\n".join(f"{p} {p.stat().st_size} {p.stat().st_mtime_ns}" for p in sources).encode())
     stamp_file = folder / "stamp"
@@ -88,7 +89,7 @@ def build_box(folder: Path = BOX_DIRECTORY) -> Path:
         return folder
     for leftover in ("stamp", "snapshot"):
         (folder / leftover).unlink(missing_ok=True)
-    kernel, modules = _unpack_kernel(package)
+    kernel, modules = unpack_kernel(package)
     (folder / "vmlinuz").write_bytes(kernel)
     (folder / "initramfs").write_bytes(_initramfs(programs, modules))
     stamp_file.write_text(stamp.hexdigest())
@@ -105,7 +106,7 @@ def _program(name: str, paths: tuple[str, ...]) -> Path:
     )
 
 
-def _kernel_package(folder: Path) -> Path:
+def kernel_package(folder: Path) -> Path:
     """The .deb of Debian's kernel; `linux-image-cloud-amd64` will not do, it has no Bluetooth."""
     found = sorted(folder.glob("linux-image-*_amd64.deb"))
     if found:
@@ -128,8 +129,8 @@ def _output(*command: str, folder: Path | None = None) -> str:
     return done.stdout
 
 
-def _unpack_kernel(package: Path) -> tuple[bytes, dict[str, bytes]]:
-    """(kernel image, modules in the order to load them)."""
+def unpack_kernel(package: Path, names: Sequence[str] = MODULES) -> tuple[bytes, dict[str, bytes]]:
+    """(kernel image, the modules `names` and what they depend on, in the order to load them)."""
     kernel = b""
     found: dict[str, bytes] = {}
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as process:
@@ -151,7 +152,7 @@ def _unpack_kernel(package: Path) -> tuple[bytes, dict[str, bytes]]:
             add(other.replace("-", "_"))
         ordered[name] = found[name]
 
-    for name in MODULES:
+    for name in names:
         add(name)
     if not kernel or "bluetooth" not in ordered:
         raise BoxError(f"{package} holds no kernel with Bluetooth; delete it to download another")
@@ -165,7 +166,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _initramfs(programs: dict[str, Path], modules: dict[str, bytes]) -> bytes:
-    archive = _Cpio()
+    archive = Cpio()
     for name, program in programs.items():
         if name.startswith("qemu"):
             continue
@@ -192,7 +193,7 @@ def _libraries(program: Path) -> list[Path]:
     return [Path(path) for path in re.findall(r"(/\S+) \(0x", listed)]
 
 
-class _Cpio:
+class Cpio:
     """An archive in the "newc" format that the kernel unpacks as its first root file system."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 WORK = ROOT / "build" / "deb"
 PYTHON = "3.11"
 LOCK = ROOT / "requirements" / "appliance.lock"
-DOCS = ("README.md", "README.zh-CN.md", "SECURITY.md", "docs/appliance.md", "docs/configuration.md",
+DOCS = ("README.md", "README.zh-CN.md", "SECURITY.md", "docs/appliance.md", "docs/configuration.md", "docs/hazards.md",
         "docs/alerting.md", "docs/alerting-outlets.md", "docs/evidence.md")  # fmt: skip
 GLIBC = ("2_36", "2_35", "2_34", "2_31", "2_28", "2_27", "2_24", "2_17")
 PROGRAMS = ("usr/bin", "usr/lib/sleepbelt", "opt/sleepbelt/bin")

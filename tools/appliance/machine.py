@@ -1,0 +1,127 @@
+"""One virtual machine under QEMU's own processor (TCG): no root, no KVM, 512 MB like a Pi Zero 2 W."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+__all__ = ["Machine", "MachineError"]
+
+KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=5 mitigations=off no_timer_check random.trust_cpu=on"
+BOOT_S = 600.0
+COMMAND_S = 300.0
+_MARK = "appliance-command-done"
+
+
+class MachineError(Exception):
+    """The machine did not do what it was told; the message has what it said."""
+
+
+class Machine:
+    """Start it, `run` commands in it as root, `cut` its power; the disk is a copy that may be ruined."""
+
+    def __init__(self, kernel: Path, initramfs: Path, disk: Path, folder: Path) -> None:
+        self._kernel, self._initramfs, self._disk, self._folder = kernel, initramfs, disk, folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+        self.page_port = 0
+        self.adapter = folder / "hci0.sock"
+
+    def start(self) -> float:
+        """Boot; seconds until the shell answers."""
+        self._port, self.page_port = _free_port(), _free_port()
+        forwards = f"hostfwd=tcp:127.0.0.1:{self._port}-:5556,hostfwd=tcp:127.0.0.1:{self.page_port}-:8080"
+        command = [
+            "nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "512",
+            "-nodefaults", "-nographic", "-kernel", str(self._kernel), "-initrd", str(self._initramfs),
+            "-append", KERNEL_ARGUMENTS, "-serial", f"file:{self._folder / 'console.log'}",
+            "-drive", f"file={self._disk},format=raw,if=virtio,cache=writethrough",
+            "-netdev", f"user,id=net,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
+            "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset",
+            "-device", "virtio-serial-pci", "-chardev", f"socket,id=hci0,path={self.adapter},server=off,reconnect=1",
+            "-device", "virtconsole,chardev=hci0",
+        ]  # fmt: skip
+        began = time.monotonic()
+        log = (self._folder / "qemu.log").open("ab")
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.wait_shell(BOOT_S)
+        return time.monotonic() - began
+
+    def wait_shell(self, patience_s: float) -> None:
+        """Until it answers, also after it was reset."""
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                self.run("true", 20)
+                return
+            except MachineError as error:
+                if time.monotonic() > until or (self._process is not None and self._process.poll() is not None):
+                    raise MachineError(f"it does not answer: {error}; see {self._folder}") from None
+                time.sleep(1.0)
+
+    def run(self, command: str, patience_s: float = COMMAND_S, check: bool = True) -> str:
+        """What a shell command printed (both streams); MachineError if it failed, unless `check` is off."""
+        said = b""
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=patience_s) as link:
+                link.sendall(f"( {command}\n) </dev/null; echo {_MARK} $?\nexit\n".encode())
+                while _MARK.encode() not in said or not said.rstrip(b" ").endswith(b"\n"):
+                    part = link.recv(65536)
+                    if not part:
+                        break
+                    said += part
+        except OSError as error:
+            raise MachineError(f"{command}: {error}") from None
+        text, mark, code = said.decode(errors="replace").rpartition(_MARK)
+        if not mark:
+            raise MachineError(f"{command}: no answer ({text[-500:]})")
+        if check and code.strip() != "0":
+            raise MachineError(f"{command}: code {code.strip()}: {text[-2000:]}")
+        return text.strip()
+
+    def put(self, file: Path, target: str) -> None:
+        """Copy a file into it."""
+        with socket.create_connection(("127.0.0.1", self._port), timeout=COMMAND_S) as link:
+            link.sendall(f"head -c {file.stat().st_size} >{shlex.quote(target)}; sync; echo {_MARK}; exit\n".encode())
+            with file.open("rb") as source:
+                link.sendfile(source)
+            said = b""
+            while _MARK.encode() not in said:
+                part = link.recv(4096)
+                if not part:
+                    raise MachineError(f"{target}: {said.decode(errors='replace')}")
+                said += part
+
+    def write(self, target: str, text: str) -> None:
+        """Make a text file in it."""
+        folder, file = shlex.quote(os.path.dirname(target)), shlex.quote(target)
+        self.run(f"mkdir -p {folder}; printf %s {shlex.quote(text)} >{file}")
+
+    def until(self, command: str, patience_s: float, every_s: float = 1.0) -> float:
+        """Seconds until a command succeeds; MachineError if it does not in time."""
+        began = time.monotonic()
+        while True:
+            try:
+                self.run(command, 60)
+                return time.monotonic() - began
+            except MachineError as error:
+                if time.monotonic() - began > patience_s:
+                    raise MachineError(f"not in {patience_s:g} s: {error}") from None
+                time.sleep(every_s)
+
+    def cut(self) -> None:
+        """The power fails."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
