@@ -202,12 +202,14 @@ DISTURBED_BEDS: tuple[tuple[str, tuple[Interference, ...]], ...] = (
     ("empty", ()),
     ("pump", (Interference("pump", 0, 900, 1.1, 40),)),
     ("pump", (Interference("pump", 0, 900, 0.4, 80),)),
+    ("pump", (Interference("piston", 0, 900, 1.1, 60),)),
     ("ventilation", (Interference("hvac", 0, 900),)),
     ("mains", (Interference("mains", 0, 900),)),
     ("object", (Interference("object", 60, 900), Interference("door", 100, 102))),
     ("carer", (Interference("carer", 60, 150), Interference("footsteps", 40, 60))),
     ("neighbour", (Interference("partner", 0, 900, 0.0, 9.0),)),
     ("pet", (Interference("pet", 0, 900, 0.0, 9.0),)),
+    ("pet", (Interference("pet", 0, 900, 2.1, 14.0),)),
 )
 
 

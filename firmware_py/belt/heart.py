@@ -19,11 +19,12 @@ LEAP_SETTLED_S = 12
 DEFICIT_MAX = 29  # a rate on its way up or down loses the tracked interval too, but not the evidence
 DEFICIT_WEIGHT = 51
 LAG_WEIGHT = 12
-DOUBT_OFFSET = 1190
+DOUBT_OFFSET = 990
 EMIT_DOUBT = -100
 CLEAR_S = 6
 REGULAR_DOUBT = -350  # above this no rate is told, and what was called irregular stays so
 SEEN_MIN_S = 10
+MACHINE_256 = 247  # beats that repeat this well are no heart's: people reach 200, pumps with a jitter of 1 % still 250
 BEAT_HEIGHT_256 = 80  # below this the two-second correlation is as good as noise
 
 
@@ -48,6 +49,7 @@ class Heart:
         self._gathered = 0  # of 256: how far the track has filled since start
         self._trusted = 0  # the last rate that counted
         self.rhythm = Rhythm()
+        self._alike_16 = 256 << 4  # how well one interval repeats the one before: a machine until shown to be none
         self.too_fast_s = 0  # seconds in which half the interval explained as much: no resident's heart
         self._single = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
         self._score = array("i", bytes(4 * BEAT_LAGS))
@@ -151,8 +153,27 @@ class Heart:
         lag = BEAT_LAG_MIN + near
         fast = 2 * FAST_LAG_MIN <= lag < 2 * BEAT_LAG_MIN and self._half(lag) * 8 > self._single[FAST_LAGS + near] * 7
         self.too_fast_s = min(10, self.too_fast_s + 1) if fast else max(0, self.too_fast_s - 2)
+        self._repeats(near)
         self.quality = max(0, min(100, score[near] * 100 // 400))
         self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + near) * 64 + vertex(score, near))
+
+    @property
+    def machine(self) -> bool:
+        """What lies there repeats so exactly that it is a pump."""
+        return self._alike_16 >= MACHINE_256 << 4
+
+    def _repeats(self, k: int) -> None:
+        """Follow, over eight seconds, how exactly the waveform repeats at the interval of index k."""
+        if ones(self._still_s) < WINDOW_S:
+            return  # what moved is silence in the window, and silence repeats nothing
+        curve = self.wave.curve
+        before = curve[FAST_LAGS + k - 1]
+        alike = curve[FAST_LAGS + k]
+        after = curve[FAST_LAGS + k + 1]
+        bend = 2 * alike - before - after
+        if bend > 0:  # between two samples the curve is higher than at either
+            alike += (after - before) * (after - before) // (8 * bend)
+        self._alike_16 += ((min(alike, 256) << 4) - self._alike_16) // 8
 
 
 class Rhythm:

@@ -30,9 +30,12 @@ UNITS_BITS = 14  # width of the counts that the decimator gives
 HEART_QUALITY_MIN = 20
 BREATH_QUALITY_MIN = 45
 RAIL_FAULT_S = 5
-SETTLE_S = 10  # in bed: until then the heart's window holds what was on the bed before
+SETTLE_S = 15  # in bed: until then the heart's window holds what was on the bed before, or too little to know a pet by
+BREATH_SETTLE_S = 20
 GAP_MAX = 10  # samples; a longer gap makes the second a moving one: the beat phase is lost
 TOO_FAST_S = 3
+SMALL_DBPM = 1120  # a heart this fast and
+SMALL_LEVEL = 130  # this weak (occupancy.py's unit; of a resident 200-400 at that rate) is a pet's
 MACHINE_CROSSINGS = 35  # in ten seconds: fewer is a pump, not a body
 
 
@@ -54,6 +57,7 @@ class Pipeline:
         self._at = 0
         self._moving_s = 0
         self._rail_s = 0
+        self._small_s = 0  # seconds of a heart as small and fast as a pet's
         self._gap = 0
         self._report = [0] * 12
         self._why = REASON_NONE  # of the rate just judged
@@ -117,6 +121,10 @@ class Pipeline:
         self._at = (self._at + 1) % 10
         self.heart.push(filters, moving)
         self.breath.push(filters.breath, moving)
+        if self.heart.dbpm > SMALL_DBPM and level < SMALL_LEVEL:
+            self._small_s = min(20, self._small_s + 1)
+        elif self.heart.dbpm >= 0:
+            self._small_s = max(0, self._small_s - 1)
         self._look(level, occupied)
         flags = self._flags(fault_s, occupied)
         filters.begin_second()
@@ -169,7 +177,7 @@ class Pipeline:
         total = 0
         for i in range(10):
             total += self._crossings[i]
-        if total < MACHINE_CROSSINGS or heart.too_fast_s >= TOO_FAST_S or self.occupancy.silent_s >= 2:
+        if total < MACHINE_CROSSINGS or self._no_resident() or self.occupancy.silent_s >= 2:
             return self._absent(REASON_NO_SIGNAL)
         if self._moving_s or self.occupancy.state_age_s < SETTLE_S:
             return self._absent(REASON_MOVING)
@@ -184,12 +192,16 @@ class Pipeline:
         breath = self.breath
         if not occupied:
             return self._absent(reason if reason else REASON_NO_SIGNAL)
-        if self.occupancy.silent_s >= 2 or self.heart.too_fast_s >= TOO_FAST_S:
+        if self.occupancy.silent_s >= 2 or self._no_resident():
             return self._absent(REASON_NO_SIGNAL)
-        if self.occupancy.state_age_s >= 2 * SETTLE_S and breath.dpm >= 0 and breath.quality >= BREATH_QUALITY_MIN:
+        if self.occupancy.state_age_s >= BREATH_SETTLE_S and breath.dpm >= 0 and breath.quality >= BREATH_QUALITY_MIN:
             self._why = REASON_NONE
             return breath.dpm
         return self._absent(REASON_MOVING if self._moving_s else REASON_WEAK)
+
+    def _no_resident(self) -> bool:
+        """What lies there repeats like a machine, or beats faster than a resident's heart or fast and faintly."""
+        return self.heart.machine or self.heart.too_fast_s >= TOO_FAST_S or self._small_s >= TOO_FAST_S
 
     def _absent(self, reason: int) -> int:
         self._why = reason

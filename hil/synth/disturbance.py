@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # p-p counts at 10 bits and frequency where the script gives none
 DEFAULTS = {
     "pump": (1.1, 30.0),
+    "piston": (1.1, 30.0),
     "hvac": (11.0, 4.0),
     "mains": (50.0, 12.0),
     "footsteps": (1.8, 10.0),
@@ -28,6 +29,7 @@ DEFAULTS = {
     "object": (0.0, 120.0),
     "dropout": (0.0, 0.0),
 }
+PET_HEART_HZ = 160 / 60
 
 
 class Disturbances:
@@ -62,6 +64,15 @@ class Disturbances:
 def _pump(t: Floats, frequency_hz: float, counts: float, item: Interference, seed: int, plan: Plan) -> Floats:
     phase = 2 * np.pi * frequency_hz * t
     wave: Floats = counts / 2 * (np.sin(phase) + 0.3 * np.sin(2 * phase + 1) + 0.12 * np.sin(3 * phase + 2))
+    return wave
+
+
+def _piston(t: Floats, frequency_hz: float, counts: float, item: Interference, seed: int, plan: Plan) -> Floats:
+    """A pump with a hard stroke: five harmonics, up where beats have their energy."""
+    phase = 2 * np.pi * frequency_hz * t
+    heights = (1.0, 0.5, 0.35, 0.25, 0.15)
+    parts = [height * np.sin(n * phase + n) for n, height in enumerate(heights, 1)]
+    wave: Floats = counts / 2 * np.sum(parts, axis=0)
     return wave
 
 
@@ -120,6 +131,7 @@ def _object(t: Floats, frequency_hz: float, counts: float, item: Interference, s
 
 _WAVES = {
     "pump": _pump,
+    "piston": _piston,
     "hvac": _hvac,
     "mains": _mains,
     "footsteps": _footsteps,
@@ -137,7 +149,7 @@ class _OtherBody:
     def __init__(self, script: BedScript, item: Interference, number: int) -> None:
         rng = np.random.default_rng([script.seed, 5, number])
         resident = (
-            Resident(heart_rate_bpm=160, respiration_per_min=25, hrv=1.0)
+            Resident(heart_rate_bpm=60 * (item.frequency_hz or PET_HEART_HZ), respiration_per_min=25, hrv=1.0)
             if item.kind == "pet"
             else Resident(heart_rate_bpm=float(rng.uniform(52, 74)), respiration_per_min=float(rng.uniform(12, 18)))
         )

@@ -23,7 +23,7 @@ EVENT_KINDS = {
     "weak": ("for_s", "gain"),
 }
 INTERFERENCE_KINDS = (
-    "pump", "hvac", "mains", "footsteps", "door", "partner", "pet", "carer", "snoring", "object", "dropout",
+    "pump", "piston", "hvac", "mains", "footsteps", "door", "partner", "pet", "carer", "snoring", "object", "dropout",
 )  # fmt: skip
 STAGES = ("wake", "light", "deep", "rem")
 RHYTHMS = ("sinus", "af", "premature")

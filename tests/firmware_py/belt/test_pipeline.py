@@ -98,6 +98,33 @@ def test_an_empty_bed_has_no_vitals(disturbance: Interference | None) -> None:
     assert rows[-1][4] == REASON_NO_SIGNAL
 
 
+@pytest.mark.parametrize("frequency_hz", [0.7, 0.9, 1.1, 1.4, 1.8])
+@pytest.mark.parametrize("counts", [20, 60, 150])
+def test_a_pump_with_a_hard_stroke_has_no_vitals(frequency_hz: float, counts: float) -> None:
+    pump = Interference("piston", 0, 100, frequency_hz=frequency_hz, counts=counts)
+    rows, _ = reports(night(100, events=(), interference=(pump,)))
+    assert [row for row in rows if row[2] >= 0 or row[5] >= 0] == []
+
+
+@pytest.mark.parametrize("bpm", [122, 140, 160, 195])
+def test_a_pet_has_no_vitals(bpm: int) -> None:
+    pet = Interference("pet", 0, 150, frequency_hz=bpm / 60, counts=14)
+    rows, _ = reports(night(150, events=(), interference=(pet,)))
+    assert [row for row in rows if row[2] >= 0 or row[5] >= 0] == []
+
+
+def test_a_fast_heart_of_a_resident_is_still_followed() -> None:
+    rows, synth = reports(night(120, resident=replace(OLD, heart_rate_bpm=120)))
+    errors = heart_errors(rows, synth)
+    assert errors.size > 80
+    assert np.abs(errors).mean() < 1
+
+
+def test_an_even_strong_heart_is_not_taken_for_a_pump() -> None:
+    rows, _ = reports(night(120, resident=replace(OLD, hrv=0.25, snr_db=12)))
+    assert sum(row[2] >= 0 for row in rows[30:]) > 85
+
+
 @pytest.mark.parametrize("gain", [0.4, 1.0])
 def test_an_exit_is_confirmed_within_ten_seconds_and_the_return_noticed(gain: float) -> None:
     script = night(260, events=(Event(0, "enter"), Event(100, "exit", for_s=60)), resident=replace(OLD, gain=gain))
