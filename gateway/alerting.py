@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.alerter.build import build_alerter, build_buttons
 from gateway.alerter.channel import GIVEN_UP, Channel, Delivery
-from gateway.alerter.signal import Signal
+from gateway.alerter.signal import QUIET, Signal
 from gateway.clock import GatewayClock
 from gateway.config import Config
 from gateway.cores.alive import Alive
@@ -35,6 +35,7 @@ RADIO, DEADLINES = "radio", "deadlines"
 FIRST_TEST_S = 60.0
 TEST_EVERY_S = 30.0
 SHOWN_MAX = 200
+TRIAL_QUIET_MS_MAX = 5000
 
 
 class Alerting:
@@ -66,6 +67,11 @@ class Alerting:
             log.error("buttons: %s", error)
             self._buttons, self._buttons_fail = None, str(error)
         self.tests = self._self_tests(None)
+        self._real = QUIET
+        self._trial: Signal | None = None
+        # Told of (channel, after real ms, error) of a test alarm, and of the point that a test alarm is answered from.
+        self.on_trial_delivery: Callable[[str, int, str], None] = lambda channel, after_ms, error: None
+        self.on_trial_press: Callable[[str], None] = lambda point: None
 
     def bind(self, room: Room) -> None:
         """The room that buttons act on, and in whose state the results of self-tests are kept."""
@@ -78,7 +84,11 @@ class Alerting:
         self._choose_room_sound()
 
     def hand(self, signal: Signal) -> None:
-        """Give every channel the present signal."""
+        """Give every channel the present signal; a test alarm gives way to a real one, and to nothing else."""
+        self._real = signal
+        if self._trial is not None and not signal.alarming:
+            return
+        self._trial = None
         self.alerter.hand(signal)
 
     def turn(self, part: str) -> None:
@@ -120,7 +130,42 @@ class Alerting:
             troubles.append("alert_channels_untested")
         if self._stuck:
             troubles.append("button_stuck")
+        if self._trial is not None:
+            troubles.append("test_alarm")
         return troubles
+
+    # -- the walk test's alarm ---------------------------------------------------------------------------------------
+
+    @property
+    def trial(self) -> bool:
+        """Whether a test alarm is on."""
+        return self._trial is not None
+
+    def trial_on(self, bed: str) -> bool:
+        """Sound and light every channel as for a real alarm of `bed`, in rooms too; False while there is a real one."""
+        if self._real.alarming:
+            return False
+        self._trial = self.alerter.signal = Signal("medium", "medium", False, (bed,))
+        for channel in self.alerter.channels:
+            channel.hand(self._trial, room_sound=True)
+        return True
+
+    def trial_off(self) -> None:
+        """Back to what is real."""
+        if self._trial is not None:
+            self._trial = None
+            self.alerter.hand(self._real)
+
+    async def trial_answered(self) -> int:
+        """End the test alarm; real ms until the last channel has fallen quiet, `TRIAL_QUIET_MS_MAX` if one does not."""
+        began_ms = time.monotonic_ns() // 1_000_000
+        self.trial_off()
+        while (past_ms := time.monotonic_ns() // 1_000_000 - began_ms) < TRIAL_QUIET_MS_MAX:
+            last = [channel.deliveries[-1] for channel in self.alerter.channels if channel.deliveries]
+            if all(not delivery.signal.alarming and not delivery.error for delivery in last):
+                return max([delivery.done_ms - began_ms for delivery in last if delivery.done_ms > began_ms], default=0)
+            await asyncio.sleep(0.01)
+        return past_ms
 
     # -- records -----------------------------------------------------------------------------------------------------
 
@@ -162,6 +207,10 @@ class Alerting:
         }
 
     def _delivered(self, channel: Channel, delivery: Delivery) -> None:
+        if delivery.signal is self._trial:
+            self.on_trial_delivery(channel.name, delivery.done_ms - delivery.handed_ms, delivery.error)
+            self._note("test_delivery", json.dumps(self._delivery(channel.name, delivery), separators=(",", ":")))
+            return
         # The end of all alarms is no delivery to anybody, unless it fails: then something goes on sounding.
         if delivery.signal.alarming or delivery.error:
             self._note("delivery", json.dumps(self._delivery(channel.name, delivery), separators=(",", ":")))
@@ -184,6 +233,8 @@ class Alerting:
         elif press == "freed":
             self._stuck.discard(button.name)
             self._note("tech_clear", f"button_stuck {button.name}")
+        elif self._trial is not None and press == "short":
+            self.on_trial_press(who)
         elif self._room is not None:
             views = self._room.views(self._room.now())
             own = [views[label] for label in button.beds if label in views]

@@ -24,14 +24,19 @@ from gateway.alerting import DEADLINES, RADIO, Alerting
 from gateway.board_port import BoardPort
 from gateway.clock import Anchor, GatewayClock
 from gateway.config import Config, gateway_identity
+from gateway.cores.provisioning import Site
 from gateway.deadlines import meet_deadlines
 from gateway.live import live_snapshot
 from gateway.management import Management, Saved, load_saved, with_saved
 from gateway.metrics import metric_routes, rss_bytes
 from gateway.night_job import NightJob
 from gateway.outlets.outlets import Outlets
+from gateway.provision import Provisioner, with_site
+from gateway.provision_ops import Operations
+from gateway.provision_socket import serve_operations
 from gateway.radio import BeaconHeard, Belt, Heard, Radio, bleak_radio
 from gateway.room import Room
+from gateway.site_file import SiteFile
 from gateway.store import Store, StoreOutbox
 from gateway.store_files import Writes
 from gateway.time_sync import watch_time
@@ -66,8 +71,11 @@ class Gateway:
     def __init__(
         self, file_config: Config, kept: Saved, clock: GatewayClock, store: Store, saved: dict[str, Any] | None
     ) -> None:
-        """`kept`: what was saved on the pages, above the file; `saved`: the state before the restart."""
-        config = with_saved(file_config, kept)
+        """`kept`: what was saved on the pages, above the file; `saved`: the state before the restart. SiteFileError."""
+        site = Site(file_config.gateway.id, {bed.label: bed.serial for bed in file_config.beds})
+        self._site_file = SiteFile(file_config.gateway.data_dir)
+        self._site_file.load(site)
+        config = with_site(with_saved(file_config, kept), site.beds(), site)
         self.config = config
         self.clock = clock
         self._store = store
@@ -86,6 +94,11 @@ class Gateway:
         self.management.on_settings = self._nights.use
         self.outlets = Outlets(config, clock, self.port.snapshot, self.management.note)
         self.room.on_decision = self.outlets.decided
+        self.provisioner = Provisioner(
+            file_config, site, self._site_file, clock, self.room,
+            lambda kind, who, bed, detail: self.management.note(kind, who, bed, detail),
+        )  # fmt: skip
+        self.operations = Operations(config, self.provisioner, self._alerting)
         self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
         self.page = ""
@@ -102,6 +115,7 @@ class Gateway:
             gateway._open_page()
             belts = gateway._belts(saved)
             gateway._radio = (radio_factory or _bleak_radio)(config, belts, clock)
+            gateway.provisioner.start(gateway._radio)
             gateway._open_uplink()
         except BaseException:
             if gateway is not None:
@@ -121,7 +135,8 @@ class Gateway:
                 believing = tasks.create_task(watch_time(self.clock))
                 parts = [tasks.create_task(part) for part in (
                     self._alerting.run(), self._hear(), self._wait_deadlines(), self._publish(), self._keep_house(),
-                    self._radio.run(), self.outlets.run(), self._server.serve_pages(),
+                    self._radio.run(), self.outlets.run(), self.operations.run(), serve_operations(self.operations,
+                    self.config.gateway.data_dir), self._server.serve_pages(),
                 )]
                 uplink = tasks.create_task(self._uplink.run()) if self._uplink is not None else None
                 self._report_repairs()
@@ -173,6 +188,7 @@ class Gateway:
                 async with asyncio.timeout(HEAR_S_MAX):
                     event = await self._radio.event()
             if event is not None:
+                self.provisioner.heard(event)
                 self.room.radio_event(event)
                 if isinstance(event, BeaconHeard | Heard):
                     self.watch.reading()

@@ -259,6 +259,49 @@ class Room:
         self._decided(now, effects, writes, [bed], row.who)
         return refused
 
+    def bind(self, label: str, serial: bytes, key: bytes, hello: Hello | None, who: str) -> str | None:
+        """Give a bed this belt, at once; the code if refused. The bed's history stays, the belt's own is not taken.
+
+        `hello`: of the session that is open with the belt, if one is: what its ring holds from before belongs to
+        whoever lay on it then.
+        """
+        refused = self.unbind(label, who) if self.beds[label].belt else None
+        if refused is not None:
+            return refused
+        bed, now = self.beds[label], self.now()
+        state = None if hello is None else {"next_seq": hello.record_seq + 1}
+        self._take_belt(bed, serial, key, BeltSession(label, self._clock.scale.speed, state))
+        self.ward.bind(label, bed.config.profile, now)
+        self._decided(now, [], Writes(audit=[_binding(now, "belt_bound", bed, who)]), [bed], who)
+        if hello is not None:
+            self._opened(now, bed, hello)
+        self.save()
+        return None
+
+    def unbind(self, label: str, who: str) -> str | None:
+        """Take the belt off a bed (rule 20); the code if refused."""
+        bed, now, writes = self.beds[label], self.now(), Writes()
+        effects = self.ward.handle(now, Unbind(label, who))
+        refused = next((effect.detail for effect in effects if effect.event == REFUSED and effect.bed == label), None)
+        if refused is None:
+            writes.audit.append(_binding(now, "belt_unbound", bed, who))
+            self._close_chunk(bed, writes)
+            self._take_belt(bed, None, None, BeltSession(label, self._clock.scale.speed))
+        self._decided(now, effects, writes, [bed], who)
+        return refused
+
+    def rekeyed(self, label: str, key: bytes) -> None:
+        """The bed's belt is the same under another key."""
+        bed = self.beds[label]
+        bed.config = replace(bed.config, key=key)
+
+    def _take_belt(self, bed: _Bed, serial: bytes | None, key: bytes | None, session: BeltSession) -> None:
+        bed.config = replace(bed.config, serial=serial, key=key)
+        bed.belt = "" if serial is None else serial.hex()
+        bed.session, bed.assembler = session, Assembler(bed.config.label, bed.belt or "none")
+        bed.state, bed.signature, bed.report_ms = BeltState(), None, 0
+        self._by_serial = {each.config.serial: each for each in self.beds.values() if each.config.serial is not None}
+
     def committed(self, writes: Writes) -> None:
         """The store has committed: only now may belts forget (rule of the belt's ring)."""
         for serial, seq in writes.belt_acks.items():
@@ -443,3 +486,7 @@ class Room:
                 label: {"alarm_id": bed.alarm_id, "outcome_due": bed.outcome_due} for label, bed in self.beds.items()
             },
         }
+
+
+def _binding(now: Now, kind: str, bed: _Bed, who: str) -> AuditEntry:
+    return AuditEntry(now.utc_ms, now.now_ms, now.trusted, kind, bed.config.label, who, bed.belt)

@@ -88,6 +88,7 @@ def _run(config: Config, as_json: bool) -> int:
     from cloud_sync.pages.server import ListenError
     from gateway.app import Gateway, GatewayError
     from gateway.radio import RadioError
+    from gateway.site_file import SiteFileError
     from gateway.store_repair import StoreError
 
     async def serve() -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _run(config: Config, as_json: bool) -> int:
 
     try:
         summary = asyncio.run(serve())
-    except (StoreError, ListenError, GatewayError) as error:
+    except (StoreError, ListenError, GatewayError, SiteFileError) as error:
         print(f"sleepbelt run: {error}", file=sys.stderr)
         return FAILED
     except (RadioError, BrokerUrlError) as error:

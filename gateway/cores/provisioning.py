@@ -27,6 +27,8 @@ __all__ = ["LOCK_MS", "TRIES_MAX", "BeltRecord", "Refusal", "Site"]
 TRIES_MAX = 5
 LOCK_MS = 10 * 60_000
 BELTS_MAX = 512
+CALIBRATED_RATIO_MIN = 3.0  # what the belt itself asks (firmware_py/belt/calibration.py)
+MIDDLE_RATIO = 6.0
 STATE_VERSION = 1
 
 
@@ -70,7 +72,9 @@ class Site:
         self.tries: dict[bytes, tuple[int, int]] = {}
         """serial -> (wrong codes in a row, elapsed ms until which it is locked)"""
         self.tested: dict[str, dict[str, Any]] = {}
-        """bed -> its last finished walk test, as `walk_test.Result.to_state` gives it."""
+        """bed -> its last finished walk test, as `walk_test.result_state` gives it."""
+        self.calibrated: dict[bytes, dict[str, Any]] = {}
+        """serial -> levels of the last calibration, and where on the bed the belt lies by them."""
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -188,6 +192,19 @@ class Site:
         record = self.belts.get(serial) or BeltRecord(serial, b"")
         self.belts[serial] = replace(record, key=b"", next_key=None, bed="", planned_bed="", decommissioned=True)
 
+    def measured(self, serial: bytes, kind: str, level: int, utc_ms: int) -> str:
+        """A calibration's level, `empty` or `occupied`; where the belt lies by both: middle, edge, outside or "".
+
+        A body in the middle of the bed, over the belt, gives several times what the empty bed gives.
+        """
+        levels = self.calibrated.setdefault(serial, {})
+        levels |= {kind: level, f"{kind}_utc_ms": utc_ms}
+        if levels.get("empty") and levels.get("occupied"):
+            ratio = levels["occupied"] / levels["empty"]
+            place = "middle" if ratio >= MIDDLE_RATIO else "edge" if ratio >= CALIBRATED_RATIO_MIN else "outside"
+            levels |= {"ratio": round(ratio, 1), "place": place}
+        return str(levels.get("place", ""))
+
     # -- the whole ---------------------------------------------------------------------------------------------------
 
     def to_state(self) -> dict[str, Any]:
@@ -199,6 +216,7 @@ class Site:
             "emptied": sorted(self.emptied),
             "tries": {serial.hex(): list(tries) for serial, tries in self.tries.items()},
             "tested": self.tested,
+            "calibrated": {serial.hex(): found for serial, found in self.calibrated.items()},
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -213,6 +231,7 @@ class Site:
         self.emptied = {str(bed) for bed in state["emptied"]}
         self.tries = {bytes.fromhex(serial): (int(count), int(at)) for serial, (count, at) in state["tries"].items()}
         self.tested = {str(bed): dict(result) for bed, result in state["tested"].items()}
+        self.calibrated = {bytes.fromhex(serial): dict(found) for serial, found in state["calibrated"].items()}
 
 
 def react(samples: Iterable[tuple[bytes, int, bool, str]], since_ms: int, windows_ms: int) -> Sequence[bytes]:

@@ -34,6 +34,8 @@ class SpokenBelt:
         self.reachable = True
         self.deaf = False
         self.claimed = 0
+        self.obeys = False  # takes keys and commands as the firmware does
+        self.deaf_to_claims = False
         self._join: tuple[bytes, int] = fragments.IDLE
         self._fragment = 0
         self._up: Callable[[bytes], bytes] | None = None
@@ -58,6 +60,8 @@ class SpokenBelt:
             self._received, frame = session.unseal(self._down, self._received, packet)
             kind, values, _ = frames.decode(frame)
             self.heard.append((kind, values))
+            if self.obeys and values is not None:
+                self._obey(kind, values)
             return
         kind, values, _ = frames.decode(packet[1:])
         assert values is not None
@@ -76,6 +80,19 @@ class SpokenBelt:
         proof = session.belt_proof(aes, self.key, self._script)
         self.say_plain(frames.encode(
             frames.HELLO, (self.serial, self._nonce, proof, 1, 7, 5000, 0, 0, 1, 0, 0, 1, self.claimed)))
+
+    def _obey(self, kind: int, values: Any) -> None:
+        if kind == frames.CLAIM:
+            if self.deaf_to_claims:
+                return
+            self.key, self.claimed = values[1], 1
+            self.say(frames.encode(frames.RESULT, (values[0], frames.STATUS_DONE, 0)))
+        elif kind == frames.COMMAND:
+            request, command, _ = values
+            if command == frames.CMD_DECOMMISSION:
+                self.refuses = frames.REFUSED_DECOMMISSIONED
+            status = frames.STATUS_STARTED if command == frames.CMD_IDENTIFY else frames.STATUS_DONE
+            self.say(frames.encode(frames.RESULT, (request, status, 0)))
 
     @property
     def in_session(self) -> bool:

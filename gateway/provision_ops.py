@@ -1,0 +1,338 @@
+"""Everything a technician can ask, by name: the page and `sleepbelt provision` call the same operations.
+
+An operation takes and gives JSON-able values, never a resident's name or a rate; ProvisionError names what is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from gateway.alerting import Alerting
+from gateway.config import Config
+from gateway.cores.labels import BedLabel, BeltLabel, LabelError, parse_code, parse_label, parse_serial
+from gateway.cores.walk_test import WalkTest, result_state
+from gateway.provision import Provisioner, ProvisionError, Said
+from protocol.wire import frames
+
+__all__ = ["Operations"]
+
+TICK_S = 0.2
+LIVE_S = 10.0
+SURVEY_S_MAX = 900
+
+Operation = Callable[[Mapping[str, Any], str], Awaitable[dict[str, Any]]]
+
+
+class Operations:
+    """`call` one; `run` is the task that drives a walk test."""
+
+    def __init__(self, config: Config, provisioner: Provisioner, alerting: Alerting) -> None:
+        self._config, self._provisioner, self._alerting = config, provisioner, alerting
+        self._site, self._room, self._clock = provisioner.site, provisioner.room, provisioner.clock
+        self._walk: WalkTest | None = None
+        self._walk_belt = b""
+        self._walker = ""
+        self._saved = False
+        self._saving = asyncio.Lock()
+        self._tap_since_ms: int | None = None
+        self._presses: set[asyncio.Task[None]] = set()
+        provisioner.on_said = self._said
+        alerting.on_trial_delivery = self._delivered
+        alerting.on_trial_press = self.pressed
+        self._operations: dict[str, Operation] = {
+            name.removeprefix("_do_"): getattr(self, name) for name in dir(self) if name.startswith("_do_")
+        }
+
+    async def call(self, name: str, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Do one operation. ProvisionError; `unknown_operation` and `bad_argument` are the caller's own."""
+        operation = self._operations.get(name)
+        if operation is None:
+            raise ProvisionError("unknown_operation", found=name)
+        try:
+            return await operation(arguments, who)
+        except LabelError as error:
+            raise ProvisionError(error.code, **error.values) from None
+
+    async def run(self) -> None:
+        """Let walk tests go on with the time."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            if self._walk is not None and not (self._walk.finished and self._saved):
+                now_ms = self._clock.elapsed_ms()
+                self._walk.ward(now_ms, self._room.ward.view(self._walk.bed, self._room.now()).state)
+                self._walk.advance(now_ms)
+                await self._follow_walk()
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    async def _do_state(self, _: Mapping[str, Any], __: str) -> dict[str, Any]:
+        """Beds, belts in range, and what is going on."""
+        now = self._room.now()
+        beds = self._site.beds()
+        heard = {s.serial: s for s in (self._provisioner.radio.sightings() if self._provisioner.radio else [])}
+        shown = [self._bed(label, serial) for label, serial in beds.items()]
+        serials = dict.fromkeys([*heard, *self._site.belts])
+        belts: list[dict[str, Any]] = []
+        for serial in serials:
+            seen, record = heard.get(serial), self._site.belts.get(serial)
+            bed = self._site.bed_of(serial)
+            status = "bound" if bed else "unknown" if record is None else "decommissioned" if record.decommissioned \
+                else "planned" if record.planned_bed else "spare"
+            belts.append({
+                "belt": serial.hex(), "bed": bed, "status": status,
+                "planned_bed": "" if record is None else record.planned_bed,
+                "rssi_dbm": None if seen is None else seen.rssi_dbm,
+                "heard_ago_s": None if seen is None else self._ago_s(seen.heard_ms),
+            })  # fmt: skip
+        belts.sort(key=lambda belt: -(belt["rssi_dbm"] or -999))
+        reacted = [] if self._tap_since_ms is None else self._provisioner.reacting(self._tap_since_ms)
+        return {
+            "gateway": self._config.gateway.id, "time_trusted": now.trusted, "beds": shown, "belts": belts,
+            "phase": self._provisioner.phase, "reacted": [serial.hex() for serial in reacted],
+            "walk": None if self._walk is None else self._walk.to_json(),
+            "radio_trouble": "" if self._provisioner.radio is None else self._provisioner.radio.trouble,
+        }  # fmt: skip
+
+    def _bed(self, label: str, serial: bytes | None) -> dict[str, Any]:
+        bed = self._room.beds[label]
+        tested = self._site.tested.get(label)
+        said = list(self._provisioner.air.get(serial, ()))[-1:] if serial is not None else []
+        ago_s = self._ago_s(said[0].at_ms) if said else None
+        return {
+            "bed": label, "room": bed.config.room, "belt": "" if serial is None else serial.hex(),
+            "live": ago_s is not None and ago_s <= LIVE_S * max(1.0, self._clock.scale.speed / 5),
+            "heard_ago_s": ago_s, "rssi_dbm": bed.state.rssi_dbm if serial is not None else None,
+            "calibrated": bool(said and said[0].flags & frames.FLAG_CALIBRATED),
+            "place": "" if serial is None else self._site.calibrated.get(serial, {}).get("place", ""),
+            "walk": None if tested is None else "passed" if tested["passed"] else "failed",
+        }  # fmt: skip
+
+    def _ago_s(self, at_ms: int) -> float:
+        return round(max(0, self._clock.elapsed_ms() - at_ms) / 1000, 1)
+
+    # -- binding -----------------------------------------------------------------------------------------------------
+
+    async def _do_scan(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """A label, wherever it came from; `bed`: where the technician stands, if that is known already.
+
+        A bed's label chooses the bed. A belt's label claims the belt; it is bound at once where there is no choice
+        left: a batch has planned it, or the bed has a belt that this one replaces.
+        """
+        label = parse_label(_text(arguments, "text"))
+        if isinstance(label, BedLabel):
+            refusal = self._site.may_scan_bed(label)
+            if refusal is not None:
+                raise ProvisionError(refusal.code, **refusal.values)
+            return await self._do_choose({"bed": label.bed}, who)
+        return await self._claim(label, str(arguments.get("bed", "")), who)
+
+    async def _do_choose(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
+        """Stand at a bed: from now on, a belt that reacts is proposed for it."""
+        bed = _text(arguments, "bed")
+        if bed not in self._site.beds():
+            raise ProvisionError("unknown_bed", bed=bed)
+        self._tap_since_ms = self._clock.elapsed_ms()
+        serial = self._site.beds()[bed]
+        return {"kind": "bed", "bed": bed, "belt": "" if serial is None else serial.hex()}
+
+    async def _do_claim(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """A belt chosen from the list by `belt`, its claim code typed as `code`."""
+        serial = parse_serial(_text(arguments, "belt"))
+        return await self._claim(
+            BeltLabel(serial, 0, parse_code(_text(arguments, "code"), serial)), str(arguments.get("bed", "")), who
+        )
+
+    async def _claim(self, label: BeltLabel, bed: str, who: str) -> dict[str, Any]:
+        planned = self._site.planned_bed(label.serial)
+        if planned and bed and bed != planned:
+            raise ProvisionError("planned_elsewhere", bed=planned, belt=label.serial.hex())
+        bed = bed or planned
+        swaps = bool(bed) and self._site.beds().get(bed) not in (None, label.serial)
+        await self._provisioner.claim(label, bed, who)
+        said = {"kind": "belt", "belt": label.serial.hex(), "bed": bed, "bound": False, "replaced": ""}
+        if not (planned or swaps):
+            self._tap_since_ms = self._clock.elapsed_ms()
+            return said
+        return {**said, **await self._do_bind({"belt": label.serial.hex(), "bed": bed}, who)}
+
+    async def _do_bind(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Put a claimed or planned belt at a bed."""
+        serial, bed = parse_serial(_text(arguments, "belt")), _text(arguments, "bed")
+        before = await self._provisioner.bind(serial, bed, who)
+        self._tap_since_ms = None
+        return {"kind": "belt", "belt": serial.hex(), "bed": bed, "bound": True,
+                "replaced": "" if before is None else before.hex()}
+
+    async def _do_release(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        bed = _text(arguments, "bed")
+        return {"bed": bed, "belt": (await self._provisioner.release(bed, who)).hex()}
+
+    async def _do_identify(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
+        serial = parse_serial(_text(arguments, "belt"))
+        await self._provisioner.identify(serial)
+        return {"belt": serial.hex()}
+
+    async def _do_plan(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
+        """One row of a batch: `bed` and the text of the belt's label."""
+        label = parse_label(_text(arguments, "label"))
+        if not isinstance(label, BeltLabel):
+            raise ProvisionError("label_foreign", found=str(arguments["label"])[:12])
+        await self._provisioner.plan(label, _text(arguments, "bed"))
+        return {"belt": label.serial.hex(), "bed": arguments["bed"]}
+
+    async def _do_calibrate(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
+        what = _text(arguments, "what")
+        if what not in ("empty", "occupied"):
+            raise ProvisionError("bad_argument", name="what", allowed="empty, occupied")
+        return await self._provisioner.calibrate(_text(arguments, "bed"), what == "occupied")
+
+    async def _do_self_test(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
+        bed = _text(arguments, "bed")
+        return {"bed": bed, "code": await self._provisioner.self_test(bed)}
+
+    async def _do_decommission(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        return await self._provisioner.decommission(parse_serial(_text(arguments, "belt")), who)
+
+    async def _do_survey(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
+        """How every bound belt was heard in the last `seconds`."""
+        seconds = arguments.get("seconds", 60)
+        if isinstance(seconds, bool) or not isinstance(seconds, int) or not 10 <= seconds <= SURVEY_S_MAX:
+            raise ProvisionError("bad_argument", name="seconds", allowed=f"10 to {SURVEY_S_MAX}")
+        from_ms = self._clock.elapsed_ms() - seconds * 1000
+        rows = [
+            {"bed": bed, "belt": serial.hex(), **self._provisioner.surveyed(serial, from_ms).to_json()}
+            for bed, serial in self._site.beds().items() if serial is not None
+        ]
+        return {"seconds": seconds, "beds": rows, "passed": bool(rows) and all(
+            row["verdict"] in ("good", "close") for row in rows)}
+
+    async def _do_accepted(self, _: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """What an acceptance certificate says, not signed yet."""
+        beds: list[dict[str, Any]] = []
+        for label, serial in self._site.beds().items():
+            bed = self._room.beds[label]
+            beds.append({
+                "bed": label, "room": bed.config.room, "belt": "" if serial is None else serial.hex(),
+                "firmware": bed.state.firmware, "walk_test": self._site.tested.get(label),
+                "calibration": {} if serial is None else self._site.calibrated.get(serial, {}),
+            })  # fmt: skip
+        return {
+            "kind": "sleepbelt acceptance 1", "gateway": self._config.gateway.id,
+            "timezone": self._config.gateway.timezone, "utc_ms": self._clock.utc_ms(),
+            "time_trusted": self._room.now().trusted, "who": who, "beds": beds,
+            "accepted": all(bed["walk_test"] is not None and bed["walk_test"]["passed"] for bed in beds),
+        }  # fmt: skip
+
+    # -- the walk test -----------------------------------------------------------------------------------------------
+
+    async def _do_walk_start(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Begin the test of a bed; the bed is under maintenance until it ends, so that nobody is called for it."""
+        bed = _text(arguments, "bed")
+        if self._walk is not None and not self._walk.finished and self._walk.bed != bed:
+            raise ProvisionError("walk_running", bed=self._walk.bed)
+        serial = self._site.beds().get(bed)
+        if serial is None:
+            raise ProvisionError("no_belt" if bed in self._site.beds() else "unknown_bed", bed=bed)
+        if self._room.ward.view(bed, self._room.now()).alarm == "unacknowledged":
+            raise ProvisionError("alarm_active", bed=bed)
+        self._room.act(bed, "maintenance_on", who)
+        channels = [channel.name for channel in self._alerting.alerter.channels]
+        points = ["page", *(f"button:{button.name}" for button in self._config.alerter.buttons)]
+        self._walk = WalkTest(bed, channels, points, self._clock.elapsed_ms())
+        self._walk_belt, self._walker, self._saved = serial, who, False
+        return self._walk.to_json()
+
+    async def _do_walk_go(self, _: Mapping[str, Any], __: str) -> dict[str, Any]:
+        """The technician does the step at hand now."""
+        walk = self._walking()
+        walk.go(self._clock.elapsed_ms())
+        return await self._follow_walk()
+
+    async def _do_walk_done(self, _: Mapping[str, Any], __: str) -> dict[str, Any]:
+        """Rolled over twice and sat up."""
+        self._walking().done(self._clock.elapsed_ms())
+        return await self._follow_walk()
+
+    async def _do_walk_skip(self, _: Mapping[str, Any], __: str) -> dict[str, Any]:
+        self._walking().skip(self._clock.elapsed_ms())
+        return await self._follow_walk()
+
+    async def _do_walk_confirm(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
+        """The test alarm was noticed on `channel`, or (`heard` false) was not."""
+        heard = arguments.get("heard", True) in (True, "true", "1")
+        self._walking().confirm(self._clock.elapsed_ms(), _text(arguments, "channel"), heard)
+        return await self._follow_walk()
+
+    async def _do_walk_acknowledge(self, _: Mapping[str, Any], __: str) -> dict[str, Any]:
+        """The test alarm is answered on the page."""
+        await self._answer("page")
+        return await self._follow_walk()
+
+    async def _do_walk_stop(self, _: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Give the test up."""
+        walk = self._walking()
+        self._alerting.trial_off()
+        self._room.act(walk.bed, "maintenance_off", who)
+        self._walk = None
+        return {"bed": walk.bed}
+
+    def pressed(self, point: str) -> None:
+        """A button was pressed while the test alarm is on."""
+        press = asyncio.create_task(self._answer(point))
+        self._presses.add(press)
+        press.add_done_callback(self._presses.discard)
+
+    async def _answer(self, point: str) -> None:
+        walk = self._walk
+        if walk is None or walk.step is None or walk.step.name != "acknowledge" or not self._alerting.trial:
+            return
+        latency_ms = await self._alerting.trial_answered()
+        walk.acknowledged(self._clock.elapsed_ms(), point, latency_ms)
+        await self._follow_walk()
+
+    def _walking(self) -> WalkTest:
+        if self._walk is None:
+            raise ProvisionError("no_walk")
+        return self._walk
+
+    async def _follow_walk(self) -> dict[str, Any]:
+        """Do what the test wants done; keep its result once it is over."""
+        walk = self._walking()
+        for effect in walk.effects:
+            if effect == "alarm_on":
+                self._alerting.trial_on(walk.bed)
+            else:
+                self._alerting.trial_off()
+        walk.effects.clear()
+        if walk.finished and not self._saved and not self._saving.locked():
+            self._room.act(walk.bed, "maintenance_off", self._walker)
+            result = result_state(walk.to_json(), self._clock.utc_ms(), self._walker, self._walk_belt.hex())
+            # A disk that does not write is tried again by `run`; whoever looks sees the result meanwhile.
+            with contextlib.suppress(ProvisionError):
+                async with self._saving:
+                    await self._provisioner.tested(walk.bed, result, self._walker)
+                    self._saved = True
+        return walk.to_json()
+
+    def _said(self, serial: bytes, said: Said) -> None:
+        walk = self._walk
+        if walk is None or walk.finished or serial != self._walk_belt:
+            return
+        walk.said(said.at_ms, said.occupancy, rate=said.rate, moving=said.moving, exits=said.exits,
+                  report=(said.kind, said.number))
+        if said.rssi_dbm is not None:
+            walk.strength(said.at_ms, said.rssi_dbm)
+
+    def _delivered(self, channel: str, after_ms: int, error: str) -> None:
+        if self._walk is not None:
+            self._walk.delivered(self._clock.elapsed_ms(), channel, after_ms, error)
+
+
+def _text(arguments: Mapping[str, Any], name: str) -> str:
+    value = arguments.get(name)
+    if not isinstance(value, str) or not value or len(value) > 512:
+        raise ProvisionError("bad_argument", name=name, allowed="text")
+    return value

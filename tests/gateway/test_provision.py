@@ -1,0 +1,195 @@
+"""provision: belts come to beds while the gateway runs, each key on the disk before the belt has it; what goes wrong
+is named."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.provision_socket import GatewayAwayError, ask
+from tests.gateway.provisioned import Site, configured, label_of, new_belt, provisioning, until
+
+
+def beds(site: Site) -> dict[str, str]:
+    return {bed: "" if serial is None else serial.hex() for bed, serial in site.gateway.provisioner.site.beds().items()}
+
+
+def stored(folder: Path) -> dict[str, Any]:
+    site: dict[str, Any] = json.loads((folder / "data" / "site.json").read_text())["site"]
+    return site
+
+
+async def test_bed_belt_and_tap_make_a_bed_live_without_a_restart(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    label = label_of(belt)
+    async with provisioning(configured(tmp_path), belt) as site:
+        assert (await site.ask("scan", text="BED1:gw-01:101-1"))["belt"] == ""
+        claimed = await site.ask("scan", text=label, bed="101-1")
+        assert (claimed["belt"], claimed["bound"]) == (belt.serial.hex(), False)
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        await site.live("101-1")
+        board = site.gateway.port.snapshot()["beds"][0]
+        assert board["belt"] is not None
+        assert board["state"] == "present" or board["watched"] or board["unwatched_reason"] != "no_belt"
+        assert belt.claimed
+        assert belt.key != bytes([1]) * 16
+    assert stored(tmp_path)["belts"][0]["key"] == belt.key.hex()
+
+
+async def test_after_a_restart_the_belt_is_still_there_under_its_new_key(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    label = label_of(belt)
+    config = configured(tmp_path)
+    async with provisioning(config, belt) as site:
+        await site.ask("scan", text=label, bed="101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+    async with provisioning(config, belt) as site:
+        await site.live("101-1")
+        assert beds(site)["101-1"] == belt.serial.hex()
+
+
+async def test_two_scans_swap_a_belt_and_the_old_one_is_a_spare(tmp_path: Path) -> None:
+    old, new = new_belt(1), new_belt(2)
+    labels = label_of(old), label_of(new)
+    async with provisioning(configured(tmp_path), old, new) as site:
+        await site.ask("scan", text=labels[0], bed="101-1")
+        await site.ask("bind", belt=old.serial.hex(), bed="101-1")
+        await site.live("101-1")
+        chosen = await site.ask("scan", text="BED1:gw-01:101-1")
+        swapped = await site.ask("scan", text=labels[1], bed=str(chosen["bed"]))
+        assert (swapped["bound"], swapped["replaced"]) == (True, old.serial.hex())
+        await site.live("101-1")
+        state = await site.ask("state")
+        assert {b["belt"]: b["status"] for b in state["belts"]} == {
+            old.serial.hex(): "spare", new.serial.hex(): "bound"}
+        # The spare comes to another bed by its label, though that code is no key any more.
+        await site.ask("scan", text=labels[0], bed="101-2")
+        await site.ask("bind", belt=old.serial.hex(), bed="101-2")
+        await site.live("101-2")
+
+
+async def test_a_batch_makes_one_scan_enough(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    async with provisioning(configured(tmp_path), belt) as site:
+        await site.ask("plan", label=label_of(belt), bed="102-1")
+        assert (await site.refused("scan", text=label_of(belt), bed="101-1")).code == "planned_elsewhere"
+        bound = await site.ask("scan", text=label_of(belt))
+        assert (bound["bed"], bound["bound"]) == ("102-1", True)
+        await site.live("102-1")
+
+
+async def test_a_wrong_code_is_counted_then_locked_and_a_belt_bound_elsewhere_is_named(tmp_path: Path) -> None:
+    belt, other = new_belt(1), new_belt(2)
+    good = label_of(belt)
+    belt.key = bytes([9]) * 16
+    wrong = label_of(belt)
+    belt.key = bytes([1]) * 16
+    async with provisioning(configured(tmp_path), belt, other) as site:
+        refusals = [await site.refused("scan", text=wrong, bed="101-1") for _ in range(5)]
+        assert [refusal.code for refusal in refusals] == ["wrong_code"] * 4 + ["locked"]
+        assert [refusal.values.get("left") for refusal in refusals[:4]] == [4, 3, 2, 1]
+        assert (await site.refused("scan", text=good, bed="101-1")).code == "locked"
+        label = label_of(other)
+        await site.ask("scan", text=label, bed="101-2")
+        await site.ask("bind", belt=other.serial.hex(), bed="101-2")
+        taken = await site.refused("scan", text=label, bed="101-1")
+        assert (taken.code, taken.values["bed"]) == ("already_bound", "101-2")
+
+
+async def test_what_cannot_be_claimed_says_why(tmp_path: Path) -> None:
+    elsewhere, away, silent = new_belt(1), new_belt(2), new_belt(3)
+    label = label_of(elsewhere)
+    elsewhere.key, elsewhere.claimed = bytes([7]) * 16, 1
+    silent.deaf_to_claims = True
+    async with provisioning(configured(tmp_path), elsewhere, away, silent) as site:
+        site.quiet.add(away.serial)
+        assert (await site.refused("scan", text=label, bed="101-1")).code == "claimed_elsewhere"
+        missing = await site.refused("scan", text=label_of(away), bed="101-1")
+        assert (missing.code, missing.values["others"]) == ("not_in_range", 2)
+        assert (await site.refused("scan", text="https://menu.example/", bed="101-1")).code == "label_foreign"
+        assert (await site.refused("scan", text="BED1:gw-09:101-1")).code == "other_gateway"
+        assert (await site.refused("nonsense")).code == "unknown_operation"
+        assert beds(site) == {"101-1": "", "101-2": "", "102-1": ""}
+
+
+async def test_a_belt_that_took_its_key_in_the_moment_of_a_power_cut_is_not_lost(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    config = configured(tmp_path)
+    label = label_of(belt)
+    async with provisioning(config, belt) as site:
+        await site.ask("scan", text=label, bed="101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+    file = tmp_path / "data" / "site.json"
+    from gateway.cores.provisioning import Site as Bindings
+    from gateway.site_file import SiteFile
+
+    place = Bindings("gw-01", {"101-1": None, "101-2": None, "102-1": None})
+    SiteFile(file.parent).load(place)
+    record = place.belts[belt.serial]
+    state = place.to_state()
+    # As it stood before the belt's answer was written down: the old key, and the new one beside it.
+    state["belts"][0] |= {"key": (bytes([5]) * 16).hex(), "next_key": record.key.hex()}
+    SiteFile(file.parent).save(state)
+    async with provisioning(config, belt) as site:
+        await site.live("101-1")
+        await until(lambda: stored(tmp_path)["belts"][0]["next_key"] is None)
+    assert stored(tmp_path)["belts"][0]["key"] == belt.key.hex()
+
+
+async def test_a_restored_site_gives_every_belt_a_new_key(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    config = configured(tmp_path)
+    label = label_of(belt)
+    async with provisioning(config, belt) as site:
+        await site.ask("scan", text=label, bed="101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        before = belt.key
+        site.gateway.provisioner.site.rekey_all()
+        belt.drop()
+        await until(lambda: belt.key != before)
+        await site.live("101-1")
+    assert stored(tmp_path)["belts"][0]["key"] == belt.key.hex()
+    assert not stored(tmp_path)["belts"][0]["rekey"]
+
+
+async def test_a_decommissioned_belt_proves_it_by_refusing_and_is_never_taken_again(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    label = label_of(belt)
+    async with provisioning(configured(tmp_path), belt) as site:
+        await site.ask("scan", text=label, bed="101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        proof = await site.ask("decommission", belt=belt.serial.hex())
+        assert proof["refuses_since"] is True
+        assert beds(site)["101-1"] == ""
+        assert (await site.refused("scan", text=label, bed="101-1")).code == "decommissioned"
+    assert belt.key.hex() not in (tmp_path / "data" / "site.json").read_text()
+
+
+async def test_without_a_disk_nothing_is_bound_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    belt = new_belt(1)
+    async with provisioning(configured(tmp_path), belt) as site:
+
+        def full(_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(site.gateway._site_file, "save", full)
+        refusal = await site.refused("scan", text=label_of(belt), bed="101-1")
+        assert (refusal.code, refusal.values["why"]) == ("disk", "No space left on device")
+        assert belt.key == bytes([1]) * 16  # it has heard of no key that nobody keeps
+
+
+async def test_the_command_reaches_the_gateway_by_its_socket_and_is_told_when_there_is_none(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    async with provisioning(config):
+        await until((config.gateway.data_dir / "provision.sock").exists)
+        state = await asyncio.to_thread(ask, config.gateway.data_dir, "state", {})
+        assert [bed["bed"] for bed in state["beds"]] == ["101-1", "101-2", "102-1"]
+        assert (config.gateway.data_dir / "provision.sock").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(GatewayAwayError, match="sleepbelt run"):
+        ask(config.gateway.data_dir, "state", {})
