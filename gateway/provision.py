@@ -41,6 +41,7 @@ RESULT_WAIT_S = 10.0
 IDENTIFY_S = 10
 CALIBRATION_BELT_S = 30.0  # 20 s of measuring, and some to say so
 PROOF_WAIT_S = 20.0
+WIPE_S = 60.0
 AIR_MAX = 1200
 REACT_MS = 30_000
 REQUEST_FIRST = 0x8000  # apart from the numbers that history requests use
@@ -260,7 +261,7 @@ class Provisioner:
             await self._in_range(serial)
             self._serve(serial, record.key, hurry=True)
         hello = self._open.get(serial) or await self._session(serial)
-        result = await self._command(serial, frames.CMD_DECOMMISSION, 0)
+        result = await self._command(serial, frames.CMD_DECOMMISSION, 0, finish_s=WIPE_S)
         if result.status != frames.STATUS_DONE:
             raise ProvisionError("not_wiped", status=result.status)
         refused = await self._refuses(serial, record.key)

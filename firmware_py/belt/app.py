@@ -71,6 +71,10 @@ class Belt:
         self._report_due_ms = 0
         self._raw_until_ms = 0
         self._reboot_due_ms = 0
+        # A belt out of service keeps nothing of anybody; a wipe that the power cut short is done anew.
+        self._wipe_request = -1
+        self._wipe_sector = 0 if self.config.values["decommissioned"] else self.ring.sectors
+        self._wipe_left = 0
         self.utc_offset_ms = 0  # UTC minus uptime, told by the gateway; 0: not told
         self._report = self._first_report()
         self._record(frames.RECORD_BOOT, (board.reset_cause,) + VERSION)
@@ -100,6 +104,8 @@ class Belt:
         if self.link.is_open:
             self._update.confirm()
         self._work_on_update(now_ms)
+        if self._wipe_sector < self.ring.sectors:
+            self._wipe()
         if self._reboot_due_ms and now_ms >= self._reboot_due_ms:
             self._board.reset()
         if now_ms >= self._next_block_ms:
@@ -160,7 +166,8 @@ class Belt:
             return frames.STATUS_STARTED, 0
         if command == frames.CMD_DECOMMISSION:
             self.config.set(decommissioned=True, key="", gateway="")
-            return frames.STATUS_DONE, 0
+            self._wipe_request, self._wipe_sector, self._wipe_left = request_id, 0, 0
+            return frames.STATUS_STARTED, self.ring.sectors
         if command == frames.CMD_EXPOSE_STANDARD:
             return self.configure(frames.KEY_EXPOSE_STANDARD, argument)
         return frames.STATUS_UNKNOWN, argument
@@ -186,6 +193,15 @@ class Belt:
                 self._reboot_due_ms = now_ms + RESULT_MS
         if self._update.trial_failed(now_ms):
             self._board.reset()
+
+    def _wipe(self) -> None:
+        """One sector of the records; at the end the gateway hears how many slots could not be wiped."""
+        self._wipe_left += self.ring.wipe(self._wipe_sector)
+        self._wipe_sector += 1
+        if self._wipe_sector == self.ring.sectors and self._wipe_request >= 0:
+            status = frames.STATUS_FAILED if self._wipe_left else frames.STATUS_DONE
+            self.link.result(self._wipe_request, (status, self._wipe_left))
+            self._wipe_request = -1
 
     # Each second.
 
@@ -240,6 +256,8 @@ class Belt:
 
     def _append(self, kind: int, body: bytes, uptime_ms: int) -> int:
         """Seq of the record on flash; 0 if flash refused it: the live path goes on without."""
+        if self.config.values["decommissioned"]:
+            return 0
         try:
             return self.ring.append(self.boot_id, uptime_ms, kind, body)
         except FlashError:

@@ -136,6 +136,23 @@ class Ring:
             self._erase(following)
             self._erased = following
 
+    @property
+    def sectors(self) -> int:
+        """How many there are."""
+        return self._sectors
+
+    def wipe(self, sector: int) -> int:
+        """Erase one sector for good and look: how many of its slots still hold anything. For a belt that retires."""
+        self._first[sector] = 0
+        self._flash.ioctl(IOCTL_ERASE, sector)
+        self._slot, self._erased = self._slots, -1
+        left = 0
+        for at in range(self._slots):
+            self._load(sector, at)
+            if self._slot_buf != _BLANK:
+                left += 1
+        return left
+
     def _sector_of(self, seq: int) -> int:
         best = -1
         if 0 < seq <= self.record_seq:

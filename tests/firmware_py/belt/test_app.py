@@ -385,6 +385,32 @@ def test_a_reboot_is_answered_before_it_happens(gateway: Gateway) -> None:
         _run(gateway.belt, gateway.board, 2)
 
 
+def test_a_belt_out_of_service_wipes_what_it_recorded_and_records_no_more(gateway: Gateway) -> None:
+    belt = gateway.belt
+    _run(belt, gateway.board, 130)
+    gateway.handshake()
+    assert belt.ring.record_seq > 2
+    gateway.send(frames.COMMAND, (9, frames.CMD_DECOMMISSION, 0))
+    _run(belt, gateway.board, 2)
+    results = [frame[1] for frame in gateway.heard() if frame[0] == frames.RESULT]
+    assert [(values[0], values[1]) for values in results] == [(9, frames.STATUS_STARTED), (9, frames.STATUS_DONE)]
+    assert results[1][2] == 0
+    assert _records(belt) == []
+    _run(belt, gateway.board, 130)
+    assert _records(belt) == []
+
+
+def test_a_wipe_that_the_power_cut_short_is_done_at_the_next_start(tmp_path: Path) -> None:
+    flash = NorFlash(sectors=8)
+    belt = Belt(BoardInMemory(tmp_path, flash=flash))
+    belt.config.set(decommissioned=True)
+    board = BoardInMemory(tmp_path, flash=flash)
+    belt = Belt(board)
+    _run(belt, board, 2)
+    assert _records(belt) == []
+    assert Belt(BoardInMemory(tmp_path, flash=flash)).ring.record_seq == 0
+
+
 def test_a_stranger_reads_the_device_information_only(board: BoardInMemory) -> None:
     Belt(board)
     shown = [b"\x10\x00" + SERIAL, b"sleepbelt", b"0", b"0001020304050607", b"0.1.0"]
