@@ -6,6 +6,7 @@ The tables below are the one truth of names, defaults and limits; docs/configura
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ __all__ = [
     "UplinkConfig",
     "gateway_identity",
     "load_config",
+    "others_may_read",
 ]
 
 BEDS_MAX = 64
@@ -391,4 +393,11 @@ def _shown(value: object) -> str:
 
 
 def _readable_by_others(file: Path) -> bool:
-    return bool(stat.S_IMODE(file.stat().st_mode) & (stat.S_IRGRP | stat.S_IROTH))
+    found = file.stat()
+    return others_may_read(found.st_mode, found.st_uid, found.st_gid, os.getegid())
+
+
+def others_may_read(mode: int, uid: int, gid: int, own_gid: int) -> bool:
+    """By anybody but its owner and the service itself: a package makes it root's, for the service's own group."""
+    is_own_group = uid == 0 and gid == own_gid != 0
+    return bool(stat.S_IMODE(mode) & (stat.S_IROTH | (0 if is_own_group else stat.S_IRGRP)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Config, ConfigError, gateway_identity, load_config
+from gateway.config import Config, ConfigError, gateway_identity, load_config, others_may_read
 
 KEY = "00112233445566778899aabbccddeeff"
 GOOD = f"""
@@ -134,3 +134,19 @@ def test_the_facilitys_zone_is_the_beds_zone(tmp_path: Path) -> None:
 def test_belts_know_a_gateway_by_eight_bytes() -> None:
     assert len(gateway_identity("gw-01")) == 8
     assert gateway_identity("gw-01") != gateway_identity("gw-02")
+
+
+@pytest.mark.parametrize(("mode", "uid", "gid", "may"), [
+    (0o600, 1000, 1000, False),
+    (0o640, 0, 995, False),  # as the package lays it down: root's, for the group that the service runs in
+    (0o640, 0, 100, True),
+    (0o640, 1000, 995, True),
+    (0o644, 0, 995, True),
+    (0o604, 0, 995, True),
+])  # fmt: skip
+def test_a_key_may_be_read_by_the_services_own_group_and_by_no_other(mode: int, uid: int, gid: int, may: bool) -> None:
+    assert others_may_read(mode, uid, gid, own_gid=995) == may
+
+
+def test_the_group_of_root_is_nobodys_own() -> None:
+    assert others_may_read(0o640, 0, 0, own_gid=0)

@@ -57,11 +57,11 @@ settle_s = 5
 """
 # The page's way to answer an alarm, from inside, as the carer's browser does it.
 ACKNOWLEDGE = """\
-import http.cookiejar, json, re, urllib.request
+import http.cookiejar, re, urllib.request
 opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
 base = "http://127.0.0.1:8080"
 opener.open(base + "/").read()
-token = json.load(opener.open(base + "/api/board"))["csrf"]
+token = re.search(r'name="csrf" content="([^"]+)"', opener.open(base + "/").read().decode())[1]
 request = urllib.request.Request(base + "/api/beds/201-1/acknowledge", b"{}", {"X-CSRF-Token": token, "Origin": base})
 print(opener.open(request).read().decode())
 """
