@@ -10,6 +10,7 @@ from .beacon import Beacon
 from .calibration import Calibration
 from .config import Config
 from .link import Link
+from .load import Load
 from .minute import Minute
 from .pipeline import UNITS_BITS, Pipeline
 from .radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, Radio
@@ -59,7 +60,8 @@ class Belt:
         self._beacon = Beacon(self.config, board.aes)
         self._update = Update(self.config, board.slots_directory, board.model, VERSION)
         self._update_request = 0
-        self._calibration = Calibration(self.config, self._pipeline)
+        self._load = Load(board.load, self.config)
+        self._calibration = Calibration(self.config, self._pipeline, self._load)
         self._supervisor = Supervisor(TASKS, board.feed_watchdog)
         self._connected_ms = 0
         self._next_block_ms = BLOCK_MS
@@ -92,6 +94,7 @@ class Belt:
         now_ms = self._uptime.ms()
         self._radio_events(now_ms)
         self._supervisor.beat(TASK_RADIO)
+        self._load.poll()
         while self._sampler.read():
             self._supervisor.beat(TASK_SAMPLES)
             second = self._sampler.process()
@@ -207,6 +210,8 @@ class Belt:
 
     def _second(self, second: "Sequence[int]") -> None:
         self._seconds += 1
+        self._load.second()
+        self._pipeline.occupancy.weight = self._load.weight  # for the next second: weight does not come and go in one
         occupancy = second[0]
         uptime_ms = self._uptime.ms()
         changed = occupancy != self._occupancy

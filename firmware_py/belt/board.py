@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         @property
         def sensor(self) -> Sensor: ...
         @property
+        def load(self) -> Sensor | None: ...  # the static channel, where one is fitted
+        @property
         def flash(self) -> BlockDevice: ...  # the record ring's own sectors
         @property
         def config_directory(self) -> str: ...

@@ -5,7 +5,7 @@ import machine
 
 from .board import MODEL_ESP32
 from .board_common import LitBoard
-from .sensors import open_sensor
+from .sensors import open_load, open_sensor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ADC_PIN = 1
 LED_PIN = 2
 SDA_PIN, SCL_PIN = 8, 9
+LOAD_DATA_PIN, LOAD_CLOCK_PIN = 4, 5
 
 
 class PartitionMissingError(Exception):
@@ -53,6 +54,7 @@ class Esp32Board(LitBoard):
         opened = open_sensor(self.config_directory, adc, _open_i2c, _make_timer, self.ticks_ms)
         self.sensor: "Sensor" = opened[0]
         self._self_test = opened[1]
+        self.load = open_load(self.config_directory, LOAD_DATA_PIN, LOAD_CLOCK_PIN, self.ticks_ms)
         self.led = machine.Pin(LED_PIN, machine.Pin.OUT)
 
     def self_test(self) -> int:

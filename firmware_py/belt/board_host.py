@@ -93,6 +93,7 @@ class HostBoard(CommonBoard):
         self.config_directory = os.getenv("SLEEPBELT_STATE_DIR") or "."
         self.slots_directory = self.config_directory
         self.sensor: "Sensor" = FifoAdc()
+        self.load: "Sensor | None" = None
         self.flash: "BlockDevice" = FileFlash(self.config_directory + "/flash.bin")
 
     def idle(self, ms: int) -> None:

@@ -11,7 +11,7 @@ import rp2
 from .board import MODEL_PICO_2_W, MODEL_PICO_W
 from .board_common import LitBoard
 from .ring import RING_BYTES
-from .sensors import open_sensor
+from .sensors import open_load, open_sensor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ADC_PIN = 26
 SDA_PIN, SCL_PIN = 4, 5
+LOAD_DATA_PIN, LOAD_CLOCK_PIN = 14, 15
 
 
 def _open_i2c() -> "Any":
@@ -47,6 +48,7 @@ class PicoBoard(LitBoard):
         opened = open_sensor(self.config_directory, adc, _open_i2c, _make_timer, self.ticks_ms)
         self.sensor: "Sensor" = opened[0]
         self._self_test = opened[1]
+        self.load = open_load(self.config_directory, LOAD_DATA_PIN, LOAD_CLOCK_PIN, self.ticks_ms)
         self.led = machine.Pin("LED", machine.Pin.OUT)
 
     def self_test(self) -> int:

@@ -2,11 +2,13 @@
 
 A sensor that lies well gives several times its own noise as soon as somebody lies on it. Either measurement fails if
 that cannot be; both together set FLAG_CALIBRATED, and the strength in use is what occupancy starts with after a boot.
+What the static channel gives is kept with each, where there is one.
 """
 
 from protocol.wire import frames
 
 from .config import Config
+from .load import Load
 from .occupancy import ENTER_MIN
 from .pipeline import Pipeline
 
@@ -17,8 +19,9 @@ OVER_NOISE = 3  # times: less than this between empty and in use is a sensor out
 class Calibration:
     """start() one measurement, second() after each second of the pipeline."""
 
-    def __init__(self, config: Config, pipeline: Pipeline) -> None:
+    def __init__(self, config: Config, pipeline: Pipeline, load: Load) -> None:
         self._config = config
+        self._load = load
         self._pipeline = pipeline
         self._request_id = -1
         self._occupied = False
@@ -55,5 +58,8 @@ class Calibration:
         fits = level >= ENTER_MIN if self._occupied else level < ENTER_MIN
         if moved or contradicted or not fits:
             return request_id, frames.STATUS_FAILED, level
-        self._config.set(**{"occupied_level" if self._occupied else "empty_level": level})
+        if self._occupied:
+            self._config.set(occupied_level=level, occupied_load=self._load.value)
+        else:
+            self._config.set(empty_level=level, empty_load=self._load.value)
         return request_id, frames.STATUS_DONE, level

@@ -26,6 +26,8 @@ DEFAULTS = {
     "handshake_timeout_ms": 30_000,
     "empty_level": 0,  # strength of the beat band (pipeline's level) with the bed empty and in use; 0: not calibrated
     "occupied_level": 0,
+    "empty_load": -1,  # what the static channel gave then; -1: it has none, or was not calibrated
+    "occupied_load": -1,
 }
 
 TYPE_CHECKING = False

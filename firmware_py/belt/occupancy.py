@@ -5,6 +5,9 @@ A body that leaves moves: a burst, then silence, is an exit after EXIT_S. Silenc
 signal or a dead sensor, all alike from here: after SILENT_S that is `unclear`, never `empty`. Somebody has come when
 the beat band has been alive for ENTER_S seconds without a movement between (or ENTER_RESTLESS_S with), so that a
 carer's hands do not count. Every change is dated back to the second it began in.
+
+Where the board has a static channel, `weight` settles what is alike from here (load.py): silence with weight on the bed
+is no exit, silence without it is one, and nobody enters a bed that carries none.
 """
 
 from array import array
@@ -19,6 +22,7 @@ ENTER_RESTLESS_S = 12
 FIRST_EMPTY_S = 12  # silence after start that makes an empty bed
 FAULT_S = 3
 FINISHED_MAX = 8
+WEIGHT_UNKNOWN, WEIGHT_OFF, WEIGHT_ON = 0, 1, 2
 
 # Strength of the beat band, 1/64 count rms at 10 bits (real beds: 60-400 in bed, 3-8 empty).
 ALIVE_MIN = 20
@@ -40,6 +44,7 @@ class Occupancy:
         self.exit_count = 0
         self.uptime_s = 0
         self.usual = 0  # beat-band strength of the person in bed, 0 = not known
+        self.weight = WEIGHT_UNKNOWN  # what the static channel says, if there is one
         self.check = False  # unclear because the signal went without a movement
         # the last FINISHED_MAX absences, (ended_uptime_s, duration_s), oldest first
         self.finished: list[tuple[int, int]] = []
@@ -121,15 +126,19 @@ class Occupancy:
     def _leave(self) -> None:
         if self.state == UNCLEAR and not self._seen and self.silent_s >= FIRST_EMPTY_S:
             self._change(EMPTY, self.silent_s)
-        elif self._exit_like and self.silent_s >= EXIT_S and (self._seen or self.state == OCCUPIED):
+        elif self._left() and self.silent_s >= EXIT_S and (self._seen or self.state == OCCUPIED):
             self.exit_count += 1
             self._change(EMPTY, self.silent_s)
         elif self.state == OCCUPIED and self.silent_s >= SILENT_S:
             self.check = True
             self._change(UNCLEAR, self.silent_s)
 
+    def _left(self) -> bool:
+        """Whether silence is somebody gone: by the weight, or by the burst before it where nothing is weighed."""
+        return self.weight == WEIGHT_OFF or (self._exit_like and self.weight != WEIGHT_ON)
+
     def _enter(self, level: int) -> None:
-        if self._calm_s < ENTER_S and self._alive_s < ENTER_RESTLESS_S:
+        if self.weight == WEIGHT_OFF or (self._calm_s < ENTER_S and self._alive_s < ENTER_RESTLESS_S):
             return
         came_s = self._active_s
         if self.state == EMPTY and self._seen:

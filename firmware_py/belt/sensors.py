@@ -1,6 +1,7 @@
-"""Which sensor a real board has: `sensor.txt` beside its settings says `adc` (the default), `ads1115` or `lis3dh`.
+"""Which sensors a real board has: `sensor.txt` beside its settings says `adc` (the default), `ads1115` or `lis3dh`,
+`load.txt` says `hx711` where load cells are fitted.
 
-Only the driver that is used is loaded.
+Only the drivers that are used are loaded.
 """
 
 from .timer_ring import TimerRing
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from .sampler import Sensor
 
 SENSOR_FILE = "/sensor.txt"
+LOAD_FILE = "/load.txt"
 RATE_HZ = 100
 FAILED_RAIL = 1
 _RAIL_U16 = 64
@@ -26,7 +28,7 @@ def open_sensor(
     ticks_ms: "Callable[[], int]",
 ) -> "tuple[Sensor, Callable[[], int]]":
     """(sensor, its self-test: 0 good, else bits of what failed); adc is machine.ADC, the others hang on I2C."""
-    name = _chosen(directory)
+    name = _chosen(directory + SENSOR_FILE)
     if name == "ads1115":
         from .ads1115 import BITS, Ads1115
 
@@ -44,10 +46,23 @@ def open_sensor(
     return TimerRing(adc.read_u16, make_timer, RATE_HZ), self_test
 
 
-def _chosen(directory: str) -> str:
+def open_load(directory: str, data_pin: int, clock_pin: int, ticks_ms: "Callable[[], int]") -> "Sensor | None":
+    """The static channel; None where load.txt names none."""
+    if _chosen(directory + LOAD_FILE) != "hx711":
+        return None
+    import machine
+
+    from .hx711 import Hx711
+
+    data = machine.Pin(data_pin, machine.Pin.IN)
+    clock = machine.Pin(clock_pin, machine.Pin.OUT)
+    return Hx711(data, clock, ticks_ms, machine.disable_irq, machine.enable_irq)
+
+
+def _chosen(path: str) -> str:
     try:
-        with open(directory + SENSOR_FILE) as file:
+        with open(path) as file:
             name: str = file.read(16)
             return name.strip()
     except OSError:
-        return "adc"
+        return ""

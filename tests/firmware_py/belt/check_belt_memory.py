@@ -117,6 +117,7 @@ class Board:
         self._samples = open(samples, "rb")
         self.flash = Flash()
         self.sensor = self
+        self.load = None
         self.ble = Ble()
         self.uuid = str
         self.now_ms = 0

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,9 @@ from gateway.aes import aes
 from hil.synth import Synth, load
 from protocol.wire import beacon, fragments, frames, gatt, session
 from tests.firmware_py.belt.nor_flash import NorFlash
+
+if TYPE_CHECKING:
+    from firmware_py.belt.sampler import Sensor
 
 SERIAL = bytes(range(8))
 KEY = bytes(range(16))
@@ -92,6 +95,7 @@ class BoardInMemory:
         self.config_directory = self.slots_directory = str(directory)
         self.flash = flash or NorFlash(sectors=8)
         self.sensor = self
+        self.load: Sensor | None = None
         self.ble = Ble()
         self.uuid = str
         self.now_ms = 0

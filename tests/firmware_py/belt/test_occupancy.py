@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firmware_py.belt.occupancy import EXIT_S, SILENT_S, Occupancy
+from firmware_py.belt.occupancy import EXIT_S, SILENT_S, WEIGHT_OFF, WEIGHT_ON, Occupancy
 from protocol.wire.frames import EMPTY, OCCUPIED, UNCLEAR
 
 BODY, NOTHING, PUMP = (250, 10), (5, 14), (60, 2)
@@ -122,3 +122,37 @@ def test_lost_samples_count_as_time() -> None:
     age_s = core.state_age_s
     core.skip(7)
     assert core.state_age_s == age_s + 7
+
+
+def test_silence_without_weight_is_an_exit_though_nobody_was_felt_leaving() -> None:
+    core = _in_bed()
+    core.weight = WEIGHT_OFF
+    _run(core, EXIT_S, NOTHING)
+    assert (core.state, core.state_age_s, core.exit_count) == (EMPTY, EXIT_S, 1)
+
+
+def test_silence_with_weight_after_a_movement_is_no_exit_and_unclear_in_the_end() -> None:
+    core = _in_bed()
+    core.weight = WEIGHT_ON
+    _run(core, 3, BODY, burst=True)
+    _run(core, SILENT_S - 1, NOTHING)
+    assert core.state == OCCUPIED
+    _run(core, 1, NOTHING)
+    assert (core.state, core.check, core.exit_count) == (UNCLEAR, True, 0)
+
+
+def test_what_shakes_a_bed_without_weight_is_nobody() -> None:
+    core = Occupancy()
+    _run(core, 20, NOTHING)
+    core.weight = WEIGHT_OFF
+    _run(core, 60, BODY)
+    assert core.state == EMPTY
+
+
+def test_a_bed_found_unclear_is_empty_once_no_weight_lies_on_it() -> None:
+    core = _in_bed()
+    _run(core, SILENT_S, NOTHING)
+    assert core.state == UNCLEAR
+    core.weight = WEIGHT_OFF
+    _run(core, 1, NOTHING)
+    assert (core.state, core.state_age_s) == (EMPTY, SILENT_S + 1)
