@@ -265,10 +265,12 @@ class Gateway:
         from gateway.web.alert_pages import alert_routes
         from gateway.web.board import build_app
         from gateway.web.manage import management_routes
+        from gateway.web.provision_page import provision_routes
 
         app = build_app(self.port, self.config.web)
         app.router.routes[:0] = [*metric_routes(self._figures, lambda: self.watch.verdict),
                                  *alert_routes(app.state.kit, self._alerting),
+                                 *provision_routes(app.state.kit, self.operations),
                                  *management_routes(app.state.kit, self.management)]
         self._server = PageServer(app, self.config.web)
         self.page = self._server.address

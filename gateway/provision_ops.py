@@ -209,8 +209,14 @@ class Operations:
         return {"seconds": seconds, "beds": rows, "passed": bool(rows) and all(
             row["verdict"] in ("good", "close") for row in rows)}
 
-    async def _do_accepted(self, _: Mapping[str, Any], who: str) -> dict[str, Any]:
-        """What an acceptance certificate says, not signed yet."""
+    async def _do_certificate(self, _: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """The acceptance certificate of all beds, signed (gateway/acceptance.py)."""
+        # Loaded by who asks for one.
+        from gateway.provision_papers import signed
+
+        return await signed(self._accepted(who), self._config.gateway.data_dir)
+
+    def _accepted(self, who: str) -> dict[str, Any]:
         beds: list[dict[str, Any]] = []
         for label, serial in self._site.beds().items():
             bed = self._room.beds[label]

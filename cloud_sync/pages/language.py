@@ -41,7 +41,7 @@ def strings(language: str) -> Strings:
     """All texts of `zh` or `en`."""
     folder = files("cloud_sync.pages").joinpath("strings")
     texts: dict[str, str] = {}
-    for name in (f"{language}.toml", f"{language}_platform.toml"):
+    for name in (f"{language}.toml", f"{language}_platform.toml", f"{language}_provision.toml"):
         texts |= dict(_flat("", tomllib.loads(folder.joinpath(name).read_text("utf-8"))))
     return Strings(language, texts)
 

@@ -30,7 +30,7 @@ from gateway.web.port import ACTIONS, Bed, Snapshot, WardPort
 ACT_WAIT_S = 5.0
 REFRESH_S = 0.2  # a first change is shown at once, more of them five times a second
 FRAGMENTS_MAX = 512
-_VIEW = "view"
+_VIEW, _PROVISION = "view", "provision"
 _CARE = frozenset({_VIEW, "acknowledge", "assist", "away_on", "away_off", *ACTIONS[-3:]})
 _MAINTAIN = frozenset({_VIEW, "maintenance_on", "maintenance_off"})
 _URGENCY = {"unacknowledged": 0, "acknowledged": 1, "latched": 2, "none": 3}
@@ -47,8 +47,8 @@ def permissions(settings: WebSettings) -> dict[str, frozenset[str]]:
         "": frozenset() if settings.view_requires_sign_in else frozenset({_VIEW}),
         "carer": _CARE,
         "lead": _CARE | _MAINTAIN,
-        "technician": _MAINTAIN,
-        "admin": _CARE | _MAINTAIN,
+        "technician": _MAINTAIN | {_PROVISION},
+        "admin": _CARE | _MAINTAIN | {_PROVISION},
     }
 
 
@@ -198,7 +198,7 @@ class _Board:
     def _pieces(self, snapshot: Snapshot, visitor: Visitor) -> dict[str, str]:
         """Every replaceable piece of the page by name, as HTML without running times (the page counts those)."""
         t = visitor.t
-        allowed = visitor.permissions - {_VIEW}
+        allowed = visitor.permissions - {_VIEW, _PROVISION}
         zone = snapshot["timezone"] if snapshot["time_trusted"] else ""
         # Rounded, so that two readings of the same two clocks give the same wall time.
         utc_minus_elapsed_ms = round((snapshot["utc_ms"] - snapshot["elapsed_ms"]) / 1000) * 1000

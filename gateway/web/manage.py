@@ -22,7 +22,7 @@ __all__ = ["ADMINS", "LEADS", "FormHandler", "Guard", "Handler", "management_rou
 LEADS = ("lead", "admin")
 ADMINS = ("admin",)
 FORM_BYTES_MAX = 16_384
-_NO_DATA = ("/login", "/setup", "/accounts")
+_NO_DATA = ("/login", "/setup", "/accounts", "/provision")
 """Pages that show nothing of any resident, also none by a bed's label."""
 FORM_FIELDS_MAX = 200
 

@@ -48,7 +48,6 @@ class Site:
 
     def __init__(self, gateway: Gateway, air: Air) -> None:
         self.gateway, self.air = gateway, air
-        self.quiet: set[bytes] = set()
 
     async def ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
         return await self.gateway.operations.call(operation, arguments, "tina")
@@ -73,7 +72,7 @@ class Site:
         while True:
             second += 1
             for belt in list(self.air.belts.values()):
-                if belt.serial in self.quiet:
+                if belt.away:
                     continue
                 self.air.advertise(belt, belt.beacon(second))
                 if belt.in_session and second % 5 == 0:

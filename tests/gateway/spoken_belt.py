@@ -34,6 +34,7 @@ class SpokenBelt:
         self.reachable = True
         self.deaf = False
         self.claimed = 0
+        self.away = False  # out of range
         self.obeys = False  # takes keys and commands as the firmware does
         self.deaf_to_claims = False
         self._join: tuple[bytes, int] = fragments.IDLE

@@ -105,8 +105,8 @@ async def test_what_cannot_be_claimed_says_why(tmp_path: Path) -> None:
     label = label_of(elsewhere)
     elsewhere.key, elsewhere.claimed = bytes([7]) * 16, 1
     silent.deaf_to_claims = True
+    away.away = True
     async with provisioning(configured(tmp_path), elsewhere, away, silent) as site:
-        site.quiet.add(away.serial)
         assert (await site.refused("scan", text=label, bed="101-1")).code == "claimed_elsewhere"
         missing = await site.refused("scan", text=label_of(away), bed="101-1")
         assert (missing.code, missing.values["others"]) == ("not_in_range", 2)

@@ -1,0 +1,33 @@
+"""What went wrong and what to do, in the reader's language, for the page and for the command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloud_sync.pages.language import Strings
+from gateway.provision import ProvisionError
+
+__all__ = ["explain", "survey_text"]
+
+
+def explain(t: Strings, error: ProvisionError) -> str:
+    """The problem and the next step in one text."""
+    values = {"belt": "?", "status": "?", **error.values}
+    if "part" in values:
+        values["part"] = t(f"provision.part_{values['part']}")
+    key = f"provision_error.{error.code}"
+    try:
+        return t(key, **values)
+    except KeyError:
+        return f"{error.code} {error.values or ''}".strip()
+
+
+def survey_text(t: Strings, row: Mapping[str, Any]) -> str:
+    """One bed of a survey: verdict, figures, what to do."""
+    parts = [t(f"survey_verdict.{row['verdict']}")]
+    if row["rssi_dbm_median"] is not None:
+        parts.append(t("provision.dbm", rssi=round(row["rssi_dbm_median"])))
+    parts.append(t("provision.survey_share", share=round(100 * row["heard_share"])))
+    advice = " ".join(t(f"survey_advice.{name}") for name in row["advice"])
+    return f"{row['bed']}: {', '.join(parts)}. {advice}".strip()

@@ -1,0 +1,126 @@
+"use strict";
+// Scans and taps go to the gateway's operations; the changing parts of the page come back as HTML, once a second.
+(() => {
+  const texts = JSON.parse(document.getElementById("texts").textContent);
+  const said = document.getElementById("said");
+  let csrf = document.querySelector('meta[name="csrf"]').content;
+  let bed = sessionStorage.getItem("bed") || "";
+  let belt = sessionStorage.getItem("belt") || "";
+  let busy = 0;
+
+  const say = (text, good) => {
+    said.textContent = text;
+    said.hidden = !text;
+    said.classList.toggle("good", Boolean(good));
+  };
+
+  const remember = (newBed, newBelt) => {
+    bed = newBed;
+    belt = newBelt;
+    sessionStorage.setItem("bed", bed);
+    sessionStorage.setItem("belt", belt);
+  };
+
+  const send = async (path, body, type) => {
+    busy += 1;
+    say(texts.working);
+    try {
+      const answer = await fetch(path, { method: "POST", body, headers: { "Content-Type": type, "X-CSRF-Token": csrf } });
+      const content = await answer.json();
+      if (!content.ok) {
+        say(content.error.message);
+        return null;
+      }
+      say(texts.done, true);
+      return content.result;
+    } catch {
+      say(texts.failed);
+      return null;
+    } finally {
+      busy -= 1;
+      refresh();
+    }
+  };
+
+  const scanned = (result) => {
+    if (!result) return;
+    if (result.kind === "bed") remember(result.bed, "");
+    else if (result.bound) remember(result.bed, "");
+    else remember(result.bed || bed, result.belt);
+    refresh();
+  };
+
+  const show = (rows) => {
+    const table = document.createElement("ul");
+    for (const row of rows) {
+      const item = document.createElement("li");
+      item.textContent = row;
+      table.append(item);
+    }
+    document.getElementById("survey").replaceChildren(table);
+  };
+
+  const operate = async (button) => {
+    if (button.dataset.confirm && !button.dataset.asked) {
+      button.dataset.asked = "1";
+      button.textContent = texts.confirm_again;
+      return;
+    }
+    const operation = button.dataset.op;
+    if (operation === "calibrate") say(texts.calibrating);
+    const result = await send(`/api/provision/${operation}`, button.dataset.args || "{}", "application/json");
+    if (!result) return;
+    if (operation === "bind") scanned(result);
+    else if (operation === "survey") show(result.beds.map((row) => row.text || `${row.bed}: ${row.verdict}`));
+    else if (operation === "calibrate") say(texts[`calibrated_${result.measured === "empty" ? "empty" : result.place || "empty"}`], true);
+    else if (operation === "release" || operation === "decommission") remember(bed, "");
+  };
+
+  const refresh = async () => {
+    const query = new URLSearchParams({ bed, belt });
+    try {
+      const answer = await fetch(`/api/provision/parts?${query}`);
+      if (answer.status === 401) return location.assign("/login?back=/provision");
+      if (!answer.ok) return;
+      for (const [name, html] of Object.entries(await answer.json())) {
+        const place = document.querySelector(`[data-part="${name}"]`);
+        // A button that waits for its second tap stays as it is.
+        if (place.dataset.html === html || place.querySelector("[data-asked]")) continue;
+        const focused = place.contains(document.activeElement) ? document.activeElement.dataset.args : undefined;
+        place.dataset.html = html;
+        place.innerHTML = html;
+        if (focused !== undefined) {
+          for (const button of place.querySelectorAll("button")) if (button.dataset.args === focused) button.focus();
+        }
+      }
+      const now = document.querySelector('[data-now="1"]');
+      if (now && !busy) operate(now);  // the belt itself said that it is here
+    } catch {
+      say(texts.failed);
+    }
+  };
+
+  document.getElementById("picture").addEventListener("change", async (event) => {
+    const file = event.target.files[0];
+    event.target.value = "";
+    if (file) scanned(await send(`/api/provision/picture?${new URLSearchParams({ bed })}`, file, "application/octet-stream"));
+  });
+  document.getElementById("typed").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const field = document.getElementById("text");
+    const result = await send("/api/provision/scan", JSON.stringify({ text: field.value, bed }), "application/json");
+    if (result) field.value = "";
+    scanned(result);
+  });
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.choose) {
+      scanned(await send("/api/provision/choose", JSON.stringify({ bed: button.dataset.choose }), "application/json"));
+    } else if (button.dataset.op) {
+      operate(button);
+    }
+  });
+  setInterval(() => { if (!document.hidden) refresh(); }, 1000);
+  refresh();
+})();

@@ -1,0 +1,70 @@
+"""acceptance and papers: certificates hold until they are changed; labels can be read back from the printed sheet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.acceptance import KEY_FILE, CertificateError, attached, gateway_key, sign, verify
+from gateway.papers_pdf import acceptance_pdf, label_sheet
+from gateway.provision_papers import bed_labels
+from tests.gateway.cores.test_walk_test import Walk
+
+
+def acceptance() -> dict[str, Any]:
+    walk = Walk()
+    walk.to("radio")
+    walk.wait(180)
+    tested = {**walk.test.to_json(), "utc_ms": 1_790_000_000_000, "who": "tina", "belt": "c0" * 8}
+    bed = {"bed": "101-1", "room": "101", "belt": "c0" * 8, "firmware": "0.1.0", "walk_test": tested,
+           "calibration": {"place": "middle"}}
+    other = {**bed, "bed": "101-2", "belt": "", "firmware": "", "walk_test": None, "calibration": {}}
+    return {"kind": "sleepbelt acceptance 1", "gateway": "gw-01", "timezone": "Asia/Shanghai", "who": "tina",
+            "utc_ms": 1_790_000_000_000, "time_trusted": True, "beds": [bed, other], "accepted": False}
+
+
+def test_a_certificate_holds_and_names_its_signer(tmp_path: Path) -> None:
+    certificate = json.loads(json.dumps(sign(acceptance(), gateway_key(tmp_path))))
+    said, signer = verify(certificate)
+    assert said["gateway"] == "gw-01"
+    assert verify(certificate, signer.upper())[1] == signer
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert sign({}, gateway_key(tmp_path))["signature"]["public_key"] == signer  # the key stays
+
+
+def test_a_changed_certificate_another_key_and_another_file_are_refused(tmp_path: Path) -> None:
+    certificate = sign(acceptance(), gateway_key(tmp_path))
+    forged = json.loads(json.dumps(certificate))
+    forged["acceptance"]["accepted"] = True
+    with pytest.raises(CertificateError, match="changed"):
+        verify(forged)
+    with pytest.raises(CertificateError, match="signed by"):
+        verify(certificate, "00" * 32)
+    foreign: list[object] = [{}, [], {"acceptance": 1, "signature": {}}, None]
+    for nonsense in foreign:
+        with pytest.raises(CertificateError, match="no acceptance certificate"):
+            verify(nonsense)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_pdf_carries_the_signed_certificate(tmp_path: Path, language: str) -> None:
+    pdf = acceptance_pdf(sign(acceptance(), gateway_key(tmp_path)), language)
+    assert pdf.startswith(b"%PDF")
+    assert verify(attached(pdf))[0]["beds"][0]["bed"] == "101-1"
+    with pytest.raises(CertificateError, match="carries no certificate"):
+        attached(b"%PDF-1.4\n")
+
+
+def test_no_rate_of_anybody_stands_in_a_certificate() -> None:
+    text = json.dumps(acceptance())
+    assert "bpm" not in text
+    assert "heart" not in text
+
+
+def test_a_sheet_of_labels_is_made_in_pages() -> None:
+    labels = bed_labels("gw-01", {f"{number}-1": str(number) for number in range(101, 131)})
+    pdf = label_sheet(labels, "en")
+    assert pdf.count(b"/Type /Page\n") == 2
