@@ -268,7 +268,8 @@ class Gateway:
         from gateway.web.provision_page import provision_routes
 
         app = build_app(self.port, self.config.web)
-        app.router.routes[:0] = [*metric_routes(self._figures, lambda: self.watch.verdict),
+        air = self._radio.air if self._radio is not None else dict
+        app.router.routes[:0] = [*metric_routes(self._figures, lambda: self.watch.verdict, air),
                                  *alert_routes(app.state.kit, self._alerting),
                                  *provision_routes(app.state.kit, self.operations),
                                  *management_routes(app.state.kit, self.management)]

@@ -75,7 +75,9 @@ class GatewayConfig:
 class RadioConfig:
     backend: str
     adapter: str
-    connections_max: int
+    connections_max: int  # of each adapter
+    adapters: tuple[str, ...] = ()  # several instead of the one
+    recovery: str = "adapter"  # highest rung of cores/radio_ladder.py that may be taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ _RADIO: checks.Keys = {
     "backend": (checks.text(32, r"[a-z0-9_-]+", "the name of an installed radio, such as bluez"), "bluez"),
     "adapter": (checks.text(256, r".*", "an adapter"), ""),
     "connections_max": (checks.whole(1, 64), 5),
+    "adapters": (checks.texts(8, 256), ()),
+    "recovery": (checks.choice("power", "daemon", "adapter", "reboot"), "adapter"),
 }
 _LABEL = r"[^\s/?#&<>\"'.][^/?#&<>\"']*"
 _BED: checks.Keys = {
@@ -182,6 +186,8 @@ class _Reader:
                 self._bad(name, "an unknown section", allowed)
         gateway = self._section("gateway", _GATEWAY)
         radio = self._section("radio", _RADIO)
+        if radio.get("adapter") and radio.get("adapters"):
+            self._bad("radio.adapters", "both adapter and adapters", "one of the two")
         uplink = self._section("uplink", _UPLINK) if "uplink" in self._raw else None
         home_assistant = self._section("home_assistant", HOME_ASSISTANT) if "home_assistant" in self._raw else None
         webhooks = read_webhooks(self._raw.get("webhooks", []), self._file.parent, self._table, self._bad)

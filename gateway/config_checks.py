@@ -20,6 +20,7 @@ __all__ = [
     "meant",
     "mqtt_url",
     "text",
+    "texts",
     "whole",
     "zone",
 ]
@@ -41,6 +42,16 @@ def text(chars_max: int, pattern: str = r".+", allowed: str = "a text that is no
         if not isinstance(value, str) or len(value) > chars_max or not re.fullmatch(pattern, value):
             raise NotAllowed(f"{allowed}, at most {chars_max} characters")
         return value
+
+    return check
+
+
+def texts(count_max: int, chars_max: int) -> Check:
+    def check(value: object) -> tuple[str, ...]:
+        one = text(chars_max)
+        if not isinstance(value, list) or not 1 <= len(value) <= count_max or len(set(map(str, value))) < len(value):
+            raise NotAllowed(f"a list of 1 to {count_max} different texts")
+        return tuple(one(item) for item in value)
 
     return check
 

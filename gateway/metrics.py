@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gateway.cores.air import BeltAir
 from gateway.cores.health import Verdict
 
 __all__ = ["metric_routes", "rss_bytes"]
 
 Figures = Mapping[str, int | float]
+Air = Mapping[bytes, BeltAir]
 
 _HELP = {
     "readings_received": "live reports accepted since the gateway's start",
@@ -46,8 +48,17 @@ def rss_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def metric_routes(figures: Callable[[], Figures], verdict: Callable[[], Verdict]) -> list[Route]:
-    """/api/stats, /api/health (503 unless the state is ok or starting) and /metrics."""
+_BELT_HELP = {
+    "rssi_dbm": "strength at which a belt's beacons are heard, smoothed",
+    "beacon_loss_percent": "beacons of the last minute that were not heard",
+    "age_s": "seconds since a belt was last heard",
+}
+
+
+def metric_routes(
+    figures: Callable[[], Figures], verdict: Callable[[], Verdict], air: Callable[[], Air] = dict
+) -> list[Route]:
+    """/api/stats, /api/health (503 unless the state is ok or starting) and /metrics, the latter also for each belt."""
 
     async def stats(_: Request) -> Response:
         return JSONResponse(dict(figures()))
@@ -68,6 +79,14 @@ def metric_routes(figures: Callable[[], Figures], verdict: Callable[[], Verdict]
                 for name, value in figures().items():
                     family = GaugeMetricFamily if name in _GAUGES else CounterMetricFamily
                     yield family(f"sleepbelt_{name}", _HELP.get(name, name.replace("_", " ")), value=float(value))
+                heard = air()
+                for name, text in _BELT_HELP.items():
+                    belts = GaugeMetricFamily(f"sleepbelt_belt_{name}", text, labels=["belt"])
+                    for serial, belt in heard.items():
+                        if (figure := getattr(belt, name)) is not None:
+                            belts.add_metric([serial.hex()], float(figure))
+                    if belts.samples:
+                        yield belts
 
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Now())

@@ -2,8 +2,8 @@
 
 What is heard leaves as events in one bounded queue with the elapsed time it was received. The leave-bed timers run from
 beacons alone; a session adds history, vitals and finished absences. Ladder on trouble, each rung logged once: drop the
-link -> reconnect from a live scan with growing pauses -> restart the scan when the whole adapter is silent -> switch
-the adapter off and on (cores/radio_ladder.py has the limits).
+link -> reconnect from a live scan with growing pauses -> restart the scan when the whole adapter is silent -> what
+cores/radio_ladder.py decides and radio_recovery.py does. Several adapters: radio_adapters.py.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bleak import BleakAdapter, BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
@@ -26,11 +26,25 @@ from bleak.exc import BleakError
 from gateway.aes import aes
 from gateway.clock import GatewayClock
 from gateway.config import RadioConfig
-from gateway.cores.radio_ladder import RadioLadder
+from gateway.cores.air import AirLog, BeltAir
+from gateway.cores.radio_ladder import Rung
 from gateway.cores.reconnect import Reconnector
-from gateway.radio_bluez import BluezWatch
+from gateway.radio_bluez import ABSENT, DEAD, BluezWatch
+from gateway.radio_events import (
+    BeaconHeard,
+    Belt,
+    Closed,
+    Heard,
+    NoSession,
+    Opened,
+    Radio,
+    RadioError,
+    RadioEvent,
+    Sighting,
+)  # fmt: skip
 from gateway.radio_link import BeltLink, LinkError, Message, RefusedError, UnreachableError
-from protocol.messages import BeaconReport, Hello, beacon_from
+from gateway.radio_recovery import Action, Recovery, bluez_actions
+from protocol.messages import beacon_from
 from protocol.wire import beacon as wire_beacon
 from protocol.wire import gatt, session
 
@@ -60,106 +74,6 @@ TICK_S = 0.25
 SIGHTINGS_MAX = 256
 
 
-class RadioError(Exception):
-    """The radio named in the configuration cannot be used here; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Belt:
-    """A belt this gateway serves: who it is, its key, the last beacon counter heard before the restart."""
-
-    serial: bytes
-    key: bytes
-    beacon_counter: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    serial: bytes
-    received_ms: int
-    hello: Hello
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    serial: bytes
-    received_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A message of a session; `received_ms` is when its last byte arrived."""
-
-    serial: bytes
-    received_ms: int
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class BeaconHeard:
-    """An authentic, fresh beacon."""
-
-    serial: bytes
-    received_ms: int
-    counter: int
-    beacon: BeaconReport
-    rssi_dbm: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class NoSession:
-    """An attempt at a session failed; `code` is that of its LinkError."""
-
-    serial: bytes
-    received_ms: int
-    code: str
-    text: str
-
-
-RadioEvent = Opened | Closed | Heard | BeaconHeard | NoSession
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """Any belt that advertises, ours or not; `heard_ms` on the elapsed clock."""
-
-    serial: bytes
-    heard_ms: int
-    rssi_dbm: int | None
-
-
-class Radio(Protocol):
-    """What the app needs of a radio; tests give their own."""
-
-    counters: Counter[str]
-    trouble: str  # why nothing can be heard at present, "" while the scan runs
-    scan_turn_ms: int | None  # when the scan last showed life (real monotonic ms), None before the first time
-
-    async def run(self) -> None:
-        """Hear and connect until cancelled."""
-        ...
-
-    async def event(self) -> RadioEvent:
-        """The next event, in order of arrival."""
-        ...
-
-    def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
-        """Queue a frame to a connected belt; False if there is no session to take it."""
-        ...
-
-    def put(self, belt: Belt, *, hurry: bool = False) -> None:
-        """Serve one more belt, or a known one under another key (its session goes on); `hurry`: connect it first."""
-        ...
-
-    def drop(self, serial: bytes) -> None:
-        """Serve a belt no longer; its session ends without a `Closed`."""
-        ...
-
-    def sightings(self) -> list[Sighting]:
-        """Every belt that advertised lately, whoever it belongs to."""
-        ...
-
-
 @dataclass(slots=True)
 class _Known:
     belt: Belt
@@ -167,24 +81,44 @@ class _Known:
     beacon_counter: int
     device: BLEDevice | None = None
     link: BeltLink | None = None
+    air: AirLog = field(default_factory=AirLog)
     said: str | None = None  # the last trouble that was logged, "" that it was over
 
 
-def bleak_radio(config: RadioConfig, belts: Sequence[Belt], identity: bytes, clock: GatewayClock) -> BleakRadio:
-    """The radio of the configuration; RadioError for a backend that is not installed or an adapter it refuses."""
+def bleak_radio(
+    config: RadioConfig, belts: Sequence[Belt], identity: bytes, clock: GatewayClock,
+    actions: Mapping[Rung, Action] | None = None,
+) -> Radio:  # fmt: skip
+    """The radio of the configuration; RadioError for a backend that is not installed or an adapter it refuses.
+
+    `actions`: what may be done about a stuck adapter, where it is not what radio.recovery says.
+    """
+    names = config.adapters or (config.adapter,)
+    parts = [_on_adapter(config, name, belts, identity, clock, actions) for name in names]
+    if len(parts) == 1:
+        return parts[0]
+    from gateway.radio_adapters import ManyAdapters
+
+    return ManyAdapters(dict(zip(names, parts, strict=True)), belts)
+
+
+def _on_adapter(
+    config: RadioConfig, adapter: str, belts: Sequence[Belt], identity: bytes, clock: GatewayClock,
+    actions: Mapping[Rung, Action] | None,
+) -> BleakRadio:  # fmt: skip
     if config.backend == "bluez":
-        return BleakRadio(config, belts, identity, clock, {}, {}, _hci_name(config.adapter))
+        return BleakRadio(config, belts, identity, clock, {}, {}, _hci_name(adapter), actions)
     found = entry_points(group="sleepbelt.radios", name=config.backend)
     if not found:
         names = sorted({"bluez", *(entry.name for entry in entry_points(group="sleepbelt.radios"))})
         raise RadioError(f"radio.backend: found {config.backend!r}; allowed: one of {', '.join(names)}")
     try:
-        classes = next(iter(found)).load()(config.adapter)
+        classes = next(iter(found)).load()(adapter)
     except ImportError as error:
         raise RadioError(f"radio.backend {config.backend!r} needs the package {error.name}, which is not installed; "
                          "pip install 'sleepbelt[hil]'") from None
     except ValueError as error:
-        raise RadioError(f"radio.adapter: found {config.adapter!r}; {error}") from None
+        raise RadioError(f"radio.adapter: found {adapter!r}; {error}") from None
     return BleakRadio(config, belts, identity, clock, {"backend": classes[0]}, {"backend": classes[1]}, "")
 
 
@@ -211,6 +145,7 @@ class BleakRadio:
         scanner_options: dict[str, Any],
         client_options: dict[str, Any],
         hci: str,
+        actions: Mapping[Rung, Action] | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.trouble = ""
@@ -220,7 +155,10 @@ class BleakRadio:
         self._scanner_options = dict(scanner_options)
         self._client_options = dict(client_options)
         self._watch = None if scanner_options else BluezWatch(hci)
-        self._ladder = RadioLadder()
+        if actions is None:
+            actions = {} if self._watch is None else bluez_actions(self._watch, hci, config.recovery)
+        self._recovery = Recovery(hci or "hci0", actions, self.counters)
+        self._ladder = self._recovery.ladder
         self._scan_is_stale = False
         if hci:
             self._scanner_options["bluez"] = {"adapter": hci}
@@ -260,12 +198,27 @@ class BleakRadio:
         known = self._belts.pop(serial, None)
         self._plan.remove(serial)
         if known is not None and known.link is not None:
-            leaving = asyncio.create_task(known.link.close())
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
+            self._leave(known.link)
+
+    def _leave(self, link: BeltLink) -> None:
+        leaving = asyncio.create_task(link.close())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
 
     def sightings(self) -> list[Sighting]:
         return list(self._sightings.values())
+
+    def air(self) -> dict[bytes, BeltAir]:
+        now_ms = _real_ms()
+        return {serial: known.air.figures(now_ms) for serial, known in self._belts.items()}
+
+    def allow(self, serial: bytes, allowed: bool) -> None:
+        """Whether a belt may be connected through this adapter; its beacons are heard either way."""
+        self._plan.allow(serial, allowed)
+        known = self._belts.get(serial)
+        if not allowed and known is not None and known.link is not None:
+            self._leave(known.link)
+        self._wake.set()
 
     async def run(self) -> None:
         try:
@@ -295,14 +248,13 @@ class BleakRadio:
                 self._heard_any_ms = _real_ms()
                 await self._until_silent()
             except (BleakError, OSError, EOFError, TimeoutError) as error:
-                self._ladder.scan_failed()
-                self._say_scan(self._scan_error(error))
+                self._say_scan(await self._scan_error(error))
             finally:
                 if scanner is not None:
                     with contextlib.suppress(BleakError, OSError, EOFError, TimeoutError):
                         async with asyncio.timeout(SCAN_START_TIMEOUT_S):
                             await scanner.stop()
-            await self._power_cycle_if_due()
+            await self._recover_if_due()
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, SCAN_RETRY_S_MAX)
 
@@ -328,16 +280,10 @@ class BleakRadio:
                 self._say_scan(f"nothing was heard for {SCAN_SILENT_S:g} s; the scan starts anew")
                 return
 
-    async def _power_cycle_if_due(self) -> None:
+    async def _recover_if_due(self) -> None:
         sessions = sum(known.link is not None for known in self._belts.values())
-        if self._watch is None or not self._ladder.power_cycle_due(sessions, _real_ms()):
-            return
-        self.counters["power_cycles"] += 1
-        self._scan_is_stale = True
-        log.warning("radio: the adapter is stuck; it is switched off and on")
-        trouble = await self._watch.power_cycle()
-        if trouble:
-            log.error("radio: switching the adapter off and on did not work: %s", trouble)
+        if await self._recovery.act_if_due(sessions, _real_ms()):
+            self._scan_is_stale = True
 
     async def _reattach(self) -> None:
         """Belts that BlueZ still holds from before a kill do not advertise: take them as seen (failure 1)."""
@@ -345,7 +291,7 @@ class BleakRadio:
             return
         try:
             async with asyncio.timeout(SCAN_START_TIMEOUT_S):
-                adapter = await BleakAdapter.get()
+                adapter = await BleakAdapter.get(bluez=self._scanner_options.get("bluez", {}))
                 for device in await adapter.get_connected_devices([gatt.SERVICE]):
                     self._saw(gatt.serial_of(device.name or ""), device)
         except (BleakError, OSError, EOFError, TimeoutError, NotImplementedError) as error:
@@ -392,6 +338,7 @@ class BleakRadio:
             self.counters["bad_beacons"] += 1
             return
         known.beacon_counter = counter
+        known.air.beacon(counter, rssi_dbm, _real_ms())
         self.counters["beacons"] += 1
         self._put(BeaconHeard(known.belt.serial, self._clock.elapsed_ms(), counter, content, rssi_dbm))
 
@@ -422,6 +369,7 @@ class BleakRadio:
 
         def received(message: Message) -> None:
             self._heard_any_ms = _real_ms()
+            known.air.frame(self._heard_any_ms)
             event = Heard(serial, self._clock.elapsed_ms(), message)
             # The belt speaks as soon as the handshake is written: what it says comes after `Opened` all the same.
             if known.link is None:
@@ -447,7 +395,7 @@ class BleakRadio:
             self._put(NoSession(serial, self._clock.elapsed_ms(), error.code, str(error)))
             if isinstance(error, UnreachableError):
                 self._ladder.connect_failed(serial)
-                await self._power_cycle_if_due()
+                await self._recover_if_due()
             log.debug("belt %s: next attempt in %d ms", serial.hex(), pause_ms)
             return
         except asyncio.CancelledError:
@@ -500,9 +448,13 @@ class BleakRadio:
             log.info("belt %s: session established", name)
         known.said = trouble
 
-    def _scan_error(self, error: Exception) -> str:
-        if self._watch is not None and isinstance(error, FileNotFoundError | ConnectionRefusedError):
-            return "BlueZ does not answer on the system's D-Bus; is bluetoothd installed and running? Trying again"
+    async def _scan_error(self, error: Exception) -> str:
+        """Why the scan does not run; tells the ladder, unless there is nothing that could be stuck."""
+        state, said = ("", "") if self._watch is None else await self._watch.look()
+        if state != ABSENT:
+            self._ladder.scan_failed(daemon_is_dead=state == DEAD)
+        if said and state in (ABSENT, DEAD):
+            return f"{said}. Trying again"
         return f"{error or 'the adapter does not answer'}. Trying again"
 
     def _say_scan(self, trouble: str) -> None:

@@ -14,7 +14,10 @@ PAUSE_MS_MIN = 300
 PAUSE_MS_MAX = 30_000
 SEEN_MS_MAX = 10_000  # connect from a live scan only: a device seen long ago is gone from BlueZ
 STABLE_MS = 20_000  # a session that lasted this long ends the growing of pauses
-TURN_MS = 60_000  # how long a belt keeps a slot that others wait for
+TURN_MS = 60_000  # how long a belt keeps a slot that others wait for, while there are few
+TURN_MS_MIN = 5_000  # a connect, the history of a few minutes
+ROUND_MS_MAX = 110_000  # every belt's history is fetched at least every two minutes
+CONNECT_MS = 1_000  # reserve for each change of hands; connects are serialised (.4 s each through BlueZ)
 
 
 @dataclass(slots=True)
@@ -25,6 +28,8 @@ class _Belt:
     connected_ms: int | None = None
     trying: bool = False
     urgent: bool = False
+    allowed: bool = True
+    served_ms: int = -1  # when its last session ended; who was never served goes first
 
 
 class Reconnector:
@@ -47,6 +52,11 @@ class Reconnector:
         belt = self._belts[serial]
         belt.urgent, belt.not_before_ms, belt.failures = True, 0, 0
 
+    def allow(self, serial: bytes, allowed: bool) -> None:
+        """Whether this adapter may connect the belt at all; nothing changes for one that is not known."""
+        if serial in self._belts:
+            self._belts[serial].allowed = allowed
+
     def seen(self, serial: bytes, now_ms: int) -> None:
         """The belt advertises, or the adapter still holds its link."""
         self._belts[serial].seen_ms = now_ms
@@ -57,13 +67,13 @@ class Reconnector:
         if taken >= self._slots or any(belt.trying for belt in self._belts.values()):
             return None
         due = [
-            (not belt.urgent, belt.not_before_ms, serial) for serial, belt in self._belts.items()
-            if belt.connected_ms is None and belt.not_before_ms <= now_ms
-            and belt.seen_ms is not None and now_ms - belt.seen_ms <= SEEN_MS_MAX
+            (not belt.urgent, belt.failures > 1, belt.served_ms, belt.not_before_ms, serial)
+            for serial, belt in self._belts.items()
+            if belt.connected_ms is None and belt.not_before_ms <= now_ms and self._is_there(belt, now_ms)
         ]
         if not due:
             return None
-        _, _, serial = min(due)
+        serial = min(due)[-1]
         self._belts[serial].trying = True
         return serial
 
@@ -88,19 +98,26 @@ class Reconnector:
         if belt.connected_ms is not None and now_ms - belt.connected_ms >= STABLE_MS:
             belt.failures = 0
         belt.connected_ms = None
+        belt.served_ms = now_ms
         return self.failed(serial, now_ms) if belt.failures else self._pause(belt, now_ms)
 
     def to_release(self, now_ms: int) -> bytes | None:
         """The belt whose turn is over while others wait for its slot; None if nobody waits or no turn is over."""
         holders = [(b.connected_ms, s) for s, b in self._belts.items() if b.connected_ms is not None]
-        waiting = [
-            belt for belt in self._belts.values()
-            if belt.connected_ms is None and belt.seen_ms is not None and now_ms - belt.seen_ms <= SEEN_MS_MAX
-        ]
+        waiting = [b for b in self._belts.values() if b.connected_ms is None and self._is_there(b, now_ms)]
         if len(holders) < self._slots or not waiting:
             return None
         since_ms, serial = min(holders)
-        return serial if now_ms - since_ms >= TURN_MS or any(belt.urgent for belt in waiting) else None
+        turn_ms = self._turn_ms(len(holders) + len(waiting))
+        return serial if now_ms - since_ms >= turn_ms or any(belt.urgent for belt in waiting) else None
+
+    def _turn_ms(self, belts: int) -> int:
+        """How long a belt keeps a slot that others wait for, so that the round of all stays within its limit."""
+        rounds = -(-belts // self._slots)
+        return max(TURN_MS_MIN, min(TURN_MS, ROUND_MS_MAX // rounds - belts * CONNECT_MS // rounds))
+
+    def _is_there(self, belt: _Belt, now_ms: int) -> bool:
+        return belt.allowed and belt.seen_ms is not None and now_ms - belt.seen_ms <= SEEN_MS_MAX
 
     def _pause(self, belt: _Belt, now_ms: int) -> int:
         belt.failures = 1

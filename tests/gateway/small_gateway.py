@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.app import Gateway
 from gateway.config import Config, load_config
+from gateway.cores.air import BeltAir
 from gateway.radio import BeaconHeard, Belt, Closed, Heard, Opened, RadioEvent, Sighting
 from gateway.web.port import Bed
 from protocol.clock_scale import ENVIRONMENT
@@ -56,6 +57,9 @@ class SpokenRadio:
 
     def sightings(self) -> list[Sighting]:
         return self.sighted
+
+    def air(self) -> dict[bytes, BeltAir]:
+        return {serial: BeltAir(-60.0, 0.0, 1.0) for serial in self.belts}
 
     def acked(self) -> list[int]:
         return [values[0] for kind, values in self.sent if kind == frames.ACK]

@@ -134,6 +134,7 @@ class Air:
         self.scanners: list[Any] = []
         self.scan_starts = 0
         self.scan_fails = 0
+        self.dead = False  # the adapter does not connect any more
         self.connecting = self.most_connecting = 0
         air = self
         self.scanner = type("AirScanner", (_Scanner,), {"air": air})
@@ -195,7 +196,7 @@ class _Client(BaseBleakClient):
             await asyncio.sleep(0.01)
         finally:
             self.air.connecting -= 1
-        if not self._belt.reachable:
+        if self.air.dead or not self._belt.reachable:
             raise BleakError("no answer")
         services = BleakGATTServiceCollection()
         service = BleakGATTService(None, 1, gatt.SERVICE)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import GatewayClock
 from gateway.config import RadioConfig
-from gateway.radio import BeaconHeard, Belt, BleakRadio, Closed, Heard, Opened, RadioError, bleak_radio
+from gateway.radio import BeaconHeard, Belt, BleakRadio, Closed, Heard, Opened, Radio, RadioError, bleak_radio
 from gateway.radio_link import FRESH_S
 from protocol.clock_scale import ClockScale
 from protocol.messages import LiveReport
@@ -55,7 +55,7 @@ async def in_session(air: Air, spoken: SpokenBelt) -> None:
     await until(lambda: spoken.in_session, lambda: air.advertise(spoken))
 
 
-async def next_of(radio: BleakRadio, kind: type) -> Any:
+async def next_of(radio: Radio, kind: type) -> Any:
     async with asyncio.timeout(60):
         while True:
             event = await radio.event()

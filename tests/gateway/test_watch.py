@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from cloud_sync.service_notify import ServiceNotify
+from gateway.cores.air import BeltAir
 from gateway.cores.health import Verdict
 from gateway.metrics import metric_routes
 from gateway.watch import HEALTH_FILE, Watch
@@ -91,3 +92,12 @@ async def test_metrics_are_what_prometheus_reads() -> None:
     [answer] = await answers(routes, "127.0.0.1", "/metrics")
     kinds = {family.name: family.type for family in text_string_to_metric_families(answer.text)}
     assert kinds == {"sleepbelt_beacons": "counter", "sleepbelt_healthy": "gauge"}
+
+
+async def test_each_belt_has_its_strength_loss_and_age_among_the_metrics() -> None:
+    air = {bytes(8): BeltAir(-61.5, 12.5, 0.4), bytes([1] * 8): BeltAir(None, None, None)}
+    routes = metric_routes(dict, lambda: Verdict(True, "ok", (), ""), lambda: air)
+    [answer] = await answers(routes, "127.0.0.1", "/metrics")
+    assert 'sleepbelt_belt_rssi_dbm{belt="0000000000000000"} -61.5' in answer.text
+    assert 'sleepbelt_belt_beacon_loss_percent{belt="0000000000000000"} 12.5' in answer.text
+    assert "0101010101010101" not in answer.text

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from gateway.clock import GatewayClock
 from gateway.config import RadioConfig
-from gateway.radio import Belt, BleakRadio, bleak_radio
+from gateway.radio import Belt, Radio, bleak_radio
 from hil.clock import HilClock
 from hil.fleet import Fleet
 from hil.radio.box import Box
@@ -45,7 +45,7 @@ class Ward:
     def __init__(self, fleet: Fleet, link: VirtualLink, box: Box) -> None:
         self.fleet, self.link, self.box = fleet, link, box
         self.serials = [belt.identity.serial for belt in fleet.belts]
-        self.radio: BleakRadio | None = None
+        self.radio: Radio | None = None
         self.events: list[tuple[float, Any]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -53,7 +53,7 @@ class Ward:
     def adapter(self) -> AdapterController:
         return self.link.adapters[0]
 
-    def listen(self) -> BleakRadio:
+    def listen(self) -> Radio:
         """Start the gateway's radio on the box's adapter."""
         belts = [Belt(belt.identity.serial, belt.identity.claim_secret) for belt in self.fleet.belts]
         clock = GatewayClock(None, "always", ClockScale())
@@ -62,7 +62,7 @@ class Ward:
         self._tasks = [asyncio.create_task(radio.run()), asyncio.create_task(self._collect(radio))]
         return radio
 
-    async def _collect(self, radio: BleakRadio) -> None:
+    async def _collect(self, radio: Radio) -> None:
         while True:
             event = await radio.event()
             self.events.append((time.monotonic(), event))

@@ -101,7 +101,7 @@ async def test_a_controller_that_refuses_a_connection_is_brought_back(ward: Ward
     beacons = [at for at, event in ward.events if isinstance(event, BeaconHeard) and at < reported]
     table.add(
         5, "controller refuses a connection (0x0D)", "LE Connection Complete with that status, once",
-        f"connects fail; power cycles: {radio.counters['power_cycles']}; beacons heard meanwhile: {len(beacons)}",
+        f"connects fail; power cycles: {radio.counters['recovery_power']}; beacons heard meanwhile: {len(beacons)}",
         None, reported - begun,
     )  # fmt: skip
 

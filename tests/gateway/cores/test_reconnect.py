@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from gateway.cores.reconnect import PAUSE_MS_MAX, PAUSE_MS_MIN, SEEN_MS_MAX, STABLE_MS, TURN_MS, Reconnector
 
 A, B, C = (bytes([n]) * 8 for n in (1, 2, 3))
@@ -79,3 +81,47 @@ def test_nobody_is_released_while_nobody_waits() -> None:
     plan.next_attempt(0)
     plan.connected(A, 0)
     assert plan.to_release(10 * TURN_MS) is None
+
+
+def test_twenty_belts_on_five_slots_each_have_a_session_at_least_every_two_minutes() -> None:
+    belts = [bytes([n]) * 8 for n in range(20)]
+    plan = Reconnector(belts, 5)
+    begun: dict[bytes, list[int]] = {belt: [] for belt in belts}
+    holders: dict[bytes, int] = {}
+    busy_until_ms, trying = 0, None
+    # As the radio does: it looks each quarter of a second, one connect at a time, .4 s each (facts/RADIO.md).
+    for now_ms in range(0, 1_800_000, 250):
+        for belt in belts:
+            plan.seen(belt, now_ms)
+        if trying is not None and now_ms >= busy_until_ms:
+            plan.connected(trying, now_ms)
+            begun[trying].append(now_ms)
+            holders[trying] = now_ms
+            trying = None
+        if trying is not None:
+            continue
+        over = plan.to_release(now_ms)
+        if over is not None:
+            del holders[over]
+            plan.dropped(over, now_ms)
+        trying = plan.next_attempt(now_ms)
+        busy_until_ms = now_ms + 400
+        assert len(holders) <= 5
+    for times in begun.values():
+        gaps = [after - before for before, after in itertools.pairwise([0, *times, 1_800_000])]
+        assert max(gaps) <= 120_000
+    counts = [len(times) for times in begun.values()]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_a_belt_that_is_not_allowed_is_not_tried_and_does_not_wait_for_a_slot() -> None:
+    plan = Reconnector([A, B], 1)
+    plan.allow(B, False)
+    for belt in (A, B):
+        plan.seen(belt, 0)
+    assert plan.next_attempt(0) == A
+    plan.connected(A, 0)
+    plan.seen(B, TURN_MS)
+    assert plan.to_release(TURN_MS) is None
+    plan.allow(B, True)
+    assert plan.to_release(TURN_MS) == A
