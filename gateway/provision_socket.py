@@ -21,7 +21,7 @@ from typing import Any
 from gateway.provision import ProvisionError
 from gateway.provision_ops import Operations
 
-__all__ = ["SOCKET_FILE", "GatewayAwayError", "ask", "serve_operations"]
+__all__ = ["SOCKET_FILE", "GatewayAwayError", "ask", "is_served", "serve_operations"]
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,14 @@ def ask(folder: Path, operation: str, arguments: Mapping[str, Any]) -> dict[str,
         raise ProvisionError(str(answer.get("code", "no_answer")), **answer.get("values", {}))
     result: dict[str, Any] = answer["result"]
     return result
+
+
+def is_served(folder: Path) -> bool:
+    """Whether a gateway runs on this data folder; a socket that a killed one left behind does not count."""
+    if not (folder / SOCKET_FILE).exists():
+        return False
+    with _short(folder) as short, socket.socket(socket.AF_UNIX) as link:
+        return link.connect_ex(str(short / SOCKET_FILE)) == 0
 
 
 @contextlib.contextmanager

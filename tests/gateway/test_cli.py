@@ -11,6 +11,7 @@ from gateway import cli
 
 COMMANDS = {
     "run", "replay", "night", "receiver", "analyse", "hil", "demo", "pin", "audit", "certificate", "firmware", "doctor",
+    "provision",
 }  # fmt: skip
 
 
