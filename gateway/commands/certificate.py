@@ -5,22 +5,19 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
-import os
 import re
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 SUMMARY = "make the site's certificate authority and a gateway's certificate for HTTPS"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
-CA_DAYS = 3650
 LEAF_DAYS_DEFAULT, LEAF_DAYS_MAX = 397, 825  # browsers refuse longer ones
 SITE_CHARS_MAX = 64
 
@@ -64,8 +61,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _make(options: argparse.Namespace) -> dict[str, Any]:
-    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.serialization import Encoding
+
+    from cloud_sync.authority import AuthorityError, key_pem, open_authority, write_private
 
     if not options.site.strip() or len(options.site) > SITE_CHARS_MAX or not options.site.isprintable():
         raise CertificateInputError(f"--site: a name of 1 to {SITE_CHARS_MAX} characters")
@@ -75,86 +73,19 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
     now = datetime.now(UTC)
-    ca, ca_key, ca_new = _authority(folder, options.site, now)
-    leaf, leaf_key = _leaf(ca, ca_key, options.host[0], names, now, options.days)
+    try:
+        authority, ca_new = open_authority(folder, options.site, now)
+    except AuthorityError as error:
+        raise CertificateInputError(str(error)) from None
+    leaf, leaf_key = authority.server_certificate(options.host[0], names, now, options.days)
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", options.host[0])
     certificate, key = folder / f"{stem}.pem", folder / f"{stem}.key"
-    _write_key(key, leaf_key)
-    certificate.write_bytes(leaf.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM))
+    write_private(key, key_pem(leaf_key))
+    certificate.write_bytes(leaf.public_bytes(Encoding.PEM) + authority.pem)
     return {
-        "ca": str(folder / "site-ca.pem"), "ca_new": ca_new, "ca_sha256": ca.fingerprint(hashes.SHA256()).hex(":"),
+        "ca": str(folder / "site-ca.pem"), "ca_new": ca_new, "ca_sha256": authority.fingerprint.hex(":"),
         "certificate": str(certificate), "key": str(key), "not_after": leaf.not_valid_after_utc.date().isoformat(),
     }  # fmt: skip
-
-
-def _authority(
-    folder: Path, site: str, now: datetime
-) -> tuple[x509.Certificate, EllipticCurvePrivateKey, bool]:
-    """(certificate, key, whether it is new) of the folder's authority."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-
-    file, key_file = folder / "site-ca.pem", folder / "site-ca.key"
-    if file.exists() or key_file.exists():
-        try:
-            there = x509.load_pem_x509_certificate(file.read_bytes())
-            key = load_pem_private_key(key_file.read_bytes(), None)
-        except (OSError, ValueError, TypeError) as error:
-            raise CertificateInputError(
-                f"{folder}: site-ca.pem and site-ca.key are not a usable pair ({error}); give another folder"
-            ) from None
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != there.public_key():
-            raise CertificateInputError(f"{folder}: site-ca.key is not the key of site-ca.pem; give another folder")
-        return there, key, False
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{site[:50]} sleepbelt")])
-    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)  # signs certificates and lists
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=CA_DAYS))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    _write_key(key_file, key)
-    file.write_bytes(made.public_bytes(Encoding.PEM))
-    return made, key, True
-
-
-def _leaf(
-    ca: x509.Certificate, ca_key: EllipticCurvePrivateKey, host: str, names: list[x509.GeneralName], now: datetime,
-    days: int,
-) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:  # fmt: skip
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.x509.oid import ExtendedKeyUsageOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host[:64])]))
-        .issuer_name(ca.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(min(now + timedelta(days=days), ca.not_valid_after_utc))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    return made, key
 
 
 def _name(host: str) -> x509.GeneralName:
@@ -167,16 +98,6 @@ def _name(host: str) -> x509.GeneralName:
     if not re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(\.(?!-)[A-Za-z0-9-]{1,63})*", host) or len(host) > 253:
         raise CertificateInputError(f"--host: {host!r} is no host name and no address")
     return x509.DNSName(host)
-
-
-def _write_key(file: Path, key: EllipticCurvePrivateKey) -> None:
-    """Readable by its owner only, from the first byte on."""
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(pem)
 
 
 def _parser() -> argparse.ArgumentParser:
