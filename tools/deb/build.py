@@ -142,7 +142,9 @@ def _documents(folder: Path, manual: Path, version: str, epoch: int) -> None:
         shutil.copy(ROOT / name, folder / Path(name).name)
     shutil.copytree(ROOT / "docs/images", folder / "images")
     (folder / "examples").mkdir()
-    shutil.copy(ROOT / "docs/sleepbelt.sample.toml", folder / "examples/gateway.toml")
+    sample = (ROOT / "docs/sleepbelt.sample.toml").read_text("utf-8")
+    (folder / "examples/gateway.toml").write_text(sample.replace('"data"', '"/var/lib/sleepbelt"'), "utf-8")
+    shutil.copy(ROOT / "docs/receiver.sample.toml", folder / "examples/receiver.toml")
     (folder / "copyright").write_text(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: sleepbelt\n\n"
         "Files: *\nCopyright: 2026 sleepbelt maintainers\nLicense: Apache-2.0\n On Debian systems the full text is in"
