@@ -1,4 +1,4 @@
-"""Whether the gateway grows: a day of 8 belts at 1 Hz on a clock that runs 600 times as fast, memory by the hour.
+"""Whether the gateway grows: a day of 8 belts at 1 Hz on a clock that runs 300 times as fast, memory by the hour.
 
 Everything of the gateway but the radio is real: rules, alerting, pages, store, night reports. Growth is the slope of a
 line through the hours after the first four (caches fill, the first night is computed), over 24 h.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -23,7 +24,7 @@ from tests.gateway.small_gateway import SpokenRadio, configuration
 from tools.bench_rows import Row, print_rows, row
 
 BELTS = 8
-SPEED = 600
+SPEED = 300
 HOURS, WARM_HOURS = 24, 4
 MIB = 1 << 20
 PEERS = "facts/PEERS.md"
@@ -66,7 +67,11 @@ async def _day(config: Config) -> tuple[list[float], int, int]:
                 radio.events.put_nowait(Heard(serial, begun_ms + second * 1000, message))
         spoken = due
         if due >= (len(hours) + 1) * 3_600:
+            # What a slow machine has not taken yet lies in the test's own queue, and is no memory of the gateway's.
+            while not radio.events.empty():  # noqa: ASYNC110 - a figure, polled
+                await asyncio.sleep(0.01)
             hours.append(rss_bytes() / MIB)
+            print(f"bench: growth: {len(hours)} h: {hours[-1]:.1f} MiB", file=sys.stderr, flush=True)
         await asyncio.sleep(0.002)
     counters = gateway.room.counters
     gateway.stop()
