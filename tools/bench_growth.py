@@ -1,7 +1,7 @@
 """Whether the gateway grows: a day of 8 belts at 1 Hz on a clock that runs 300 times as fast, memory by the hour.
 
 Everything of the gateway but the radio is real: rules, alerting, pages, store, night reports. Growth is the slope of a
-line through the hours after the first four (caches fill, the first night is computed), over 24 h.
+line through the hours after the first eight (caches fill, the first night is computed), over 24 h.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from tools.bench_rows import Row, print_rows, row
 
 BELTS = 8
 SPEED = 300
-HOURS, WARM_HOURS = 24, 4
+HOURS, WARM_HOURS = 24, 8
+BURST_S = 30
 MIB = 1 << 20
 PEERS = "facts/PEERS.md"
 UP_S = 1_000
@@ -59,17 +60,17 @@ async def _day(config: Config) -> tuple[list[float], int, int]:
     hours: list[float] = []
     spoken = 0
     while len(hours) < HOURS:
-        due = (clock.elapsed_ms() - begun_ms) // 1000
+        # What a slow machine has not taken must not pile up here: it would be the test's memory, not the gateway's.
+        due = min((clock.elapsed_ms() - begun_ms) // 1000, spoken + BURST_S)
         for second in range(spoken, due):
             for number, serial in enumerate(serials):
                 state, age_s = _occupancy(second, number)
                 message = report(UP_S + second, state, age_s)
                 radio.events.put_nowait(Heard(serial, begun_ms + second * 1000, message))
         spoken = due
+        while not radio.events.empty():  # noqa: ASYNC110 - a figure, polled
+            await asyncio.sleep(0.001)
         if due >= (len(hours) + 1) * 3_600:
-            # What a slow machine has not taken yet lies in the test's own queue, and is no memory of the gateway's.
-            while not radio.events.empty():  # noqa: ASYNC110 - a figure, polled
-                await asyncio.sleep(0.01)
             hours.append(rss_bytes() / MIB)
             print(f"bench: growth: {len(hours)} h: {hours[-1]:.1f} MiB", file=sys.stderr, flush=True)
         await asyncio.sleep(0.002)
@@ -98,7 +99,7 @@ def _measure() -> list[Row]:
     growth = _slope(hours[WARM_HOURS:]) * 24
     return [
         row("day_of_8_belts_growth_per_24_h", growth, "MiB", limit=1, source=f"{PEERS}: none; a slope within noise"),
-        row("day_of_8_belts_rss_after_4_h", hours[WARM_HOURS - 1], "MiB", limit=64, source=PEERS),
+        row("day_of_8_belts_rss_after_8_h", hours[WARM_HOURS - 1], "MiB", limit=64, source=PEERS),
         row("day_of_8_belts_rss_after_24_h", hours[-1], "MiB", limit=64, source=PEERS),
         row("day_of_8_belts_readings", readings, "", source=f"of {BELTS * HOURS * 3600}"),
         row("day_of_8_belts_alarms", alarms, ""),
