@@ -13,7 +13,7 @@ from .link import Link
 from .load import Load
 from .minute import Minute
 from .pipeline import UNITS_BITS, Pipeline
-from .radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, Radio
+from .radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE, MTU_EXCHANGED, QUEUE_EVENTS, Radio
 from .ring import FlashError, Ring
 from .sampler import BLOCKS_PER_S, Sampler
 from .services import battery_level, heart_rate_measurement
@@ -297,28 +297,42 @@ class Belt:
 
     def _radio_events(self, now_ms: int) -> None:
         radio = self._radio
-        event = radio.events.get()
-        while event is not None:
+        for _ in range(QUEUE_EVENTS):  # no more than fits the queue: a flood must not keep the loop from its samples
+            event = radio.events.get()
+            if event is None:
+                break
             kind, number, value = event
-            if kind == GATTS_WRITE:
-                if number == radio.connection:
-                    self.link.received(value)
-            elif kind == MTU_EXCHANGED:
-                radio.mtu(number)
-            elif kind == CENTRAL_CONNECT:
+            if kind == CENTRAL_CONNECT:
                 self._connected_ms = now_ms
+                self.link.disconnected()
                 radio.connected(number)
                 self._advertise()
-            elif kind == CENTRAL_DISCONNECT:
-                radio.disconnected()
-                self.link.disconnected()
-                self._advertise()
-            event = radio.events.get()
-        if radio.connection >= 0 and not self.link.is_open and not self._exposed:
-            # One slot for centrals: a stranger must not hold it, unless any stock app is welcome.
-            if now_ms - self._connected_ms > self.config.values["handshake_timeout_ms"]:
-                self._connected_ms = now_ms
-                radio.disconnect()
+            elif kind == MTU_EXCHANGED:
+                radio.mtu(number)
+            elif number == radio.connection:
+                self._radio_event(kind, value)
+        if radio.connection >= 0 and (self.link.wants_disconnect or self._overstays(now_ms)):
+            self.link.wants_disconnect = False
+            self._connected_ms = now_ms
+            radio.disconnect()
+
+    def _radio_event(self, kind: int, value: bytes) -> None:
+        """What the one central did."""
+        if kind == GATTS_WRITE:
+            if self.link.wants_disconnect:
+                self._radio.events.dropped += 1
+            else:
+                self.link.received(value)
+        elif kind == CENTRAL_DISCONNECT:
+            self._radio.disconnected()
+            self.link.disconnected()
+            self._advertise()
+
+    def _overstays(self, now_ms: int) -> bool:
+        """One slot for centrals: a stranger must not hold it, unless any stock app is welcome."""
+        if self.link.is_open or self._exposed:
+            return False
+        return bool(now_ms - self._connected_ms > self.config.values["handshake_timeout_ms"])
 
     def _advertise(self) -> None:
         self._radio.advertise(self._beacon.payload(self._report), self.config.values["advertise_ms"])

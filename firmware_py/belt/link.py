@@ -3,6 +3,8 @@
 NimBLE and BTstack send notifications whether anybody subscribed or not, and refuse them when their buffers are full
 (facts/FIRMWARE.md): so the session starts with an explicit hello, what does not fit waits in a bounded queue, and what
 the queue cannot take is not sent: a live report is superseded a second later, a record is asked for again by its seq.
+
+A stranger may send anything: every frame that is none is counted, and a central that sends nothing else is hung up on.
 """
 
 from protocol.wire import ccm, fragments, frames, session
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 QUEUE_FRAGMENTS_MAX = 24
 VALUE_BYTES_DEFAULT = 20  # MTU 23 until the central asks for more
 CREDITS_MAX = 64
+# Strikes of a central until it is hung up on; a frame that only the key's owner can make clears them.
+STRIKES_MAX = 64
+HELLO_STRIKES = 8  # each costs the belt two proofs' worth of work: a gateway needs one
 
 
 class Counters:
@@ -83,6 +88,7 @@ class Link:
         self.wants_disconnect = False
         self._join: "tuple[bytes, int]" = fragments.IDLE
         self._queue: "list[bytes]" = []
+        self._strikes = 0
         self._script = b""
         self._seal_block: "Callable[[bytes], bytes] | None" = None
         self._open_block: "Callable[[bytes], bytes] | None" = None
@@ -98,11 +104,14 @@ class Link:
                 self._packet(packet)
         except session.ReplayError:
             self.counters.replayed += 1
+            self._strike(1)
         except FrameError:
             self._join = fragments.IDLE
             self.counters.bad_frames += 1
+            self._strike(1)
         except ccm.TagError:
             self.counters.forged += 1
+            self._strike(1)
 
     def send(self, frame: bytes) -> bool:
         """Seal a frame and queue it; False (and nothing sent) without a session or without room."""
@@ -135,7 +144,17 @@ class Link:
                 break
             self._flush()
 
+    def _strike(self, weight: int) -> None:
+        self._strikes += weight
+        if self._strikes >= STRIKES_MAX:
+            self.wants_disconnect = True
+
     def _enqueue(self, packet: bytes) -> None:
+        """Into the queue, whole or, where there is no room, not at all."""
+        room = self._transport.value_bytes - 1
+        if len(self._queue) + (len(packet) + room - 1) // room > QUEUE_FRAGMENTS_MAX:
+            self.counters.unsent += 1
+            return
         parts, self._fragment_counter = fragments.split(packet, self._transport.value_bytes, self._fragment_counter)
         self._queue.extend(parts)
         self._flush()
@@ -153,6 +172,7 @@ class Link:
             if self._open_block is None:
                 raise FrameError("no session")
             self._received_counter, frame = session.unseal(self._open_block, self._received_counter, packet)
+            self._strikes = 0
             kind, values, tail = frames.decode(frame)
         if values is None:
             return  # a newer gateway's kind
@@ -164,6 +184,7 @@ class Link:
             self._sealed(kind, values, tail)
 
     def _hello(self, gateway_id: bytes, gateway_nonce: bytes) -> None:
+        self._strike(HELLO_STRIKES)
         if self._config.values["decommissioned"]:
             self._refuse(frames.REFUSED_DECOMMISSIONED)
             return
@@ -186,14 +207,15 @@ class Link:
         self._sent_counter = 0
         self._received_counter = 0
         self._history = None
+        self._strikes = 0
         self.is_open = True
         self.send(self._service.absences())
         self.send(self._service.report())
 
     def _refuse(self, reason: int) -> None:
         self.counters.refused += 1
-        if len(self._queue) < QUEUE_FRAGMENTS_MAX:
-            self._enqueue(session.plain_packet(frames.encode(frames.REFUSED, (reason,))))
+        self._strike(1)
+        self._enqueue(session.plain_packet(frames.encode(frames.REFUSED, (reason,))))
 
     def _sealed(self, kind: int, values: "tuple[int, ...]", tail: bytes) -> None:
         if kind == frames.ACK:

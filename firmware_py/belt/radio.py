@@ -18,6 +18,9 @@ GATTS_WRITE = 3
 MTU_EXCHANGED = 21
 
 QUEUE_EVENTS = 32
+QUEUE_RESERVED = 8  # slots that no write takes: a flood must not hide that its central has gone
+QUEUE_BYTES_MAX = 4096  # of written values that wait
+_BYTES_MASK = (1 << 29) - 1
 ATT_NOTIFY_OVERHEAD_BYTES = 3
 MTU_DEFAULT = 23
 
@@ -31,14 +34,20 @@ class EventQueue:
         self._values: "list[bytes]" = [b""] * QUEUE_EVENTS
         self._written = 0
         self._read = 0
+        self._bytes_in = 0  # modulo 2^29, so that a small int will do; the difference is what waits
+        self._bytes_out = 0
         self.dropped = 0
 
     def put(self, kind: int, number: int, value: bytes) -> None:
         """Called by the stack."""
         following = (self._written + 1) % QUEUE_EVENTS
-        if following == self._read:
+        free = (self._read - following) % QUEUE_EVENTS
+        waiting = (self._bytes_in - self._bytes_out) & _BYTES_MASK
+        floods = free < QUEUE_RESERVED or waiting + len(value) > QUEUE_BYTES_MAX
+        if following == self._read or (kind == GATTS_WRITE and floods):
             self.dropped += 1
             return
+        self._bytes_in = (self._bytes_in + len(value)) & _BYTES_MASK
         self._kinds[self._written] = kind
         self._numbers[self._written] = number
         self._values[self._written] = value
@@ -49,6 +58,8 @@ class EventQueue:
         if self._read == self._written:
             return None
         event = self._kinds[self._read], self._numbers[self._read], self._values[self._read]
+        self._values[self._read] = b""
+        self._bytes_out = (self._bytes_out + len(event[2])) & _BYTES_MASK
         self._read = (self._read + 1) % QUEUE_EVENTS
         return event
 
@@ -102,7 +113,9 @@ class Radio:
             self.events.put(event, data[0], b"")
 
     def connected(self, connection: int) -> None:
-        """A central has connected; its MTU is the default until it asks for more."""
+        """A central has connected; its MTU is the default until it asks for more. An older one is hung up on."""
+        if self.connection not in (-1, connection):
+            self.disconnect()
         self.connection = connection
         self.value_bytes = MTU_DEFAULT - ATT_NOTIFY_OVERHEAD_BYTES
 
@@ -112,7 +125,7 @@ class Radio:
 
     def mtu(self, mtu: int) -> None:
         """Both ends agreed on an MTU: larger fragments from now on."""
-        self.value_bytes = min(mtu, gatt.MTU) - ATT_NOTIFY_OVERHEAD_BYTES
+        self.value_bytes = max(MTU_DEFAULT, min(mtu, gatt.MTU)) - ATT_NOTIFY_OVERHEAD_BYTES
 
     def disconnect(self) -> None:
         """End the connection from this side."""

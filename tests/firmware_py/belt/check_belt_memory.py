@@ -18,7 +18,7 @@ RATE_HZ = 50
 SECTORS = 32
 KEY = bytes(16)
 SERIAL = bytes(8)
-STATE = "/state"
+STATE = globals().get("STATE") or "/state"
 
 
 class Os:
@@ -70,6 +70,7 @@ class Flash:
 class Ble:
     written = b""
     heard = None
+    hung_up = 0
 
     def active(self, on):
         pass
@@ -99,6 +100,9 @@ class Ble:
     def gap_advertise(self, interval_us, adv_data, resp_data, connectable):
         pass
 
+    def gap_disconnect(self, connection):
+        self.hung_up += 1
+
     def write(self, value):
         self.written = value
         self.handler(3, (0, 1))
@@ -111,6 +115,8 @@ class Board:
     bits = 10
     first_index = 0
     gap = 0
+    fed = 0
+    identified = 0
     config_directory = slots_directory = STATE
 
     def __init__(self, samples):
@@ -132,7 +138,10 @@ class Board:
         self.now_ms += ms
 
     def feed_watchdog(self):
-        pass
+        self.fed += 1
+
+    def identify(self, seconds):
+        self.identified += 1
 
     def battery_percent(self):
         return 0xFE
@@ -178,6 +187,7 @@ def open_session(board):
     proof = session.gateway_proof(aes, KEY, script)
     packets(board, session.plain_packet(frames.encode(4, (proof,))))
     assert run["belt"].link.is_open
+    return aes(session.session_keys(aes, KEY, script)[1])
 
 
 def live(seconds):

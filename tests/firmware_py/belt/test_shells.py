@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_py.belt.radio import QUEUE_EVENTS, EventQueue
+from firmware_py.belt.radio import QUEUE_EVENTS, QUEUE_RESERVED, EventQueue
 from firmware_py.belt.sampler import Sampler
 from firmware_py.belt.supervisor import Supervisor
 from firmware_py.belt.timer_ring import RING_SAMPLES, TimerRing
@@ -144,5 +144,5 @@ def test_events_beyond_the_queue_are_dropped_and_counted() -> None:
     queue = EventQueue()
     for number in range(QUEUE_EVENTS + 3):
         queue.put(3, number, b"")
-    assert queue.dropped == 4
+    assert queue.dropped == 3 + QUEUE_RESERVED
     assert queue.get() == (3, 0, b"")
