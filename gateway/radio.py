@@ -29,7 +29,7 @@ from gateway.config import RadioConfig
 from gateway.cores.air import AirLog, BeltAir
 from gateway.cores.radio_ladder import Rung
 from gateway.cores.reconnect import Reconnector
-from gateway.radio_bluez import ABSENT, DEAD, BluezWatch
+from gateway.radio_bluez import ABSENT, DEAD, BluezWatch, bond_path
 from gateway.radio_events import (
     BeaconHeard,
     Belt,
@@ -365,6 +365,8 @@ class BleakRadio:
     async def _connect(self, known: _Known, tasks: asyncio.TaskGroup) -> None:
         serial = known.belt.serial
         assert known.device is not None
+        if await self._removed_bond(known):
+            return
         link: BeltLink | None = None
 
         def received(message: Message) -> None:
@@ -412,6 +414,22 @@ class BleakRadio:
             self._put(event)
         known.link = link
         tasks.create_task(self._hold(known, link))
+
+    async def _removed_bond(self, known: _Known) -> bool:
+        """Whether somebody had paired this machine with the belt: a bond whose keys the belt has lost takes
+        bluetoothd down (facts/RADIO.md, failure 6), and ours needs none."""
+        path = "" if self._watch is None or known.device is None else bond_path(known.device)
+        if self._watch is None or not path:
+            return False
+        serial = known.belt.serial
+        self.counters["bonds_removed"] += 1
+        trouble = await self._watch.forget(path)
+        log.warning("belt %s: a bond with it is removed from BlueZ%s", serial.hex(), f": {trouble}" if trouble else "")
+        known.device = None
+        if self._belts.get(serial) is known:
+            self._plan.failed(serial, _real_ms())
+            self._plan.unseen(serial)
+        return True
 
     async def _hold(self, known: _Known, link: BeltLink) -> None:
         serial = known.belt.serial

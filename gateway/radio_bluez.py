@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from bleak.backends.device import BLEDevice
 from bleak.exc import BleakError
 
 if TYPE_CHECKING:
     from dbus_fast.aio import MessageBus
 
-__all__ = ["ABSENT", "DEAD", "PRESENT", "BluezWatch", "system_call", "with_system_bus"]
+__all__ = ["ABSENT", "DEAD", "PRESENT", "BluezWatch", "bond_path", "system_call", "with_system_bus"]
 
 CALL_TIMEOUT_S = 5.0
 POWER_TIMEOUT_S = 15.0  # each way: the kernel waits 2 s for each command that a stuck controller does not answer
@@ -61,6 +62,19 @@ class BluezWatch:
             said = await self._power(powered)
         return said
 
+    async def forget(self, device_path: str) -> str:
+        """Remove a device with its bond from BlueZ, which drops its link; what went wrong, or ""."""
+
+        async def remove(bus: MessageBus) -> str:
+            return await system_call(bus, "org.bluez", self._path, _ADAPTER, "RemoveDevice", "o", [device_path])
+
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                said: str = await with_system_bus(remove)
+                return said
+        except (BleakError, OSError, EOFError, TimeoutError) as error:
+            return str(error) or type(error).__name__
+
     async def _power(self, powered: bool) -> str:
         from dbus_fast import Variant
 
@@ -98,6 +112,13 @@ class BluezWatch:
         if not powered.value:
             return PRESENT, "the adapter is switched off"
         return PRESENT, "" if discovering is not None and discovering.value else "the scan has ended by itself"
+
+
+def bond_path(device: BLEDevice) -> str:
+    """BlueZ's path of a device that it has a bond with, "" if it has none."""
+    details = device.details if isinstance(device.details, dict) else {}
+    properties = details.get("props", {})
+    return str(details["path"]) if properties.get("Paired") or properties.get("Bonded") else ""
 
 
 async def with_system_bus(work: Callable[[MessageBus], Awaitable[Any]]) -> Any:

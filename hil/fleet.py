@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from firmware_py.belt.config import Config
 from firmware_py.belt.ring import IOCTL_BLOCK_BYTES, IOCTL_BLOCK_COUNT, IOCTL_ERASE, Ring
-from hil.belt_host import BITS, RATE_HZ, BeltHost, Identity
+from hil.belt_host import BITS, RATE_HZ, BeltHost, Identity, SilentRadio
 from hil.clock import HilClock
+from hil.radio.dongle import DonglePeripheral
 from hil.radio.link import VirtualLink
 from hil.radio.peripheral import Peripheral
 from hil.synth import BedScript, Synth
@@ -113,8 +114,13 @@ class Fleet:
         self.belts: list[DrivenBelt] = []
         self._tasks: list[asyncio.Task[None]] = []
 
-    def add(self, script: BedScript, state_directory: Path, seed: int | None) -> DrivenBelt:
-        """Make one belt; its identity stays in state_directory, so a later fleet has the same belts."""
+    def add(
+        self, script: BedScript, state_directory: Path, seed: int | None, controller: str | None = None
+    ) -> DrivenBelt:
+        """Make one belt; its identity stays in state_directory, so a later fleet has the same belts.
+
+        `controller`: a Bumble transport (usb:0) of a real controller to be its radio, instead of the virtual air.
+        """
         number = len(self.belts) + 1
         speed = max(1.0, self._clock.scale.speed)
         Identity.fresh(number, seed).write(state_directory)
@@ -125,7 +131,11 @@ class Fleet:
         truth_path = state_directory / "truth.json"
         truth_path.write_text(json.dumps(synth.truth.to_json()))
         host = BeltHost(state_directory, _NightSamples(synth), rate_hz=RATE_HZ, bits=script.sensor.bits or BITS)
-        radio = Peripheral(self._link, _address_of(identity.serial), host.post, speed)
+        address = _address_of(identity.serial)
+        radio = (
+            Peripheral(self._link, address, host.post, speed) if controller is None
+            else DonglePeripheral(controller, address, host.post)
+        )
         host.radio = radio
         belt = DrivenBelt(identity, script, state_directory, host, radio, truth_path)
         self.belts.append(belt)
@@ -149,6 +159,20 @@ class Fleet:
         await belt.host.kill()
         await asyncio.sleep(off_s)
         belt.restarts += 1
+        await self.power_on(belt)
+        self._tasks[index] = asyncio.create_task(self._drive(belt))
+
+    async def pre_live(self, belt: DrivenBelt, hours: float) -> None:
+        """Let a belt live `hours` of its night at once, heard by nobody; it then starts anew with its flash."""
+        index = self.belts.index(belt)
+        self._tasks[index].cancel()
+        await asyncio.gather(self._tasks[index], return_exceptions=True)
+        await belt.host.kill()
+        radio, belt.host.radio = belt.host.radio, SilentRadio()
+        await belt.host.start()
+        await belt.host.run_until(round(hours * 3_600_000))
+        await belt.host.kill()
+        belt.host.radio = radio
         await self.power_on(belt)
         self._tasks[index] = asyncio.create_task(self._drive(belt))
 

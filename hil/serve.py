@@ -16,6 +16,8 @@ from hil.belt_host import BeltDiedError, StateError
 from hil.clock import HilClock
 from hil.fleet import Fleet, pick_scripts
 from hil.radio.box import Box, BoxError
+from hil.radio.bumble_backend import TRANSPORTS
+from hil.radio.faults import Fault, PlanError, load_faults, play_faults
 from hil.radio.hci_server import SocketInUseError, serve_adapters
 from hil.radio.link import VirtualLink
 from hil.runtime import RuntimeMissingError, find_interpreter
@@ -34,6 +36,12 @@ def serve_belts(arguments: argparse.Namespace) -> int:
     if len(str(Path(arguments.socket))) > SOCKET_PATH_BYTES_MAX:
         return _bad_input(f"--socket: a Unix socket's path has at most {SOCKET_PATH_BYTES_MAX} characters")
     try:
+        controllers = _controllers(arguments.radio, arguments.belts)
+        faults = []
+        if arguments.faults is not None:
+            faults = load_faults(Path(arguments.faults), arguments.belts, box=arguments.radio == "box")
+            if controllers:
+                raise PlanError("--faults: nothing can be injected into the real air of --radio " + arguments.radio)
         find_interpreter()
         scripts = pick_scripts([load(name) for name in arguments.night], arguments.belts)
         clock = HilClock()
@@ -48,7 +56,8 @@ def serve_belts(arguments: argparse.Namespace) -> int:
         else:
             state = Path(arguments.state_dir)
         try:
-            return asyncio.run(_serve(arguments, clock, scripts, state, Path(arguments.socket)))
+            belts = [(script, controllers[i] if controllers else None) for i, script in enumerate(scripts)]
+            return asyncio.run(_serve(arguments, clock, belts, state, faults))
         except (BeltDiedError, BoxError) as error:
             print(f"sleepbelt hil: {error}", file=sys.stderr)
             return 1
@@ -61,9 +70,26 @@ def _bad_input(text: str) -> int:
     return 2
 
 
+def _controllers(radio: str, belts: int) -> list[str]:
+    """The real controllers of the belts, [] for the virtual air; ValueError for a radio that is none."""
+    if radio in ("bumble", "box"):
+        return []
+    scheme, _, name = radio.partition(":")
+    if scheme not in TRANSPORTS or not name:
+        raise ValueError(f"--radio {radio!r}: bumble, box, usb:N or another of Bumble's transports "
+                         f"({', '.join(TRANSPORTS)}) with what it needs after the colon")
+    if scheme == "usb" and name.isdecimal():
+        return [f"usb:{int(name) + i}" for i in range(belts)]
+    if belts > 1:
+        raise ValueError(f"--belts {belts}: a controller is the radio of one belt; with usb:N the next ones are used")
+    return [radio]
+
+
 async def _serve(
-    arguments: argparse.Namespace, clock: HilClock, scripts: list[BedScript], state: Path, socket: Path
-) -> int:
+    arguments: argparse.Namespace, clock: HilClock, belts: list[tuple[BedScript, str | None]], state: Path,
+    faults: list[Fault],
+) -> int:  # fmt: skip
+    socket = Path(arguments.socket)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,8 +102,8 @@ async def _serve(
         if arguments.radio == "box":
             box = await Box.start([socket])
             await box.attach(0)
-        for i, script in enumerate(scripts):
-            fleet.add(script, state / f"belt{i + 1}", arguments.seed)
+        for i, (script, controller) in enumerate(belts):
+            fleet.add(script, state / f"belt{i + 1}", arguments.seed, controller)
         await fleet.start()
         ready = [belt.ready() for belt in fleet.belts]
         start_ms = fleet.signal_start_ms
@@ -85,15 +111,21 @@ async def _serve(
         if box is not None:
             line["environment"] = box.environment()
         _say(arguments.json, line)
-        await _until_end(fleet, ended, arguments.for_s)
+        playing = asyncio.create_task(play_faults(faults, fleet, link, box, lambda fault: _say(
+            arguments.json, {"event": "fault", "at_s": fault.at_s, "kind": fault.kind, "belt": fault.belt})))
+        try:
+            await _until_end(fleet, ended, arguments.for_s)
+        finally:
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
     finally:
         await fleet.stop()
         if box is not None:
             await box.stop()
         server.close()
-    belts = [belt.summary() for belt in fleet.belts]
-    total = sum(belt["reports_sent"] for belt in belts)
-    _say(arguments.json, {"event": "summary", "reports_sent": total, "belts": belts})
+    summaries = [belt.summary() for belt in fleet.belts]
+    total = sum(belt["reports_sent"] for belt in summaries)
+    _say(arguments.json, {"event": "summary", "reports_sent": total, "belts": summaries})
     return 0
 
 
@@ -118,6 +150,8 @@ def _say(as_json: bool, line: dict[str, Any]) -> None:
             print(f"  export {name}={value}")
         for belt in line["belts"]:
             print(f"  serial {belt['serial']}  key {belt['key']}  address {belt['address']}  night {belt['night']}")
+    elif line["event"] == "fault":
+        print(f"{line['at_s']:g} s: {line['kind']}")
     else:
         for belt in line["belts"]:
             print(

@@ -40,9 +40,9 @@ class Limit:
 
 
 LIMITS = {
-    Rung.POWER: Limit(30_000, 6),
-    Rung.DAEMON: Limit(45_000, 3),
-    Rung.ADAPTER: Limit(45_000, 3),
+    Rung.POWER: Limit(20_000, 6),
+    Rung.DAEMON: Limit(20_000, 3),
+    Rung.ADAPTER: Limit(30_000, 3),
     Rung.REBOOT: Limit(600_000, 1, 24 * HOUR_MS),
 }
 ORDER = tuple(LIMITS)

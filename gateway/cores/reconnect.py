@@ -61,6 +61,10 @@ class Reconnector:
         """The belt advertises, or the adapter still holds its link."""
         self._belts[serial].seen_ms = now_ms
 
+    def unseen(self, serial: bytes) -> None:
+        """What was known of the belt's place is void: it is tried after it was seen again."""
+        self._belts[serial].seen_ms = None
+
     def next_attempt(self, now_ms: int) -> bytes | None:
         """The belt to connect now, marked as being tried; None if none is due, a try runs, or no slot is free."""
         taken = sum(belt.connected_ms is not None for belt in self._belts.values())

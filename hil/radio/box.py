@@ -152,6 +152,17 @@ class Box:
         """Start it again after a kill."""
         await self.run("/start-bluetoothd")
 
+    async def restart_bluetoothd(self) -> None:
+        """What `systemctl restart bluetooth` does where there is a systemd."""
+        await self.kill_bluetoothd()
+        await self.start_bluetoothd()
+
+    async def replug(self, number: int) -> None:
+        """Take adapter `number` out and put it in again, as a reset of its USB port does; it comes up by itself."""
+        find = f"ps | grep '[b]tattach -B /dev/hvc{number} ' | awk '{{print $1}}'"
+        await self.run(f"kill $({find}); sleep 1")
+        await self.run(f"btattach -B /dev/hvc{number} -P h4 >/run/btattach{number}.log 2>&1 &")
+
     async def run(self, command: str) -> str:
         """Run a shell command in the box; what it printed."""
         async with asyncio.timeout(START_TIMEOUT_S):

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bumble import hci, ll
 from bumble.controller import Connection, Controller, LegacyAdvertiser
@@ -45,6 +46,7 @@ class VirtualLink(LocalLink):
         self.frames_lost = 0
         self._loss = 0.0
         self._random = random.Random(0)
+        self._hidden: set[hci.Address] = set()
 
     def lose(self, share: float, seed: int) -> None:
         """From now on lose that share of advertisements, notifications and writes without response, at random.
@@ -55,6 +57,17 @@ class VirtualLink(LocalLink):
         self._loss = share
         self._random = random.Random(seed)
 
+    def hide(self, address: hci.Address) -> None:
+        """The belt with that address is out of everybody's range: its connections end as by a supervision timeout."""
+        self._hidden.add(address)
+        belt = self.belt_at(address)
+        if isinstance(belt, BeltController):
+            belt.drop_connections()
+
+    def show(self, address: hci.Address) -> None:
+        """It is back."""
+        self._hidden.discard(address)
+
     def _is_lost(self) -> bool:
         lost = self._loss > 0 and self._random.random() < self._loss
         self.frames_lost += lost
@@ -64,11 +77,15 @@ class VirtualLink(LocalLink):
         """Advertisements go to adapters that listen, connection requests to the belt they name."""
         if isinstance(packet, ll.ConnectInd):
             belt = self.belt_at(packet.advertiser_address)
-            if belt is not None:
+            if belt is not None and packet.advertiser_address not in self._hidden:
                 belt.on_ll_advertising_pdu(packet)
             return
+        if getattr(packet, "advertiser_address", None) in self._hidden:
+            return
         for controller in list(self.controllers):
-            if isinstance(controller, AdapterController) and controller.listens and not self._is_lost():
+            if controller is sender_controller or not isinstance(controller, AdapterController):
+                continue
+            if controller.listens and not self._is_lost():
                 controller.on_ll_advertising_pdu(packet)
 
     def unplug_adapters(self) -> None:
@@ -81,12 +98,9 @@ class VirtualLink(LocalLink):
         """Adapters that a host has opened, in order."""
         return [controller for controller in self.controllers if isinstance(controller, AdapterController)]
 
-    def belt_at(self, address: hci.Address) -> BeltController | None:
-        """The belt with that address."""
-        for controller in self.controllers:
-            if isinstance(controller, BeltController) and controller.random_address == address:
-                return controller
-        return None
+    def belt_at(self, address: hci.Address) -> Controller | None:
+        """The belt with that address; an adapter that a host has made a peripheral of is one too."""
+        return next((found for found in self.controllers if found.random_address == address), None)
 
     def send_acl_data(
         self, sender_controller: Controller, destination_address: hci.Address, transport: PhysicalTransport, data: bytes
@@ -190,12 +204,29 @@ class BeltController(_VirtualController):
             self.link.remove_controller(self)
 
 
+class _HostAdvertiser(LegacyAdvertiser):
+    """What a host has set by HCI, with its scan response: so a controller may also be the dongle of a belt."""
+
+    def send_advertising_data(self) -> None:
+        """One advertisement, of whichever type."""
+        if self.enabled:
+            kinds = hci.HCI_LE_Set_Advertising_Parameters_Command.AdvertisingType
+            connectable = self.advertising_type == kinds.ADV_IND
+            self.controller.send_advertising_pdu(
+                BeltAdvertisement(self.address, self.advertising_data, self.scan_response_data, connectable)
+            )
+
+
 class AdapterController(_VirtualController):
-    """The adapter of one gateway; `unplug` takes it away from its host."""
+    """The adapter of one gateway, or of one belt as a dongle is; `unplug` takes it away from its host."""
 
     unplug: Callable[[], None] = staticmethod(lambda: None)
     refuses_next = False
     _is_locked = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.le_legacy_advertiser = _HostAdvertiser(self)
 
     def lock_up(self) -> None:
         """Say and hear nothing from now on, until the host resets this adapter (RADIO.md, field failure 4)."""

@@ -49,6 +49,7 @@ class Peripheral:
         self._characteristics: dict[int, Characteristic[bytes]] = {}
         self._connections: dict[int, Connection] = {}
         self.reports_sent = 0
+        self.wants_pairing = False  # from the next power-on; no belt of ours does
 
     async def services(self, table: dict[str, Any]) -> None:
         """Power the chip on with the firmware's GATT table: {"mtu", "services": [[uuid, [[uuid, flags, handle]]]]}."""
@@ -57,6 +58,12 @@ class Peripheral:
         host = Host(controller, AsyncPipeSink(controller))
         configuration = DeviceConfiguration(name="belt", address=self.address)
         device = Device(config=configuration, host=host)
+        self._fill(device, table)
+        self._controller, self._device = controller, device
+        await device.power_on()
+
+    def _fill(self, device: Device, table: dict[str, Any]) -> None:
+        """Give a device the firmware's table and listen to its connections."""
         device.gatt_server.max_mtu = table["mtu"]
         for uuid, rows in table["services"]:
             characteristics = []
@@ -66,8 +73,6 @@ class Peripheral:
                 characteristics.append(characteristic)
             device.add_service(Service(UUID(uuid), characteristics))
         device.on(Device.EVENT_CONNECTION, self._on_connection)
-        self._controller, self._device = controller, device
-        await device.power_on()
 
     def _characteristic(self, uuid: str, flags: int, handle: int) -> Characteristic[bytes]:
         def read(connection: Connection) -> bytes:
@@ -82,6 +87,9 @@ class Peripheral:
             permissions |= att.Attribute.READABLE
         if flags & (FLAG_WRITE | FLAG_WRITE_NO_RESPONSE):
             permissions |= att.Attribute.WRITEABLE
+            if self.wants_pairing:
+                permissions |= att.Attribute.Permissions.WRITE_REQUIRES_ENCRYPTION
+                properties = properties & ~Characteristic.Properties(FLAG_WRITE_NO_RESPONSE)
         return Characteristic(UUID(uuid), properties, permissions, CharacteristicValue(read=read, write=write))
 
     def _on_connection(self, connection: Connection) -> None:
@@ -133,6 +141,11 @@ class Peripheral:
             reason = hci.HCI_ErrorCode.REMOTE_USER_TERMINATED_CONNECTION_ERROR
             task = asyncio.get_running_loop().create_task(found.disconnect(reason))
             task.add_done_callback(_ignore_outcome)
+
+    def hang_up_all(self) -> None:
+        """End every connection from the belt's side."""
+        for handle in list(self._connections):
+            self.hang_up(handle)
 
     async def power_off(self) -> None:
         """The belt has lost power or restarts."""

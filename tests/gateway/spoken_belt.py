@@ -37,6 +37,8 @@ class SpokenBelt:
         self.away = False  # out of range
         self.obeys = False  # takes keys and commands as the firmware does
         self.deaf_to_claims = False
+        self.discovery_s = 0.01  # how long its list of services takes to read
+        self.strange_services = 0  # so many characteristics before the belt's own
         self._join: tuple[bytes, int] = fragments.IDLE
         self._fragment = 0
         self._up: Callable[[bytes], bytes] | None = None
@@ -193,7 +195,7 @@ class _Client(BaseBleakClient):
         self.air.connecting += 1
         self.air.most_connecting = max(self.air.most_connecting, self.air.connecting)
         try:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(self._belt.discovery_s)
         finally:
             self.air.connecting -= 1
         if self.air.dead or not self._belt.reachable:
@@ -201,7 +203,11 @@ class _Client(BaseBleakClient):
         services = BleakGATTServiceCollection()
         service = BleakGATTService(None, 1, gatt.SERVICE)
         services.add_service(service)
-        for handle, uuid in ((2, gatt.RX), (4, gatt.TX)):
+        strange = self._belt.strange_services
+        for i in range(strange):
+            services.add_characteristic(BleakGATTCharacteristic(
+                None, 2 + 2 * i, f"{i:08x}-0000-1000-8000-00805f9b34fb", ["read"], lambda: VALUE_BYTES, service))
+        for handle, uuid in ((2 + 2 * strange, gatt.RX), (4 + 2 * strange, gatt.TX)):
             services.add_characteristic(BleakGATTCharacteristic(
                 None, handle, uuid, ["write-without-response", "notify"], lambda: VALUE_BYTES, service))
         self.services = services

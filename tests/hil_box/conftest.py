@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ import pytest_asyncio
 
 from gateway.clock import GatewayClock
 from gateway.config import RadioConfig
+from gateway.cores.radio_ladder import Rung
 from gateway.radio import Belt, Radio, bleak_radio
+from gateway.radio_bluez import BluezWatch
+from gateway.radio_recovery import Action
 from hil.clock import HilClock
 from hil.fleet import Fleet
 from hil.radio.box import Box
@@ -26,7 +29,7 @@ from hil.synth import load
 from protocol.clock_scale import ClockScale
 from tests.hil_box.failure_table import FailureTable
 
-WAIT_S = 60.0
+WAIT_S = 180.0  # a crowded machine; what is measured goes into the table
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -53,14 +56,27 @@ class Ward:
     def adapter(self) -> AdapterController:
         return self.link.adapters[0]
 
-    def listen(self) -> Radio:
-        """Start the gateway's radio on the box's adapter."""
+    def listen(self, actions: Mapping[Rung, Action] | None = None) -> Radio:
+        """Start the gateway's radio on the box's adapter; `actions` as a gateway with the rights to do them has."""
         belts = [Belt(belt.identity.serial, belt.identity.claim_secret) for belt in self.fleet.belts]
         clock = GatewayClock(None, "always", ClockScale())
-        radio = bleak_radio(RadioConfig("bluez", "hci0", 5), belts, b"gateway!", clock)
+        radio = bleak_radio(RadioConfig("bluez", "hci0", 5), belts, b"gateway!", clock, actions)
         self.radio = radio
         self._tasks = [asyncio.create_task(radio.run()), asyncio.create_task(self._collect(radio))]
         return radio
+
+    def all_rungs(self) -> dict[Rung, Action]:
+        """What a gateway may do to the box: as on an appliance, but asked of the box."""
+
+        async def restart() -> str:
+            await self.box.restart_bluetoothd()
+            return ""
+
+        async def replug() -> str:
+            await self.box.replug(0)
+            return ""
+
+        return {Rung.POWER: BluezWatch("hci0").power_cycle, Rung.DAEMON: restart, Rung.ADAPTER: replug}
 
     async def _collect(self, radio: Radio) -> None:
         while True:

@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gateway.radio import BeaconHeard, Closed, Heard, Opened
+import pytest
+
+from gateway.radio import BeaconHeard, Closed, Heard, NoSession, Opened
 from protocol.messages import LiveReport
+from protocol.wire import frames
 from tests.hil_box.conftest import WAIT_S, Ward
 from tests.hil_box.failure_table import FailureTable
 
@@ -61,8 +64,7 @@ async def test_a_belt_that_hangs_up_leaves_no_connection_to_the_bus(ward: Ward, 
     recovered: list[float] = []
     for _ in range(5):
         begun = time.monotonic()
-        for connection in list(ward.fleet.belts[0].radio._connections):
-            ward.fleet.belts[0].radio.hang_up(connection)
+        ward.fleet.belts[0].radio.hang_up_all()
         detected.append(await ward.until(Closed, since=begun) - begun)
         recovered.append(await in_session(ward, begun + detected[-1]) - begun)
     assert await _bus_connections(ward) <= before
@@ -90,6 +92,21 @@ async def test_a_dead_bluetoothd_is_noticed_and_a_new_one_used(ward: Ward, table
     table.add(
         3, "bluetoothd dies", "SIGKILL in the box, started again by hand once it was noticed",
         f"watch and freshness: {said.partition(';')[0]}", closed - begun, reported - restarted,
+    )  # fmt: skip
+
+
+async def test_a_controller_that_locks_up_is_brought_back_by_the_ladder(ward: Ward, table: FailureTable) -> None:
+    radio = ward.listen(ward.all_rungs())
+    await in_session(ward)
+    begun = time.monotonic()
+    ward.adapter.lock_up()
+    closed = await ward.until(Closed, since=begun)
+    reported = await in_session(ward, closed)
+    rungs = [name.removeprefix("recovery_") for name in radio.counters if name.startswith("recovery_")]
+    table.add(
+        4, "controller locks up", "the virtual controller says and hears nothing until it is reset",
+        f"no fresh data in 5 s; every call ended by its time limit; rungs taken: {', '.join(rungs) or 'none'}",
+        closed - begun, reported - begun,
     )  # fmt: skip
 
 
@@ -122,3 +139,134 @@ async def test_a_belt_that_was_gone_is_connected_from_a_live_scan(ward: Ward, ta
 async def _bus_connections(ward: Ward) -> int:
     """How many clients of this machine the bus in the box has, one socat each."""
     return (await ward.box.run("ps")).count("UNIX-CONNECT")
+
+
+PAIR_SCRIPT = """
+import asyncio, sys
+from bleak import BleakClient, BleakScanner
+from dbus_fast import BusType
+from dbus_fast.aio import MessageBus
+from dbus_fast.service import ServiceInterface, method
+from bleak.backends.bluezdbus.utils import get_dbus_authenticator
+from dbus_fast import Message
+
+class Agent(ServiceInterface):
+    def __init__(self):
+        super().__init__("org.bluez.Agent1")
+    @method()
+    def Release(self): pass
+    @method()
+    def RequestConfirmation(self, device: "o", passkey: "u"): pass
+    @method()
+    def RequestAuthorization(self, device: "o"): pass
+    @method()
+    def Cancel(self): pass
+
+async def main():
+    bus = await MessageBus(bus_type=BusType.SYSTEM, auth=get_dbus_authenticator()).connect()
+    bus.export("/agent", Agent())
+    for member, signature, body in (("RegisterAgent", "os", ["/agent", "NoInputNoOutput"]),
+                                    ("RequestDefaultAgent", "o", ["/agent"])):
+        await bus.call(Message("org.bluez", "/org/bluez", "org.bluez.AgentManager1", member,
+                               signature=signature, body=body))
+    device = await BleakScanner.find_device_by_address(sys.argv[1], timeout=60)
+    async with BleakClient(device, timeout=60) as client:
+        await client.pair()
+    print("paired", flush=True)
+asyncio.run(main())
+"""
+
+
+async def test_a_bond_whose_keys_the_belt_has_lost_is_removed_before_connecting(
+    ward: Ward, table: FailureTable
+) -> None:
+    belt = ward.fleet.belts[0]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PAIR_SCRIPT, belt.ready()["address"],
+        stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(WAIT_S):
+        assert await process.stdout.readline() == b"paired\n"
+        await process.wait()
+    await ward.fleet.power_cut(belt, off_s=1.0)  # its radio chip forgets its keys
+    begun = time.monotonic()
+    radio = ward.listen()
+    reported = await in_session(ward)
+    assert radio.counters["bonds_removed"] == 1
+    assert "bluetoothd" in await ward.box.run("ps | grep '[b]luetoothd --no'")
+    table.add(
+        6, "a bonded belt that lost its keys", "paired through an agent, then the belt's power cut",
+        "BlueZ has a bond with it: the bond is removed, the next connect is from its advertisement; bluetoothd lives",
+        None, reported - begun,
+    )  # fmt: skip
+
+
+async def test_a_belt_that_wants_pairing_hangs_no_call_and_costs_no_other_its_session(
+    ward: Ward, table: FailureTable
+) -> None:
+    belt = ward.fleet.belts[0]
+    belt.radio.wants_pairing = True
+    await ward.fleet.power_cut(belt, off_s=0.5)
+    begun = time.monotonic()
+    ward.listen()
+    refused = await ward.until(NoSession)
+    belt.radio.wants_pairing = False
+    await ward.fleet.power_cut(belt, off_s=0.5)
+    mended = time.monotonic()
+    reported = await in_session(ward, mended)
+    table.add(
+        7, "no pairing agent: a protected characteristic hangs for 40 s", "the belt's table asks for encryption",
+        "the write is given up after 5 s and the link dropped; recovery is counted from when the belt asks no more",
+        refused - begun, reported - mended,
+    )  # fmt: skip
+
+
+async def test_what_a_burst_loses_is_fetched_again(ward: Ward, table: FailureTable) -> None:
+    """A belt with hours of records sends them as fast as it can, and a third is lost on the way."""
+    belt = ward.fleet.belts[0]
+    await ward.fleet.pre_live(belt, hours=4)
+    ward.listen()
+    opened = await ward.until(Opened)
+    hello = next(event.hello for at, event in ward.events if at == opened)
+    assert hello.record_seq > 200
+    ward.link.lose(0.3, seed=8)
+    begun = time.monotonic()
+    passes, wanted = 0, set(range(1, hello.record_seq + 1))
+    deadline = begun + WAIT_S
+    while wanted and time.monotonic() < deadline:
+        passes += 1
+        # As cores/belt_session does: the first gap to the last, as many credits as the belt takes.
+        assert ward.radio is not None
+        ward.radio.send(belt.identity.serial, frames.HISTORY, (passes, min(wanted), max(wanted), 64))
+        for _ in range(40):
+            await asyncio.sleep(0.1)
+            wanted -= {
+                event.message.seq for _, event in ward.events
+                if isinstance(event, Heard) and hasattr(event.message, "seq")
+            }  # fmt: skip
+            if not wanted:
+                break
+    assert not wanted
+    ended = time.monotonic()
+    table.add(
+        8, "bursts of notifications lose data silently",
+        f"{hello.record_seq} records in bursts of 64, 30 % of the notifications lost",
+        f"gaps in seq are asked for again, {passes} requests; no record is missing", None, ended - begun,
+    )  # fmt: skip
+
+
+async def test_without_bluetoothd_nothing_is_called_stuck_and_it_is_used_once_it_is_there(
+    ward: Ward, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ward.box.kill_bluetoothd()
+    radio = ward.listen()
+    for _ in range(round(WAIT_S)):
+        if radio.trouble:
+            break
+        await asyncio.sleep(1)
+    assert "bluetoothd is not installed" in radio.trouble
+    await asyncio.sleep(8)  # several attempts
+    assert not any("stuck" in line for line in caplog.messages)
+    await ward.box.start_bluetoothd()
+    await in_session(ward)

@@ -65,7 +65,7 @@ def test_a_scan_that_cannot_start_twice_is_a_reason_and_one_that_starts_ends_the
 
 
 @pytest.mark.parametrize(("later_ms", "due"), [(PAUSE_MS - 1, None), (PAUSE_MS, Rung.POWER)])
-def test_the_next_power_cycle_waits_half_a_minute(later_ms: int, due: Rung | None) -> None:
+def test_the_next_power_cycle_waits(later_ms: int, due: Rung | None) -> None:
     ladder = failing(A, A)
     assert ladder.due(sessions=0, now_ms=0)
     ladder.connect_failed(A)
