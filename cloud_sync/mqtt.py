@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -46,6 +47,8 @@ class BrokerAddress:
     tls: bool = False
     username: str | None = None
     password: str | None = None
+    ca_file: Path | None = None  # whose certificates are believed in place of the public authorities'
+    identity_file: Path | None = None  # key and certificate by which the broker knows us
 
     def __str__(self) -> str:
         return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"  # never the password
@@ -149,6 +152,7 @@ class Link:
 @asynccontextmanager
 async def connect(address: BrokerAddress, client_id: str, will: Will | None = None) -> AsyncIterator[Link]:
     """A connection for the duration of the block; BrokerError if it cannot be made or, from Link, when it breaks."""
+    context = _tls_context(address)
     client = _ReasonedClient(
         address.host,
         address.port,
@@ -161,7 +165,7 @@ async def connect(address: BrokerAddress, client_id: str, will: Will | None = No
         keepalive=KEEPALIVE_S,
         will=None if will is None else aiomqtt.Will(will.topic, will.payload, 1, will.retain),
         timeout=CONNECT_TIMEOUT_S,
-        tls_context=ssl.create_default_context() if address.tls else None,
+        tls_context=context,
         max_queued_incoming_messages=INCOMING_MAX,
         # paho would queue behind a hidden window of 20 and break the lanes' order; our own windows bound this.
         max_inflight_messages=65_535,
@@ -171,7 +175,9 @@ async def connect(address: BrokerAddress, client_id: str, will: Will | None = No
         async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
             await client.__aenter__()
     except (aiomqtt.MqttError, TimeoutError, OSError, ValueError) as error:
-        raise BrokerError(f"{address} does not answer as an MQTT 5 broker: {error or 'timed out'}") from error
+        raise BrokerError(
+            f"{address} does not answer as an MQTT 5 broker: {error or 'timed out'}{_advice(str(error), address)}"
+        ) from error
     try:
         yield Link(client)
     finally:
@@ -179,3 +185,30 @@ async def connect(address: BrokerAddress, client_id: str, will: Will | None = No
         with suppress(aiomqtt.MqttError, OSError):
             await client.__aexit__(None, None, None)
         client.forget_disconnection()
+
+
+def _tls_context(address: BrokerAddress) -> ssl.SSLContext | None:
+    """Made anew for each connection, so that a renewed certificate is used from the next one on."""
+    if not address.tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=address.ca_file)
+        if address.identity_file is not None:
+            context.load_cert_chain(address.identity_file)
+    except (OSError, ssl.SSLError) as error:
+        file = address.identity_file if address.ca_file is None or address.ca_file.exists() else address.ca_file
+        raise BrokerError(f"cannot use {file}: {error}; enrol this gateway anew (sleepbelt enrol)") from error
+    return context
+
+
+def _advice(error: str, address: BrokerAddress) -> str:
+    """What to do about a certificate that was refused, for the words that OpenSSL has for it."""
+    if "not yet valid" in error or "has expired" in error:
+        return "; check this machine's clock first, then the broker's certificate"
+    if any(words in error for words in ("self-signed", "self signed", "unable to get local issuer")):
+        return f"; its certificate is not from the authority in {address.ca_file or 'this machine'}"
+    if "mismatch" in error or "doesn't match" in error:
+        return f"; its certificate is for another host than {address.host}"
+    if address.identity_file is not None and ("closed the connection" in error or "alert" in error):
+        return "; it may have refused our certificate: revoked, expired, or from another authority"
+    return ""

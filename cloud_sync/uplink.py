@@ -11,12 +11,14 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from cloud_sync.clock import Clock
 from cloud_sync.delivery import ALARM_POLICY, VITALS_POLICY, Batch, Freed, LaneDelivery, LanePolicy
+from cloud_sync.enrol_files import AUTHORITY_FILE, IDENTITY_FILE
 from cloud_sync.http_link import HttpAddress, HttpLink, http_link
 from cloud_sync.mqtt import BrokerAddress, BrokerError, Link, connect, parse_broker_url
 from cloud_sync.outbox import Outbox
@@ -32,7 +34,7 @@ from protocol.batch import (
     topic,
 )
 
-__all__ = ["Uplink", "UplinkSettings", "UplinkStatus"]
+__all__ = ["Uplink", "UplinkSettings", "UplinkStatus", "enrolled_address"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,10 +58,19 @@ class UplinkSettings:
     flush_real_s_min: float = FLUSH_REAL_S_MIN
     reconnect_s_max: float = RECONNECT_S_MAX
     http: HttpAddress | None = None  # the same batches by POST while the broker is out of reach
+    identity_folder: Path | None = None  # what enrolment wrote, if this gateway was enrolled
 
     def address(self) -> BrokerAddress:
         """The broker's address, checked."""
-        return parse_broker_url(self.url)
+        return enrolled_address(self.url, self.identity_folder)
+
+
+def enrolled_address(url: str, folder: Path | None) -> BrokerAddress:
+    """The broker of `url`, with the certificates of an enrolment where `folder` has them and the way is TLS."""
+    address = parse_broker_url(url)
+    if folder is None or not address.tls or not (folder / IDENTITY_FILE).exists():
+        return address
+    return replace(address, ca_file=folder / AUTHORITY_FILE, identity_file=folder / IDENTITY_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,10 @@ class Uplink:
         async with asyncio.TaskGroup() as tasks:
             for lane in self._lanes:
                 tasks.create_task(lane.run())
+            if self._address.identity_file is not None:
+                from cloud_sync.renewal import Renewal  # certificates are a large import
+
+                tasks.create_task(Renewal(self._address, self._settings.gateway).run())
 
     def live(self, snapshot: LiveSnapshot) -> None:
         """Publish the state now: lossy, the newest replaces one that could not leave yet."""

@@ -284,7 +284,8 @@ class Gateway:
 
         wanted = self.config.uplink
         http = HttpAddress(wanted.http_url, wanted.http_token) if wanted.http_url and wanted.http_token else None
-        settings = UplinkSettings(wanted.url, self.config.gateway.id, wanted.flush_s, http=http)
+        settings = UplinkSettings(wanted.url, self.config.gateway.id, wanted.flush_s, http=http,
+                                  identity_folder=wanted.tls_dir)
         self._uplink = Uplink(StoreOutbox(self._store, self._report_not_kept), settings, self.clock)
 
     def _uplink_address(self) -> str:

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 BEDS_MAX = 64
+TLS_DIR = "tls"  # below data_dir
 LABEL_CHARS_MAX = 32
 
 
@@ -99,6 +100,7 @@ class UplinkConfig:
     flush_s: float  # how long vitals wait for company
     http_url: str | None = None  # where the same batches go by POST while the broker is out of reach
     http_token: str | None = None
+    tls_dir: Path | None = None  # where `sleepbelt enrol` keeps this gateway's certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ _UPLINK: checks.Keys = {
     "flush_s": (checks.whole(1, 3600), 300),
     "http_url": (checks.text(2048, r"https?://[^\s/]+(/\S*)?", "an address such as https://care.example"), None),
     "http_token_file": (checks.text(4096), None),
+    "tls_dir": (checks.text(4096), None),
 }
 _SECTIONS = ("gateway", "radio", "beds", "web", "uplink", "alerter", "home_assistant", "webhooks", "statistics")
 
@@ -207,7 +210,8 @@ class _Reader:
             beds=tuple(beds),
             web=self._web_paths(web),
             uplink=None if uplink is None else UplinkConfig(
-                uplink["url"], float(uplink["flush_s"]), uplink["http_url"], http_token
+                uplink["url"], float(uplink["flush_s"]), uplink["http_url"], http_token,
+                self._path(uplink["tls_dir"]) or self._path(gateway["data_dir"]) / TLS_DIR,
             ),
             alerter=replace(alerter, relay_socket=self._path(alerter.relay_socket)),
             home_assistant=None if home_assistant is None else HomeAssistantConfig(**home_assistant),

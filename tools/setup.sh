@@ -32,6 +32,7 @@ command -v "$python" >/dev/null || missing+=(python3)
 if [ "$purpose" = test ]; then
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
+  [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null || missing+=(mosquitto)
   compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
   # What judges the appliance's units.
   command -v systemd-analyze >/dev/null || missing+=(systemd)

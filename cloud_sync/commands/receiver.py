@@ -127,6 +127,7 @@ def _run(settings: ReceiverSettings, as_json: bool) -> int:
     import asyncio
     import signal
 
+    from cloud_sync.authority import AuthorityError
     from cloud_sync.broker import BrokerStartError
     from cloud_sync.pages.server import ListenError
     from cloud_sync.receiver.app import serve
@@ -154,7 +155,7 @@ def _run(settings: ReceiverSettings, as_json: bool) -> int:
 
     try:
         asyncio.run(run())
-    except ResidentsError as error:
+    except (ResidentsError, AuthorityError) as error:
         return _fail(str(error), BAD_INPUT)
     except (StoreError, KeyFileError, ListenError, BrokerStartError) as error:
         return _fail(str(error), FAILED)

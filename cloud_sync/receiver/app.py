@@ -4,33 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from cloud_sync.authority import load_authority
 from cloud_sync.broker import embedded_broker
 from cloud_sync.clock import Clock
-from cloud_sync.mqtt import parse_broker_url
 from cloud_sync.pages.server import PageServer
 from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.api import build_api
 from cloud_sync.receiver.consumer import Consumer
+from cloud_sync.receiver.enrol_routes import build_enrol_routes
+from cloud_sync.receiver.enrolment import ENROLMENT, Enrolment
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.http_uplink import build_http_uplink
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.people import People
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.port import PlatformStats
+from cloud_sync.receiver.renewals import Renewals
 from cloud_sync.receiver.residents import admissions, read_residents
 from cloud_sync.receiver.settings import PEOPLE, ReceiverSettings
 from cloud_sync.receiver.stores.base import StoreError, StoreReads, StoreWrites
 from cloud_sync.receiver.stores.opening import open_reads, open_writes
 from cloud_sync.receiver.threads import StoreThread
 from cloud_sync.receiver.web import build_pages
+from cloud_sync.uplink import enrolled_address
 from protocol.batch import LiveSnapshot
 
 __all__ = ["Ready", "serve"]
@@ -52,7 +57,7 @@ class Ready:
 async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], stop: asyncio.Event) -> PlatformStats:
     """Run until `stop` is set; what the database then holds.
 
-    Raises StoreError, KeyFileError, ListenError, BrokerStartError or ResidentsError if it cannot start.
+    Raises StoreError, KeyFileError, ListenError, BrokerStartError, AuthorityError or ResidentsError if it cannot start.
     """
     clock = Clock()
     residents = read_residents(settings.residents) if settings.residents is not None else []
@@ -66,7 +71,7 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         people = StoreThread("people", lambda: People(settings.data / PEOPLE))
         owned.callback(_close, people)
         home = Home(platform, reads, people)
-        address = parse_broker_url(settings.broker)
+        address = enrolled_address(settings.broker, settings.broker_tls)
 
         def heard(snapshot: LiveSnapshot) -> None:
             platform.heard(snapshot)
@@ -77,11 +82,16 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         app = _build_app(platform, home, settings)
         if settings.gateway_token is not None:
             app.router.routes[:0] = build_http_uplink(consumer.take, settings.gateway_token)
+        renewals = None
+        if settings.authority is not None:
+            enrolment = _open_enrolment(settings.authority, settings.data / ENROLMENT, owned)
+            app.router.routes[:0] = build_enrol_routes(enrolment)
+            renewals = Renewals(address, enrolment)
         server = PageServer(app, settings.web)
         if settings.embedded_broker is not None:
             owned.enter_context(embedded_broker(*settings.embedded_broker))
         on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark))
-        await _until_stopped(consumer, server, home, stop)
+        await _until_stopped([consumer.run(), home.run(), *([renewals.run()] if renewals else [])], server, stop)
         return await platform.stats()
 
 
@@ -107,26 +117,37 @@ def _open_store(
     return writes, reads, remarks[0]
 
 
-def _close(thread: StoreThread[StoreWrites] | StoreThread[StoreReads] | StoreThread[People]) -> None:
+def _open_enrolment(folder: Path, file: Path, owned: ExitStack) -> StoreThread[Enrolment]:
+    authority = load_authority(folder)
+    thread = StoreThread("enrolment", lambda: Enrolment(file, authority, folder))
+    owned.callback(_close, thread)
+    return thread
+
+
+def _close(
+    thread: StoreThread[StoreWrites] | StoreThread[StoreReads] | StoreThread[People] | StoreThread[Enrolment],
+) -> None:
     thread.call_now(lambda store: store.close())
     thread.shutdown()
 
 
-async def _until_stopped(consumer: Consumer, server: PageServer, home: Home, stop: asyncio.Event) -> None:
-    consuming = asyncio.create_task(consumer.run())
+async def _until_stopped(
+    parts: Sequence[Coroutine[None, None, None]], server: PageServer, stop: asyncio.Event
+) -> None:
+    tasks = [asyncio.create_task(part) for part in parts]
     serving = asyncio.create_task(server.serve_pages())
-    keeping = asyncio.create_task(home.run())
     stopping = asyncio.create_task(stop.wait())
+    everything: set[asyncio.Task[None] | asyncio.Task[bool]] = {*tasks, serving, stopping}
     try:
-        done, _ = await asyncio.wait({consuming, serving, keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # a consumer or server that ended by itself has a reason to tell
     finally:
         stopping.cancel()
-        for task in (consuming, keeping):
-            task.cancel()
+        for part in tasks:
+            part.cancel()
             with suppress(asyncio.CancelledError):
-                await task
+                await part
         await server.stop()
         await serving
 

@@ -15,7 +15,10 @@ __all__ = ["ReceiverSettings", "SettingsError", "parse_host_port", "parse_receiv
 DATABASE = "receiver.db"
 NAME_KEY = "names.key"
 PEOPLE = "people.db"  # accounts, audit, minutes not watched
-_TEXT_KEYS = ("data", "database", "broker", "embedded_broker", "http", "api_token", "gateway_token", "residents")
+_TEXT_KEYS = (
+    "data", "database", "broker", "broker_tls", "embedded_broker", "http", "api_token", "gateway_token", "residents",
+    "authority",
+)  # fmt: skip
 TOKEN_CHARACTERS_MIN = 16
 
 
@@ -29,6 +32,8 @@ class ReceiverSettings:
     api_token: str | None = None
     gateway_token: str | None = None  # gateways may POST batches with it; without one that way is shut
     residents: Path | None = None
+    authority: Path | None = None  # folder of the site's authority; with it gateways can enrol and renew here
+    broker_tls: Path | None = None  # folder of our own certificate for an mqtts:// broker (sleepbelt authority broker)
     postgres: str | None = None  # URL; without one an SQLite file in `data` is the database
     web: WebSettings = field(default_factory=WebSettings)
 
@@ -99,6 +104,8 @@ def parse_receiver_settings(table: Mapping[str, Any], folder: Path) -> ReceiverS
             api_token=token,
             gateway_token=texts.get("gateway_token"),
             residents=folder / texts["residents"] if "residents" in texts else None,
+            authority=folder / texts["authority"] if "authority" in texts else None,
+            broker_tls=folder / texts["broker_tls"] if "broker_tls" in texts else None,
             postgres=texts.get("database"),
             web=parse_web_settings({"host": host, "port": port, **web}, "receiver.web"),
         ),

@@ -17,6 +17,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloud_sync.mqtt import BrokerAddress
 
 SUMMARY = "find what is wrong with this gateway and say what to do about it"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -102,6 +106,7 @@ def _everything(config_file: Path, as_json: bool, bundle: Path | None) -> int:
 
 def _uplink(config_file: Path, as_json: bool) -> int:
     from cloud_sync.mqtt import BrokerUrlError
+    from cloud_sync.uplink import enrolled_address
     from gateway.config import ConfigError, load_config
 
     try:
@@ -110,7 +115,8 @@ def _uplink(config_file: Path, as_json: bool) -> int:
             print(f"sleepbelt doctor: {config_file}: has no [uplink]; this gateway sends nothing to a cloud",
                   file=sys.stderr)
             return BAD_INPUT
-        steps = asyncio.run(uplink_steps(config.uplink.url, config.gateway.id, config.gateway.data_dir))
+        address = enrolled_address(config.uplink.url, config.uplink.tls_dir)
+        steps = asyncio.run(uplink_steps(address, config.gateway.id, config.gateway.data_dir))
     except (ConfigError, BrokerUrlError) as error:
         print(f"sleepbelt doctor: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -125,12 +131,11 @@ def _uplink(config_file: Path, as_json: bool) -> int:
     return DONE if is_well else FAILED
 
 
-async def uplink_steps(url: str, gateway: str, data_dir: Path) -> list[Step]:
+async def uplink_steps(address: BrokerAddress, gateway: str, data_dir: Path) -> list[Step]:
     """What was found, in the order of the way; it ends with the first step that fails, and with what waits here."""
-    from cloud_sync.mqtt import BrokerError, connect, parse_broker_url
+    from cloud_sync.mqtt import BrokerError, connect
     from protocol.batch import topic
 
-    address = parse_broker_url(url)
     steps = [await _resolve(address.host, address.port)]
     if steps[-1].ok:
         steps.append(await _reach(address.host, address.port))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud_sync.mqtt import parse_broker_url
 from gateway.commands.doctor import main, uplink_steps
 from gateway.store_files import StoreFiles, Writes
 from tests.cloud_sync.refusing_broker import refusing_broker
@@ -21,19 +22,19 @@ def store(folder: Path) -> Path:
 
 async def test_a_broker_that_answers_is_followed_to_the_acks(tmp_path: Path) -> None:
     async with refusing_broker() as url:
-        steps = await uplink_steps(url, "gw-01", store(tmp_path))
+        steps = await uplink_steps(parse_broker_url(url), "gw-01", store(tmp_path))
     assert [(step.name, step.ok) for step in steps][:3] == [("name", True), ("connection", True), ("MQTT 5", True)]
     assert "2 of lane alarm" in steps[-1].found
 
 
 async def test_a_closed_port_is_said_with_advice(tmp_path: Path) -> None:
-    steps = await uplink_steps("mqtt://127.0.0.1:1", "gw-01", store(tmp_path))
+    steps = await uplink_steps(parse_broker_url("mqtt://127.0.0.1:1"), "gw-01", store(tmp_path))
     assert [(step.name, step.ok) for step in steps] == [("name", True), ("connection", False), ("store", True)]
     assert "firewalls" in steps[1].advice
 
 
 async def test_a_name_that_is_none_is_said(tmp_path: Path) -> None:
-    steps = await uplink_steps("mqtt://no-such-host.invalid", "gw-01", tmp_path)
+    steps = await uplink_steps(parse_broker_url("mqtt://no-such-host.invalid"), "gw-01", tmp_path)
     assert [(step.name, step.ok) for step in steps] == [("name", False), ("store", False)]
 
 
