@@ -23,6 +23,8 @@ from typing import Any
 from gateway.clock import wall_time_trusted
 from gateway.config import Config, ConfigError, load_config
 from gateway.cores.checkup import AdapterFact, BeltFact, CertificateFact, ChannelFact, DiskFact, Facts
+from gateway.cores.provisioning import Site
+from gateway.site_file import SITE_FILE
 from gateway.update import Places, read_health
 
 __all__ = ["gather", "journal"]
@@ -296,8 +298,10 @@ def _tested(name: str, reaches_staff: bool, problem: str, state: dict[str, Any] 
 
 def _belts(config: Config, state: dict[str, Any] | None, is_running: bool) -> list[BeltFact]:
     found = []
+    bound = _bound(config)
     for bed in config.beds:
-        serial = "" if bed.serial is None else bed.serial.hex()
+        belt = bound.get(bed.label)
+        serial = "" if belt is None else belt.hex()
         ago_ms = None
         with suppress(KeyError, TypeError, ValueError):
             anchor, heard_ms = (state or {})["anchor"], (state or {})["belts"][serial]["last_heard_ms"]
@@ -308,6 +312,15 @@ def _belts(config: Config, state: dict[str, Any] | None, is_running: bool) -> li
                 ago_ms += 0 if is_running and since_ms < 60_000 else max(0, since_ms)
         found.append(BeltFact(bed.label, serial, ago_ms))
     return found
+
+
+def _bound(config: Config) -> dict[str, bytes | None]:
+    """Bed -> serial of its belt: of the configuration, above which stands what was provisioned."""
+    site = Site(config.gateway.id, {bed.label: bed.serial for bed in config.beds})
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        # Not by SiteFile.load, which clears up behind a gateway that died: this one may be running.
+        site.load(json.loads((config.gateway.data_dir / SITE_FILE).read_text("utf-8"))["site"])
+    return site.beds()
 
 
 # -- small -----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.checkup_facts import gather
+from gateway.cores.provisioning import Site
+from gateway.site_file import SiteFile
 from gateway.store_files import StoreFiles, Writes
 from gateway.update import Places
 
@@ -94,3 +96,16 @@ def test_a_disk_without_room_for_a_copy_of_the_store_is_no_error(
     monkeypatch.setattr(shutil, "copyfile", full)
     facts, _ = gather(file, tmp_path, places)
     assert "No space left" in facts.store_problem
+
+
+def test_a_belt_that_was_provisioned_stands_above_the_configuration(tmp_path: Path, places: Places) -> None:
+    file = config(tmp_path)
+    data = tmp_path / "data"
+    data.mkdir()
+    site = Site("gw-01", {"A": bytes.fromhex("0011223344556677")})
+    site.adopt(bytes.fromhex("8899aabbccddeeff"), bytes(16), "A")
+    SiteFile(data).save(site.to_state())
+    (data / "site.json.part").write_text("a gateway is writing")
+    facts, _ = gather(file, tmp_path, places)
+    assert [belt.serial for belt in facts.belts] == ["8899aabbccddeeff"]
+    assert (data / "site.json.part").exists()

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gateway.cores.labels import BeltLabel, belt_label_text
 from tools.appliance.image import build_image, build_kernel
 from tools.appliance.machine import Machine, MachineError
 
@@ -28,33 +29,26 @@ WORK = ROOT / "build" / "appliance"
 HERE = Path(__file__).parent
 GOOD, BAD = "0.2.0", "0.3.0"
 PATIENCE_S = 600.0
-CONFIGURATION = """\
-[gateway]
-id = "gw-appliance"
+SITE = """\
+[site]
+gateway = "gw-appliance"
 timezone = "Asia/Shanghai"
-data_dir = "/var/lib/sleepbelt"
 [radio]
 backend = "bluez"
 [web]
 host = "127.0.0.1"
 port = 8080
 open_access = true
-[alerter]
+[channels]
 relay_pin = 22
 relay_socket = "/run/sleepbelt/relay.sock"
 mock_pins = true
+[[rooms]]
+name = "201"
+beds = ["201-1", "201-2"]
+overrides = { windows = [{ all_day = true, allowed_s = 60 }], settle_s = 5 }
 """
-BED = """
-[[beds]]
-label = "{label}"
-room = "201"
-serial = "{serial}"
-key = "{key}"
-[beds.overrides]
-windows = [{{ all_day = true }}]
-allowed_s = 60
-settle_s = 5
-"""
+MODEL = 1
 # The page's way to answer an alarm, from inside, as the carer's browser does it.
 ACKNOWLEDGE = """\
 import http.cookiejar, re, urllib.request
@@ -170,7 +164,7 @@ def tell(story: Story, packages: dict[str, Path], folder: Path) -> subprocess.Po
 
 def _start_belts(story: Story, folder: Path) -> subprocess.Popen[str]:
     machine = story.machine
-    with story.step("an adapter is plugged in, belts are configured, the service starts (Type=notify)") as seen:
+    with story.step("an adapter is plugged in, a site file is set up, the service starts (Type=notify)") as seen:
         nights = [str(HERE / "leaves_bed.toml"), str(HERE / "stays_in_bed.toml")]
         belts = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli", "hil", "--json", "--belts", "2", "--night", *nights,
@@ -182,17 +176,20 @@ def _start_belts(story: Story, folder: Path) -> subprocess.Popen[str]:
         listed = json.loads(belts.stdout.readline())["belts"]
         time.sleep(2)  # QEMU looks for the socket once a second
         machine.run("systemctl start test-attach@hvc0")
-        beds = "".join(
-            BED.format(label=f"201-{n}", serial=belt["serial"], key=belt["key"]) for n, belt in enumerate(listed, 1)
-        )
-        machine.write("/etc/sleepbelt/gateway.toml", CONFIGURATION + beds)
-        machine.run("chown root:sleepbelt /etc/sleepbelt/gateway.toml; chmod 640 /etc/sleepbelt/gateway.toml")
+        machine.write("/root/site.toml", SITE)
+        machine.run("sleepbelt provision setup --site /root/site.toml --json")
         machine.write("/etc/sleepbelt/relay.env", "RELAY_ARGUMENTS=--pin 22 --mock\n")
         began = time.monotonic()
         machine.run("systemctl start sleepbelt-relay sleepbelt", 300)
         seen["start to READY"] = f"{time.monotonic() - began:.1f} s"
         _expect(story.shown("sleepbelt", "ActiveState") == "active", "not active")
         _expect(story.shown("sleepbelt", "Type") == "notify", "another type")
+    with story.step("both belts are claimed by their labels and bound to their beds") as seen:
+        for number, belt in enumerate(listed, 1):
+            label = belt_label_text(BeltLabel(bytes.fromhex(belt["serial"]), MODEL, bytes.fromhex(belt["key"])))
+            began = time.monotonic()
+            _until(lambda text=label, bed=number: _claimed(machine, text, bed), f"belt {number} bound")
+            seen[f"bed 201-{number}"] = f"{time.monotonic() - began:.1f} s"
     with story.step("both belts are heard through real BlueZ") as seen:
         machine.until("grep -q '\"state\": \"ok\"' /run/sleepbelt/health.json", PATIENCE_S)
         _until(lambda: story.stats()["belts_heard"] == 2, "two belts heard")
@@ -201,6 +198,12 @@ def _start_belts(story: Story, folder: Path) -> subprocess.Popen[str]:
         seen["RSS"] = f"{stats['rss_bytes'] / 2**20:.1f} MiB"
         seen["sessions"] = stats.get("radio_sessions", 0)
     return belts
+
+
+def _claimed(machine: Machine, label: str, bed: int) -> bool:
+    """Claim and bind as the technician's command does; False if the belt is not in range yet."""
+    said = machine.run(f"sleepbelt provision claim '{label}' --bed 201-{bed} --json", check=False)
+    return '"belt"' in said and '"ok": false' not in said
 
 
 def _alarm(story: Story) -> None:
