@@ -228,7 +228,7 @@ def _unpack(file: BinaryIO, manifest: Manifest, places: Places) -> None:
         if done.returncode != 0 or not (tree / "bin" / "sleepbelt").is_file():
             raise UpdateError(f"the update holds no gateway: {done.stderr.strip() or 'no opt/sleepbelt/bin/sleepbelt'}")
         compile_slot(tree)
-        os.sync()  # once an update: the slot must be whole on the disk before anything names it
+        _sync_tree(tree)
         slot = places.slot(manifest.version)
         slot.parent.mkdir(exist_ok=True)
         shutil.rmtree(slot, ignore_errors=True)
@@ -319,6 +319,21 @@ def point(places: Places, version: str) -> None:
     part.unlink(missing_ok=True)
     part.symlink_to(places.slot(version))
     part.replace(places.link)
+
+
+def _sync_tree(tree: Path) -> None:
+    """The slot must be whole on the disk before anything names it. File by file: one sync of everything stops the
+    whole machine on a slow card for longer than its hardware watchdog waits (seen in the virtual machine)."""
+    for path in sorted(tree.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        elif path.is_dir():
+            _sync_folder(path)
+    _sync_folder(tree)
 
 
 def _sync_folder(folder: Path) -> None:

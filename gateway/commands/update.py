@@ -45,6 +45,8 @@ def main(argv: Sequence[str], places: Places | None = None, restart: Callable[[]
     from gateway.update_boot import restart_service
 
     where = Places() if places is None else places
+    if options.action == "stage" and places is None:
+        os.nice(10)  # the gateway beside it goes first, and so does who feeds the hardware watchdog
     try:
         if options.action == "keygen":
             said = _keygen(options.out)
