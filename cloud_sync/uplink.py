@@ -23,6 +23,7 @@ from cloud_sync.http_link import HttpAddress, HttpLink, http_link
 from cloud_sync.mqtt import BrokerAddress, BrokerError, Link, connect, parse_broker_url
 from cloud_sync.outbox import Outbox
 from protocol.batch import (
+    LANE_ALARM,
     LANE_VITALS,
     BatchError,
     Envelope,
@@ -33,6 +34,7 @@ from protocol.batch import (
     encode_live,
     topic,
 )
+from protocol.command import ANSWER_LEAF, COMMAND_LEAF
 
 __all__ = ["Uplink", "UplinkSettings", "UplinkStatus", "enrolled_address"]
 
@@ -44,6 +46,7 @@ RECONNECT_S_MAX = 15.0
 FLUSH_REAL_S_MIN = 1.0
 LIVE_REAL_S_MIN = 0.5
 STORE_RETRY_S = 1.0
+COMMANDS_WAITING_MAX = 32  # beyond it they are dropped: whoever asked is told "not delivered"
 HTTP_TURN_S = 30.0
 STORE_FAILURES = (OSError, sqlite3.Error)
 
@@ -111,6 +114,10 @@ class Uplink:
         """Publish the state now: lossy, the newest replaces one that could not leave yet."""
         self._lanes[1].live(snapshot)
 
+    def take_commands(self, take: Callable[[bytes], Awaitable[bytes | None]]) -> None:
+        """Hear the platform's commands from the next connection on; `take(message)` gives the answer to send."""
+        self._lanes[0].take_command = take
+
     async def flush(self, timeout_s: float) -> bool:
         """Send what waits without delay; True once the cloud has committed all of it within timeout_s real seconds."""
         with suppress(TimeoutError):
@@ -147,6 +154,8 @@ class _Lane:
         self._idle_changed = asyncio.Event()
         self._live: LiveSnapshot | None = None
         self._live_changed = asyncio.Event()
+        self.take_command: Callable[[bytes], Awaitable[bytes | None]] | None = None
+        self._commands: asyncio.Queue[bytes] = asyncio.Queue(COMMANDS_WAITING_MAX)
         self._said_up: bool | None = None
         self._draining = 0
         self._to_free: asyncio.Queue[Freed | int] = asyncio.Queue()  # bounded by what the window lets fly; int: rewind
@@ -227,6 +236,8 @@ class _Lane:
             try:
                 async with connect(self._address, f"{self._settings.gateway}-{self._policy.lane}") as link:
                     await link.subscribe(topic(self._settings.gateway, "ack"))
+                    if self.take_command is not None:
+                        await link.subscribe(topic(self._settings.gateway, COMMAND_LEAF))
                     self._core.connected()
                     self._say_up(True, "connected")
                     retry_s = RECONNECT_S_MIN
@@ -258,6 +269,8 @@ class _Lane:
         jobs = [self._send(link), self._take_acks(link)]
         if self._policy.lane == LANE_VITALS:
             jobs.append(self._send_live(link))
+        if self._policy.lane == LANE_ALARM and self.take_command is not None:
+            jobs.append(self._obey(link, self.take_command))
         tasks = [asyncio.ensure_future(job) for job in jobs]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
@@ -304,7 +317,12 @@ class _Lane:
         self._say_up(False, f"the broker refuses to take batches of {self._settings.gateway}: {reason}")
 
     async def _take_acks(self, link: Link | HttpLink) -> None:
-        async for _, payload in link.messages():
+        commands = topic(self._settings.gateway, COMMAND_LEAF)
+        async for name, payload in link.messages():
+            if name == commands:
+                with suppress(asyncio.QueueFull):
+                    self._commands.put_nowait(payload)
+                continue
             try:
                 ack = decode_ack(payload)
             except BatchError as error:
@@ -324,6 +342,13 @@ class _Lane:
                 self._say_up(True, "batches are acknowledged")
             self._wake.set()
             self._idle_changed.set()  # the loader may go on
+
+    async def _obey(self, link: Link | HttpLink, take: Callable[[bytes], Awaitable[bytes | None]]) -> None:
+        """Do what the platform asks and answer; apart from the acks, which must not wait for a disk."""
+        while True:
+            answer = await take(await self._commands.get())
+            if answer is not None:
+                link.send(topic(self._settings.gateway, ANSWER_LEAF), answer, self._refused)
 
     async def _free(self) -> None:
         """Free in the outbox what was acked; apart from the connection, which may break while the disk is slow."""

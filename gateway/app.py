@@ -287,6 +287,14 @@ class Gateway:
         settings = UplinkSettings(wanted.url, self.config.gateway.id, wanted.flush_s, http=http,
                                   identity_folder=wanted.tls_dir)
         self._uplink = Uplink(StoreOutbox(self._store, self._report_not_kept), settings, self.clock)
+        if wanted.platform_key is not None:
+            from gateway.platform_commands import PlatformCommands
+
+            commands = PlatformCommands(
+                self.config.gateway.id, wanted.platform_key, self.config.gateway.data_dir, self.clock, self.room,
+                self.management,
+            )  # fmt: skip
+            self._uplink.take_commands(commands.take)
 
     def _uplink_address(self) -> str:
         from cloud_sync.mqtt import parse_broker_url

@@ -101,6 +101,7 @@ class UplinkConfig:
     http_url: str | None = None  # where the same batches go by POST while the broker is out of reach
     http_token: str | None = None
     tls_dir: Path | None = None  # where `sleepbelt enrol` keeps this gateway's certificate
+    platform_key: bytes | None = None  # its commands are signed with it; without one none is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ _UPLINK: checks.Keys = {
     "http_url": (checks.text(2048, r"https?://[^\s/]+(/\S*)?", "an address such as https://care.example"), None),
     "http_token_file": (checks.text(4096), None),
     "tls_dir": (checks.text(4096), None),
+    "platform_key": (checks.hexadecimal(32, "the key that the receiver prints as platform_key"), None),
 }
 _SECTIONS = ("gateway", "radio", "beds", "web", "uplink", "alerter", "home_assistant", "webhooks", "statistics")
 
@@ -212,6 +214,7 @@ class _Reader:
             uplink=None if uplink is None else UplinkConfig(
                 uplink["url"], float(uplink["flush_s"]), uplink["http_url"], http_token,
                 self._path(uplink["tls_dir"]) or self._path(gateway["data_dir"]) / TLS_DIR,
+                uplink["platform_key"],
             ),
             alerter=replace(alerter, relay_socket=self._path(alerter.relay_socket)),
             home_assistant=None if home_assistant is None else HomeAssistantConfig(**home_assistant),

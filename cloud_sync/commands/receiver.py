@@ -168,7 +168,8 @@ def _say_ready(ready: Ready, as_json: bool) -> None:
         return
     if ready.remark:
         print(ready.remark)
-    print(f"pages and API  {ready.http}\nbroker         {ready.broker}\ndatabase       {ready.database}", flush=True)
+    print(f"pages and API  {ready.http}\nbroker         {ready.broker}\ndatabase       {ready.database}\n"
+          f"platform key   {ready.platform_key}", flush=True)
 
 
 def _fail(message: str, code: int) -> int:

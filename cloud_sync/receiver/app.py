@@ -19,6 +19,7 @@ from cloud_sync.clock import Clock
 from cloud_sync.pages.server import PageServer
 from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.api import build_api
+from cloud_sync.receiver.commander import Commander, open_command_key
 from cloud_sync.receiver.consumer import Consumer
 from cloud_sync.receiver.enrol_routes import build_enrol_routes
 from cloud_sync.receiver.enrolment import ENROLMENT, Enrolment
@@ -30,7 +31,7 @@ from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.port import PlatformStats
 from cloud_sync.receiver.renewals import Renewals
 from cloud_sync.receiver.residents import admissions, read_residents
-from cloud_sync.receiver.settings import PEOPLE, ReceiverSettings
+from cloud_sync.receiver.settings import COMMAND_KEY, PEOPLE, ReceiverSettings
 from cloud_sync.receiver.stores.base import StoreError, StoreReads, StoreWrites
 from cloud_sync.receiver.stores.opening import open_reads, open_writes
 from cloud_sync.receiver.threads import StoreThread
@@ -52,6 +53,7 @@ class Ready:
     database: str
     residents: int
     remark: str  # what had to be done to the database, or empty
+    platform_key: str  # what uplink.platform_key of a gateway has to be, so that it takes our commands
 
 
 async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], stop: asyncio.Event) -> PlatformStats:
@@ -70,8 +72,9 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         await platform.refresh_places()
         people = StoreThread("people", lambda: People(settings.data / PEOPLE))
         owned.callback(_close, people)
-        home = Home(platform, reads, people)
         address = enrolled_address(settings.broker, settings.broker_tls)
+        commander = Commander(address, open_command_key(settings.data / COMMAND_KEY), clock)
+        home = Home(platform, reads, people, commander)
 
         def heard(snapshot: LiveSnapshot) -> None:
             platform.heard(snapshot)
@@ -90,8 +93,10 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         server = PageServer(app, settings.web)
         if settings.embedded_broker is not None:
             owned.enter_context(embedded_broker(*settings.embedded_broker))
-        on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark))
-        await _until_stopped([consumer.run(), home.run(), *([renewals.run()] if renewals else [])], server, stop)
+        on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark,
+                       commander.public_key))
+        parts = [consumer.run(), commander.run(), home.run(), *([renewals.run()] if renewals else [])]
+        await _until_stopped(parts, server, stop)
         return await platform.stats()
 
 

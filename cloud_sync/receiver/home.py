@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from cloud_sync.receiver import home_reads
+from cloud_sync.receiver.commander import Commander
 from cloud_sync.receiver.home_reads import BedKey
 from cloud_sync.receiver.home_rows import AlarmLine, Belt, Gateway, ShiftLine, Trend, Unwatched
 from cloud_sync.receiver.people import AuditRow, People, WatchSpan
@@ -27,7 +28,15 @@ T = TypeVar("T")
 class Home:
     """`port` knows residents and now; `heard` is fed every live snapshot; `run` keeps what they say of watching."""
 
-    def __init__(self, port: ReceiverPort, reads: StoreThread[StoreReads], people: StoreThread[People]) -> None:
+    def __init__(
+        self,
+        port: ReceiverPort,
+        reads: StoreThread[StoreReads],
+        people: StoreThread[People],
+        commander: Commander | None = None,
+    ) -> None:
+        """`commander`: the way down to the gateways, where there is one."""
+        self.commander = commander
         self.port, self._reads, self._people = port, reads, people
         self._watch = WatchLog()
         self._live: dict[BedKey, tuple[LiveBed, int]] = {}

@@ -26,6 +26,7 @@ from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams, read_on_change
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
+from cloud_sync.receiver.web_care import care_routes, told_text
 from cloud_sync.receiver.web_home import home_routes
 from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk
 from cloud_sync.receiver.web_staff import staff_routes
@@ -63,6 +64,8 @@ def build_pages(port: ReceiverPort, settings: WebSettings, home: Home | None = N
     ]
     if home is not None:
         routes += [*home_routes(desk, home), *staff_routes(desk, home)]
+        if home.commander is not None:
+            routes += care_routes(desk, home.commander)
     return PlatformPages(routes, desk.kit.streams)
 
 
@@ -95,6 +98,7 @@ class _Pages:
             request,
             visitor,
             "residents.html",
+            told=told_text(request, visitor.t),
             cards=[{"id": card.resident_id, "html": Markup(pieces[f"card:{card.resident_id}"])} for card in cards],
             counts=Markup(pieces["counts"]),
             stream="/stream/residents",
@@ -119,6 +123,7 @@ class _Pages:
             request,
             visitor,
             "resident.html",
+            told=told_text(request, visitor.t),
             card=page.card,
             pieces={name: Markup(html) for name, html in pieces.items()},
             trend=trend,

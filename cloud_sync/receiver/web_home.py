@@ -21,6 +21,7 @@ from cloud_sync.receiver.handover_pdf import handover_pdf, night_lines, shift_li
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.home_rows import AlarmLine, median_response_s
 from cloud_sync.receiver.port import ResidentCard
+from cloud_sync.receiver.web_care import told_text
 from cloud_sync.receiver.web_kit import DEVICES, SCRIPT_TEXTS, SEE, WALL, Desk, masked
 
 HOUR_MS = 3_600_000
@@ -63,6 +64,7 @@ class _HomePages:
             request,
             visitor,
             "alarms.html",
+            told=told_text(request, visitor.t),
             days=days,
             choices=ALARM_DAYS,
             lines=lines[:ALARMS_SHOWN_MAX],

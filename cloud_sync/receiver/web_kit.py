@@ -20,11 +20,11 @@ from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.people import AuditRow
 from cloud_sync.receiver.port import ReceiverPort, ResidentCard
 
-SEE, DEVICES, WALL, STAFF, AUDIT = "residents", "devices", "wall", "staff", "audit"
+SEE, DEVICES, WALL, STAFF, AUDIT, SETTINGS = "residents", "devices", "wall", "staff", "audit", "settings"
 PERMISSIONS: dict[str, frozenset[str]] = {
     "carer": frozenset({SEE, DEVICES, WALL}),
-    "lead": frozenset({SEE, DEVICES, WALL, AUDIT}),
-    "admin": frozenset({SEE, DEVICES, WALL, AUDIT, STAFF}),
+    "lead": frozenset({SEE, DEVICES, WALL, AUDIT, SETTINGS}),
+    "admin": frozenset({SEE, DEVICES, WALL, AUDIT, STAFF, SETTINGS}),
     "technician": frozenset({DEVICES}),  # no resident data
     "display": frozenset({WALL}),  # a screen on the floor: masked names only
 }
@@ -57,7 +57,7 @@ class Desk:
     def __init__(self, port: ReceiverPort, settings: WebSettings, home: Home | None) -> None:
         self.port, self.home = port, home
         self.kit = Kit("platform", settings, Path(__file__).parent, PERMISSIONS)
-        self.kit.share(sections=SECTIONS if home else ())
+        self.kit.share(sections=SECTIONS if home else (), commands=home is not None and home.commander is not None)
         self._cards: Sequence[ResidentCard] = ()
         self._cards_began_s = -1.0
         self._reading = asyncio.Lock()

@@ -105,6 +105,7 @@ def gateway_toml(
     broker_url: str | None,
     port: int,
     beds: Sequence[DemoBed],
+    platform_key: str | None = None,
 ) -> str:
     """The gateway's configuration: one bed per belt, in order; without `broker_url` there is no uplink."""
     lines = [
@@ -115,6 +116,7 @@ def gateway_toml(
     ]
     if broker_url is not None:
         lines += ["", "[uplink]", f"url = {_quoted(broker_url)}"]
+        lines += [f"platform_key = {_quoted(platform_key)}"] if platform_key else []
     for bed, belt in zip(beds, belts, strict=True):
         lines += ["", "[[beds]]", f"label = {_quoted(bed.label)}", f"room = {_quoted(bed.room)}",
                   f"serial = {_quoted(belt['serial'])}", f"key = {_quoted(belt['key'])}"]

@@ -98,7 +98,8 @@ class Show:
         await self._relay.start()
         self._config.write_text(
             gateway_toml(self._o.folder / "gateway", f"unix:{self._socket}", belts["belts"],
-                         f"mqtt://127.0.0.1:{self._relay.port}", self._o.gateway_port, BEDS), "utf-8")
+                         f"mqtt://127.0.0.1:{self._relay.port}", self._o.gateway_port, BEDS,
+                         receiver["platform_key"]), "utf-8")
         self._config.chmod(0o600)
         gateway = await self._gateway.start()
         self.pages = {"gateway": str(gateway["page"]), "platform": str(receiver["http"])}
