@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 VERSION = (0, 1, 0)
 MANUFACTURER = b"sleepbelt"
 FAULT_CONFIG_DAMAGED, FAULT_SENSOR, FAULT_RING_OVERRUN, FAULT_FLASH, FAULT_SAMPLES_LOST = 1, 2, 3, 4, 5
+FAULT_CRASHED, FAULT_HUNG = 6, 7  # value: line of the crash; tasks (bits) that had reported before the hang
+RESET_WATCHDOG = 3  # machine.WDT_RESET of every port that a belt runs on
 TASK_RADIO, TASK_SAMPLES, TASK_SECOND = 0, 1, 2
 TASKS = 3
+NOTE_MEANT = 0xFF  # noted before a restart that is none of a hang
 BLOCK_MS = 1000 // BLOCKS_PER_S
 RESULT_MS = 2 * BLOCK_MS  # in which a RESULT has left before a restart
 RAW_S_MAX = 3600
@@ -62,7 +65,7 @@ class Belt:
         self._update_request = 0
         self._load = Load(board.load, self.config)
         self._calibration = Calibration(self.config, self._pipeline, self._load)
-        self._supervisor = Supervisor(TASKS, board.feed_watchdog)
+        self._supervisor = Supervisor(TASKS, board.feed_watchdog, board.note)
         self._connected_ms = 0
         self._next_block_ms = BLOCK_MS
         self._seconds = 0  # reports so far: the axis of the pipeline's finished absences
@@ -80,6 +83,8 @@ class Belt:
         self.utc_offset_ms = 0  # UTC minus uptime, told by the gateway; 0: not told
         self._report = self._first_report()
         self._record(frames.RECORD_BOOT, (board.reset_cause,) + VERSION)
+        if board.reset_cause == RESET_WATCHDOG:
+            self._record_last_fault()
         if self.config.damaged:
             self._record(frames.RECORD_FAULT, (FAULT_CONFIG_DAMAGED, 0))
         self._advertise()
@@ -110,7 +115,7 @@ class Belt:
         if self._wipe_sector < self.ring.sectors:
             self._wipe()
         if self._reboot_due_ms and now_ms >= self._reboot_due_ms:
-            self._board.reset()
+            self._restart()
         if now_ms >= self._next_block_ms:
             self._next_block_ms = now_ms - now_ms % BLOCK_MS + BLOCK_MS
         self._board.idle(self._next_block_ms - now_ms)
@@ -195,7 +200,11 @@ class Belt:
             if status == frames.STATUS_DONE:
                 self._reboot_due_ms = now_ms + RESULT_MS
         if self._update.trial_failed(now_ms):
-            self._board.reset()
+            self._restart()
+
+    def _restart(self) -> None:
+        self._board.note(NOTE_MEANT)  # on RP2 this too is a reset by the watchdog
+        self._board.reset()
 
     def _wipe(self) -> None:
         """One sector of the records; at the end the gateway hears how many slots could not be wiped."""
@@ -232,6 +241,8 @@ class Belt:
             self.link.send_record(minute_seq)
         self._radio.heart_rate(heart_rate_measurement(self._report))
         self._advertise()
+        if minute_seq:
+            self._beacon.prepare()
 
     def _record_changes(self, second: "Sequence[int]", uptime_ms: int, changed: bool) -> None:
         pipeline = self._pipeline
@@ -253,6 +264,15 @@ class Belt:
         if self.ring.overrun and not self._overrun_told:
             self._overrun_told = True
             self._record(frames.RECORD_FAULT, (FAULT_RING_OVERRUN, self.ring.oldest_seq))
+
+    def _record_last_fault(self) -> None:
+        from . import fault  # seldom needed: it need not lie in memory
+
+        line = fault.take(self._board.config_directory)
+        if line >= 0:
+            self._record(frames.RECORD_FAULT, (FAULT_CRASHED, line))
+        elif 0 <= self._board.noted < NOTE_MEANT:
+            self._record(frames.RECORD_FAULT, (FAULT_HUNG, self._board.noted))
 
     def _record(self, kind: int, values: "tuple[int, ...]") -> None:
         seq = self._append(kind, frames.encode_record(kind, values), self._uptime.ms())
@@ -343,4 +363,12 @@ def run() -> None:
     from .board import open_board
 
     gc.collect()  # the large buffers come next: give them one piece of memory
-    Belt(open_board()).run()
+    board = open_board()
+    try:
+        Belt(board).run()
+    except Exception as error:
+        # The one place that sees everything: written down, then the interpreter ends and the watchdog starts it anew.
+        from . import fault
+
+        fault.keep(board.config_directory, error)
+        raise

@@ -4,6 +4,8 @@ from protocol.wire import beacon, session
 
 from .config import BEACON_BLOCK, Config
 
+PREPARE_COUNTERS = 600  # ten minutes of them
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,3 +35,8 @@ class Beacon:
         content = beacon.pack(beacon.from_report(report))
         sealed = beacon.seal(self._encrypt, self._config.serial, self._counter, content)
         return bytes(beacon.advertisement(self._config.values["company_id"], sealed))
+
+    def prepare(self) -> None:
+        """Reserve the next counters while there are some left: a change of state never waits for flash."""
+        if self._config.values["beacon_reserved"] - self._counter < PREPARE_COUNTERS:
+            self._config.set(beacon_reserved=self._counter + BEACON_BLOCK)

@@ -29,6 +29,7 @@ class CommonBoard:
         self.ble = bluetooth.BLE()
         self.uuid = bluetooth.UUID
         self.reset_cause: int = machine.reset_cause()
+        self.noted = self.read_note()
         self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
 
     def ticks_ms(self) -> int:
@@ -44,6 +45,14 @@ class CommonBoard:
     def feed_watchdog(self) -> None:
         """The supervisor has heard from every task."""
         self._watchdog.feed()
+
+    def read_note(self) -> int:
+        """What note() was told by the run before, -1 if the memory holds none."""
+        raise NotImplementedError
+
+    def note(self, tasks: int) -> None:
+        """Keep a number of 8 bits over a watchdog's reset (not over a power cut)."""
+        raise NotImplementedError
 
     def battery_percent(self) -> int:
         """Mains powered: light sleep breaks BLE, so a belt has no battery (facts/FIRMWARE.md)."""

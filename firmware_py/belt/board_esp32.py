@@ -1,9 +1,11 @@
 """ESP32-S3, C3 and C6: internal ADC on GPIO1, ring in the data partition labelled `ring`."""
 
+import os
+
 import esp32
 import machine
 
-from .board import MODEL_ESP32
+from .board import MODEL_ESP32_C3, MODEL_ESP32_C6, MODEL_ESP32_S3
 from .board_common import LitBoard
 from .sensors import open_load, open_sensor
 
@@ -20,6 +22,9 @@ SDA_PIN, SCL_PIN = 8, 9
 LOAD_DATA_PIN, LOAD_CLOCK_PIN = 4, 5
 
 
+NOTE_MARK = b"SB"
+
+
 class PartitionMissingError(Exception):
     """The partition table has no data partition `ring`: flash the one that belongs to the firmware."""
 
@@ -33,6 +38,13 @@ def _make_timer(rate_hz: int, tick: "Any") -> object:
     return timer
 
 
+def _model() -> int:
+    chip = os.uname().machine
+    if "ESP32C3" in chip or "ESP32-C3" in chip:
+        return MODEL_ESP32_C3
+    return MODEL_ESP32_C6 if "ESP32C6" in chip or "ESP32-C6" in chip else MODEL_ESP32_S3
+
+
 def _ring_partition() -> "Any":
     found = esp32.Partition.find(esp32.Partition.TYPE_DATA, label="ring")
     if not found:
@@ -43,9 +55,10 @@ def _ring_partition() -> "Any":
 class Esp32Board(LitBoard):
     """All ESP32 with BLE."""
 
-    model = MODEL_ESP32
-
     def __init__(self) -> None:
+        self.model = _model()
+        self._rtc = machine.RTC()
+        self._note = bytearray(NOTE_MARK + b"\0")
         super().__init__()
         self.config_directory = "/config"
         self.slots_directory = ""
@@ -56,6 +69,16 @@ class Esp32Board(LitBoard):
         self._self_test = opened[1]
         self.load = open_load(self.config_directory, LOAD_DATA_PIN, LOAD_CLOCK_PIN, self.ticks_ms)
         self.led = machine.Pin(LED_PIN, machine.Pin.OUT)
+
+    def read_note(self) -> int:
+        """From the RTC's memory."""
+        kept = bytes(self._rtc.memory())
+        return kept[-1] if len(kept) == len(self._note) and kept[:-1] == NOTE_MARK else -1
+
+    def note(self, tasks: int) -> None:
+        """Into the RTC's memory."""
+        self._note[-1] = tasks
+        self._rtc.memory(self._note)
 
     def self_test(self) -> int:
         """0, or the bits of what failed as the sensor's driver has them."""

@@ -96,6 +96,14 @@ class HostBoard(CommonBoard):
         self.load: "Sensor | None" = None
         self.flash: "BlockDevice" = FileFlash(self.config_directory + "/flash.bin")
 
+    def read_note(self) -> int:
+        """What the emulation kept."""
+        return int(machine.read_note())
+
+    def note(self, tasks: int) -> None:
+        """Keep it over a reset."""
+        machine.note(tasks)
+
     def idle(self, ms: int) -> None:
         """Until the time is over or the radio has something."""
         machine.idle_for(ms)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ADC_PIN = 26
 SDA_PIN, SCL_PIN = 4, 5
 LOAD_DATA_PIN, LOAD_CLOCK_PIN = 14, 15
+# First of the watchdog's scratch registers, which only a power cut clears; the SDK uses the last four.
+SCRATCH_RP2040, SCRATCH_RP2350 = 0x4005800C, 0x400D800C
+NOTE_MARK = 0x5B5B00  # with the note below it a small int
 
 
 def _open_i2c() -> "Any":
@@ -38,8 +41,10 @@ class PicoBoard(LitBoard):
     """Both Picos; they differ in the chip only."""
 
     def __init__(self) -> None:
+        is_rp2350 = "RP2350" in os.uname().machine
+        self.model = MODEL_PICO_2_W if is_rp2350 else MODEL_PICO_W
+        self._scratch = SCRATCH_RP2350 if is_rp2350 else SCRATCH_RP2040
         super().__init__()
-        self.model = MODEL_PICO_2_W if "RP2350" in os.uname().machine else MODEL_PICO_W
         self.config_directory = "/config"
         self.slots_directory = ""
         storage_bytes = int(rp2.Flash().ioctl(4, 0) or 0) * 4096
@@ -50,6 +55,15 @@ class PicoBoard(LitBoard):
         self._self_test = opened[1]
         self.load = open_load(self.config_directory, LOAD_DATA_PIN, LOAD_CLOCK_PIN, self.ticks_ms)
         self.led = machine.Pin("LED", machine.Pin.OUT)
+
+    def read_note(self) -> int:
+        """From the scratch register."""
+        word = int(machine.mem32[self._scratch])
+        return word & 0xFF if word & ~0xFF == NOTE_MARK else -1
+
+    def note(self, tasks: int) -> None:
+        """Into the scratch register."""
+        machine.mem32[self._scratch] = NOTE_MARK | tasks
 
     def self_test(self) -> int:
         """0, or the bits of what failed as the sensor's driver has them."""

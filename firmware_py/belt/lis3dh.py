@@ -2,6 +2,9 @@
 
 100 samples a second, 12 bits, +-2 g; the FIFO runs as a stream, so a block is read in one transfer and nothing hurries
 for .3 s. An overrun says only that something is lost; how much follows from the time.
+
+Its clock may be several percent off, and a belt's seconds are made of its samples: what it has too many or too few by
+the board's clock is left out or given twice, one sample a block at most.
 """
 
 TYPE_CHECKING = False
@@ -15,6 +18,8 @@ RATE_HZ = 100
 BITS = 12
 FIFO_SAMPLES = 32
 _SAMPLE_BYTES = 6
+_SAMPLE_MS = 1000 // RATE_HZ
+_SKEW_MS = 3 * _SAMPLE_MS  # of the newest sample against the clock until it is corrected
 _WHO_AM_I, _CTRL1, _CTRL4, _CTRL5, _OUT_X, _FIFO_CTRL, _FIFO_SRC = 0x0F, 0x20, 0x23, 0x24, 0x28, 0x2E, 0x2F
 _AUTO_INCREMENT = 0x80
 _IDENTITY = 0x33
@@ -49,8 +54,9 @@ class Lis3dh:
         self.saturated = 0
         self.unread = 0  # bus errors
         self._next = 0
+        self.corrected = 0  # samples left out or given twice for the part's clock
         self._last_ms = 0
-        self._ms_total = 0
+        self._ahead_ms = 0  # of what was delivered against the clock
 
     def start(self) -> None:
         """Samples count from here."""
@@ -61,7 +67,7 @@ class Lis3dh:
         self._set(_FIFO_CTRL, _FIFO_STREAM)
         self._next = 0
         self._last_ms = self._ticks_ms()
-        self._ms_total = 0
+        self._ahead_ms = 0
 
     def read_into(self, buf: "array[int]") -> int:
         """A whole block into buf (up to 32 samples), or 0 if there is not enough yet or the bus fails."""
@@ -73,14 +79,16 @@ class Lis3dh:
             held = FIFO_SAMPLES if overrun else source & _SRC_COUNT
             if held < wanted:
                 return 0
-            view = self._view(wanted)
+            taken = self._place(held, wanted, overrun)
+            view = self._view(taken)
             self._i2c.readfrom_mem_into(self._address, _OUT_X | _AUTO_INCREMENT, view)
         except OSError:
             self.unread += 1
             return 0
-        self._count(overrun)
-        self.first_index = self._next
-        self._next += wanted
+        self.corrected += taken != wanted
+        self.first_index = self._next + self.gap
+        self._next = self.first_index + wanted
+        self._ahead_ms += (self.gap + wanted) * _SAMPLE_MS
         at = 2 * self._axis
         for i in range(wanted):
             word = self._raw[at] | self._raw[at + 1] << 8
@@ -88,7 +96,8 @@ class Lis3dh:
             if value <= 0 or value >= 4095:
                 self.saturated += 1
             buf[i] = value
-            at += _SAMPLE_BYTES
+            if i < taken - 1:
+                at += _SAMPLE_BYTES
         return wanted
 
     def self_test(self) -> int:
@@ -104,15 +113,18 @@ class Lis3dh:
         self.start()
         return 0 if _TEST_MIN <= moved <= _TEST_MAX else FAILED_SELF_TEST
 
-    def _count(self, overrun: int) -> None:
+    def _place(self, held: int, wanted: int, overrun: int) -> int:
+        """Set the gap; samples to take for a block: one less if the newest lies behind the clock, one more if ahead."""
         now_ms = self._ticks_ms()
-        self._ms_total += (now_ms - self._last_ms) & 0x3FFFFFFF
+        self._ahead_ms -= (now_ms - self._last_ms) & 0x3FFFFFFF
         self._last_ms = now_ms
-        self.gap = 0
+        newest_ms = self._ahead_ms + held * _SAMPLE_MS
+        self.gap = max(1, -newest_ms // _SAMPLE_MS) if overrun else 0
         if overrun:
-            due = self._ms_total * RATE_HZ // 1000
-            self.gap = max(1, due - FIFO_SAMPLES - self._next)
-            self._next += self.gap
+            return wanted
+        if newest_ms < -_SKEW_MS and wanted > 1:
+            return wanted - 1
+        return wanted + 1 if newest_ms > _SKEW_MS and held > wanted else wanted
 
     def _mean(self) -> int:
         """Mean of what one register read gives eight times, the part converting on."""

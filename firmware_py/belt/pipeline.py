@@ -59,6 +59,7 @@ class Pipeline:
         self._rail_s = 0
         self._small_s = 0  # seconds of a heart as small and fast as a pet's
         self._gap = 0
+        self._lost = 0  # samples lost and not yet told to occupancy as whole seconds
         self._report = [0] * 12
         self._why = REASON_NONE  # of the rate just judged
         self.level = 0  # strength of the beat band in the last second, occupancy.py's unit
@@ -105,8 +106,10 @@ class Pipeline:
         filters = self.filters
         movement = self.movement
         occupancy = self.occupancy
-        if self._gap >= RATE_HZ:
-            occupancy.skip(self._gap // RATE_HZ)
+        self._lost += self._gap
+        if self._lost >= RATE_HZ:
+            occupancy.skip(self._lost // RATE_HZ)
+            self._lost %= RATE_HZ
         self.level = level = isqrt(filters.power // RATE_HZ << 4)
         peak = max(filters.peak_up, -filters.peak_down)
         self._rail_s = self._rail_s + 1 if filters.clipped > RATE_HZ - 5 else 0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 BLOCKS_PER_S = 10
+HELD_PER_S = 5  # a gap of up to a fifth of a second is bridged by the sample after it: time goes on as it should
 
 
 class Sampler:
@@ -35,8 +36,11 @@ class Sampler:
         block = max(1, sensor.rate_hz // BLOCKS_PER_S)
         self.raw = array("h", [0] * block)
         self.raw_count = 0
-        self._out = array("h", [0] * (block + 1))
-        self._rest = array("h", [0] * (block + 1))
+        self._held_max = sensor.rate_hz // HELD_PER_S
+        self._held = 0
+        self._bridged = array("h", [0] * (self._held_max + block))
+        self._out = array("h", [0] * (self._held_max + block + 1))
+        self._rest = array("h", [0] * (self._held_max + block + 1))
         self._filled = 0
         self._gap = 0
         self.samples_lost = 0
@@ -48,12 +52,18 @@ class Sampler:
         self.raw_count = n
         if n and self._sensor.gap:
             self.samples_lost += self._sensor.gap
-            self._gap += self._sensor.gap * RATE_HZ // self._sensor.rate_hz
+            if self._sensor.gap <= self._held_max:
+                self._held = self._sensor.gap
+            else:
+                self._gap += self._sensor.gap * RATE_HZ // self._sensor.rate_hz
         return n > 0
 
     def process(self) -> "list[int] | None":
         """Feed the block just read to the pipeline; the second's report when one is complete (the next replaces it)."""
-        m = self._decimator.push(self.raw, 0, self.raw_count, self._out, 0)
+        if self._held:
+            m = self._decimator.push(self._bridged, 0, self._bridge(), self._out, 0)
+        else:
+            m = self._decimator.push(self.raw, 0, self.raw_count, self._out, 0)
         take = min(m, RATE_HZ - self._filled)
         if take:
             self._pipeline.push(self._out, take, self._gap)
@@ -69,3 +79,14 @@ class Sampler:
             self._pipeline.push(self._rest, rest, 0)
         self._filled = rest
         return second
+
+    def _bridge(self) -> int:
+        """Samples in the buffer of the block and, before it, as many of its first as were lost."""
+        held, n = self._held, self.raw_count
+        bridged = self._bridged
+        for i in range(held):
+            bridged[i] = self.raw[0]
+        for i in range(n):
+            bridged[held + i] = self.raw[i]
+        self._held = 0
+        return held + n

@@ -33,7 +33,7 @@ def open_sensor(
         from .ads1115 import BITS, Ads1115
 
         converter = Ads1115(open_i2c())
-        return TimerRing(converter.read, make_timer, RATE_HZ, BITS, 0), converter.self_test
+        return TimerRing(converter.read, make_timer, ticks_ms, RATE_HZ, BITS, 0), converter.self_test
     if name == "lis3dh":
         from .lis3dh import Lis3dh
 
@@ -43,7 +43,7 @@ def open_sensor(
     def self_test() -> int:
         return 0 if _RAIL_U16 < adc.read_u16() < 0xFFFF - _RAIL_U16 else FAILED_RAIL
 
-    return TimerRing(adc.read_u16, make_timer, RATE_HZ), self_test
+    return TimerRing(adc.read_u16, make_timer, ticks_ms, RATE_HZ), self_test
 
 
 def open_load(directory: str, data_pin: int, clock_pin: int, ticks_ms: "Callable[[], int]") -> "Sensor | None":

@@ -8,16 +8,24 @@ WATCHDOG_MS = 8000  # RP2 can count 8388 at most
 
 
 class Supervisor:
-    """beat(task) from each task; `feed` is the watchdog's."""
+    """beat(task) from each task; `feed` is the watchdog's.
 
-    def __init__(self, tasks: int, feed: "Callable[[], None]") -> None:
+    note: called with the tasks (bits) that have reported since the watchdog was fed: what a hang leaves behind.
+    """
+
+    def __init__(self, tasks: int, feed: "Callable[[], None]", note: "Callable[[int], None]") -> None:
         self._all = (1 << tasks) - 1
         self._reported = 0
         self._feed = feed
+        self._note = note
 
     def beat(self, task: int) -> None:
         """Task number `task` (0..tasks-1) has done its work once more."""
-        self._reported |= 1 << task
-        if self._reported == self._all:
-            self._reported = 0
+        reported = self._reported | 1 << task
+        if reported == self._reported:
+            return
+        if reported == self._all:
+            reported = 0
             self._feed()
+        self._reported = reported
+        self._note(reported)

@@ -54,13 +54,17 @@ class Update:
         """UPDATE_BEGIN (size, sha256), UPDATE_DATA (offset; bytes), UPDATE_END. Value: bytes received so far."""
         if not self._config.update_key or self.on_trial or self._installing:
             return frames.STATUS_REFUSED, 0
-        if kind == frames.UPDATE_BEGIN:
-            return self._begin(values[0], values[1])  # type: ignore[arg-type]
-        if not self._size:
-            return frames.STATUS_REFUSED, 0
-        if kind == frames.UPDATE_DATA:
-            return self._data(values[0], tail)  # type: ignore[arg-type]
-        return self._end()
+        try:
+            if kind == frames.UPDATE_BEGIN:
+                return self._begin(values[0], values[1])  # type: ignore[arg-type]
+            if not self._size:
+                return frames.STATUS_REFUSED, 0
+            if kind == frames.UPDATE_DATA:
+                return self._data(values[0], tail)  # type: ignore[arg-type]
+            return self._end()
+        except OSError:  # no room, or a flash that fails: the belt goes on as it is
+            self._received = self._length()
+            return frames.STATUS_FAILED, self._received
 
     def work(self) -> int:
         """Status after one slice: STARTED while there is more to do; -1 when nothing is being installed."""

@@ -49,9 +49,9 @@ BOARDS = {
     "emulated": BoardKind(board.MODEL_EMULATED, "x64", "unix"),
     "pico-w": BoardKind(board.MODEL_PICO_W, "armv6m", "rp2"),
     "pico-2-w": BoardKind(board.MODEL_PICO_2_W, "armv7emsp", "rp2"),
-    "esp32-s3": BoardKind(board.MODEL_ESP32, "xtensawin", "esp32"),
-    "esp32-c3": BoardKind(board.MODEL_ESP32, "rv32imc", "esp32"),
-    "esp32-c6": BoardKind(board.MODEL_ESP32, "rv32imc", "esp32"),
+    "esp32-s3": BoardKind(board.MODEL_ESP32_S3, "xtensawin", "esp32"),
+    "esp32-c3": BoardKind(board.MODEL_ESP32_C3, "rv32imc", "esp32"),
+    "esp32-c6": BoardKind(board.MODEL_ESP32_C6, "rv32imc", "esp32"),
 }
 _FILES_OF_PORT = {"board_host.py": "unix", "board_pico.py": "rp2", "board_esp32.py": "esp32"}
 

@@ -33,6 +33,8 @@ class Emulator:
         self.watchdog_ms = 0
         self._fed_ms = 0
         self._woken = False
+        self.note = -1
+        self.note_path = (os.getenv("SLEEPBELT_STATE_DIR") or ".") + "/rtc.bin"
 
     def send(self, kind, payload=b""):
         self._channel.write(struct.pack("<HB", len(payload), kind) + payload)
@@ -53,6 +55,9 @@ class Emulator:
         self._fed_ms = self.now_ms
 
     def reset(self, cause):
+        if self.note >= 0:
+            with open(self.note_path, "wb") as file:
+                file.write(bytes((self.note,)))
         self.send(RESET, bytes((cause,)))
         sys.exit(3)
 

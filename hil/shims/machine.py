@@ -35,6 +35,21 @@ class WDT:
         emulator.feed()
 
 
+def note(number):
+    emulator.note = number
+
+
+def read_note():
+    """What the run before noted, if it ended in a reset: a power cut forgets it."""
+    try:
+        with open(emulator.note_path, "rb") as file:
+            number = file.read(1)[0]
+        os.remove(emulator.note_path)
+    except OSError:
+        return -1
+    return number
+
+
 def reset_cause():
     return int(os.getenv("SLEEPBELT_RESET_CAUSE") or "1")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from firmware_py.belt.app import FAULT_CRASHED, FAULT_HUNG
 from gateway.aes import aes
-from hil.belt_host import BeltDiedError, BeltHost, Identity, SilentRadio
+from hil.belt_host import RESET_POWER_ON, RESET_WATCHDOG, BeltDiedError, BeltHost, Identity, SilentRadio
 from hil.fleet import records_on
 from hil.synth import Synth, load
 from protocol.wire import beacon, frames, session
@@ -21,10 +22,10 @@ TICKS_PERIOD = 1 << 30
 
 
 @asynccontextmanager
-async def _belt(directory: Path, **options: Any) -> AsyncIterator[BeltHost]:
+async def _belt(directory: Path, cause: int = RESET_POWER_ON, **options: Any) -> AsyncIterator[BeltHost]:
     IDENTITY.write(directory)
     host = BeltHost(directory, Synth(load("short_exit"), rate_hz=50), **options)
-    await host.start()
+    await host.start(cause=cause)
     try:
         yield host
     finally:
@@ -111,6 +112,36 @@ async def test_a_firmware_that_cannot_start_says_why(tmp_path: Path) -> None:
     host = BeltHost(tmp_path, Synth(load("short_exit"), rate_hz=50))
     with pytest.raises(BeltDiedError, match=r"identity\.json"):
         await host.start()
+
+
+def _faults(folder: Path) -> list[tuple[int, ...]]:
+    ring = records_on(folder)
+    assert ring is not None
+    held = [ring.read(seq) for seq in range(1, ring.record_seq + 1)]
+    bodies = [record[3] for record in held if record is not None and record[2] == frames.RECORD_FAULT]
+    return [fault for body in bodies if (fault := frames.decode_record(frames.RECORD_FAULT, body))]
+
+
+async def test_a_crash_is_told_by_the_run_after_the_watchdog(tmp_path: Path) -> None:
+    host = BeltHost(tmp_path, Synth(load("short_exit"), rate_hz=50))
+    with pytest.raises(BeltDiedError):
+        await host.start()
+    assert "IdentityError" in (tmp_path / "crash.txt").read_text()
+    IDENTITY.write(tmp_path)
+    await host.start(cause=RESET_WATCHDOG)
+    await host.run_until(2000)
+    await host.stop()
+    ((code, line),) = _faults(tmp_path)
+    assert code == FAULT_CRASHED
+    assert line > 0
+    assert (tmp_path / "last_crash.txt").exists()
+
+
+async def test_a_hang_is_told_by_the_run_after_the_watchdog(tmp_path: Path) -> None:
+    (tmp_path / "rtc.bin").write_bytes(b"\x01")  # as the emulation's memory is after a watchdog's reset
+    async with _belt(tmp_path, cause=RESET_WATCHDOG) as host:
+        await host.run_until(1000)
+    assert _faults(tmp_path) == [(FAULT_HUNG, 1)]
 
 
 def test_identities_under_a_seed_are_the_same_each_time() -> None:

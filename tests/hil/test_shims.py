@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hil.channel import HEADER, FromBelt, ToBelt, message
 from hil.runtime import find_interpreter, firmware_environment
 
@@ -129,6 +131,17 @@ time.sleep_ms(9000)
 """
     _, kinds = _run(tmp_path, script, _grant(10_000))
     assert kinds[-1] == FromBelt.RESET
+
+
+@pytest.mark.parametrize(("ends", "kept"), [("time.sleep_ms(9000)", 5), ("machine.reset()", 5), ("pass", -1)])
+def test_a_note_survives_a_reset_and_no_power_cut(tmp_path: Path, ends: str, kept: int) -> None:
+    """Read once, by the run after."""
+    script = f"print(machine.read_note())\nmachine.note(5)\nmachine.WDT(timeout=8000)\n{ends}\n"
+    state = {"SLEEPBELT_STATE_DIR": str(tmp_path)}
+    grants = (_grant(10_000),) if "sleep" in ends else ()  # what nobody reads would break the socket
+    assert _run(tmp_path, script, *grants, **state)[0] == -1
+    assert _run(tmp_path, "print(machine.read_note())", **state)[0] == kept
+    assert _run(tmp_path, "print(machine.read_note())", **state)[0] == -1
 
 
 def test_samples_that_nobody_took_are_a_gap(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ class Board:
     gap = 0
     fed = 0
     identified = 0
+    noted = -1
     config_directory = slots_directory = STATE
 
     def __init__(self, samples):
@@ -139,6 +140,9 @@ class Board:
 
     def feed_watchdog(self):
         self.fed += 1
+
+    def note(self, tasks):
+        pass
 
     def identify(self, seconds):
         self.identified += 1

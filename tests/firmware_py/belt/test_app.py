@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from firmware_py.belt.app import FAULT_CONFIG_DAMAGED, Belt
+from firmware_py.belt import fault
+from firmware_py.belt.app import FAULT_CONFIG_DAMAGED, FAULT_CRASHED, FAULT_HUNG, RESET_WATCHDOG, Belt
 from firmware_py.belt.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE
 from firmware_py.belt.services import FLAG_NOTIFY, services
 from gateway.aes import aes
@@ -85,6 +86,7 @@ class BoardInMemory:
 
     model = 0
     reset_cause = 1
+    noted = -1
     rate_hz = 50
     bits = 10
 
@@ -100,6 +102,7 @@ class BoardInMemory:
         self.uuid = str
         self.now_ms = 0
         self.fed = 0
+        self.note_kept = -1
         self.first_index = 0
         self.gap = 0
         self._next = 0
@@ -117,6 +120,9 @@ class BoardInMemory:
 
     def feed_watchdog(self) -> None:
         self.fed += 1
+
+    def note(self, tasks: int) -> None:
+        self.note_kept = tasks
 
     def battery_percent(self) -> int:
         return 0xFE
@@ -213,6 +219,45 @@ def test_an_exit_and_a_return_are_recorded_with_their_times(board: BoardInMemory
     ended_ms, duration_s = struct.unpack("<QI", absence)
     assert abs(duration_s - 120) <= 15
     assert abs(ended_ms - 270_000) <= 15_000
+
+
+def _faults(belt: Belt) -> list[tuple[int, ...]]:
+    found = [frames.decode_record(kind, body) for kind, _, body in _records(belt) if kind == frames.RECORD_FAULT]
+    return [fault for fault in found if fault is not None]
+
+
+def test_a_hang_is_a_recorded_fault_of_the_next_run(board: BoardInMemory) -> None:
+    belt = Belt(board)
+    board.read_into = lambda buf: 0  # type: ignore[method-assign]
+    _run(belt, board, 1)
+    again = BoardInMemory(Path(board.config_directory), flash=board.flash)
+    again.reset_cause, again.noted = RESET_WATCHDOG, board.note_kept
+    assert _faults(Belt(again)) == [(FAULT_HUNG, 0b001)]  # the radio's loop had reported, the samples had not
+
+
+def test_a_crash_is_a_recorded_fault_once(tmp_path: Path, board: BoardInMemory) -> None:
+    fault.keep(str(tmp_path), RuntimeError('of a kind: File "app.py", line 217, in step'))
+    board.reset_cause, board.noted = RESET_WATCHDOG, 3
+    assert _faults(Belt(board)) == [(FAULT_CRASHED, 217)]
+    assert "RuntimeError" in (tmp_path / "last_crash.txt").read_text()
+    again = BoardInMemory(tmp_path)
+    again.reset_cause = RESET_WATCHDOG
+    assert _faults(Belt(again)) == []
+
+
+def test_a_restart_on_order_is_no_fault(gateway: Gateway) -> None:
+    gateway.handshake()
+    gateway.send(frames.COMMAND, (3, frames.CMD_REBOOT, 0))
+    with pytest.raises(Rebooted):
+        _run(gateway.belt, gateway.board, 1)
+    again = BoardInMemory(Path(gateway.board.config_directory))
+    again.reset_cause, again.noted = RESET_WATCHDOG, gateway.board.note_kept
+    assert _faults(Belt(again)) == []
+
+
+def test_a_power_cut_is_no_fault(board: BoardInMemory) -> None:
+    board.noted = 3
+    assert _faults(Belt(board)) == []
 
 
 def test_the_watchdog_is_fed_once_a_second(board: BoardInMemory) -> None:

@@ -90,6 +90,27 @@ def test_beacon_counters_are_reserved_before_they_are_used(directory: str) -> No
     assert Config(directory).values["beacon_reserved"] >= last
 
 
+def test_counters_are_reserved_again_before_the_last_is_used(directory: str) -> None:
+    """Else the change of state that comes just then would wait for flash."""
+    config = Config(directory)
+    sender = Beacon(config, aes)
+    written: list[object] = []
+    config_set = config.set
+
+    def counted(**changes: object) -> None:
+        written.append(changes)
+        config_set(**changes)
+
+    config.set = counted  # type: ignore[method-assign]
+    for i in range(3 * BEACON_BLOCK):
+        before = len(written)
+        sender.payload(REPORT)
+        assert i == 0 or len(written) == before
+        if i % 60 == 59:
+            sender.prepare()
+    assert len(written) <= 5
+
+
 def test_a_beacon_opens_with_the_belts_key_only(directory: str) -> None:
     payload = Beacon(Config(directory), aes).payload(REPORT)
     opened = beacon.unseal(aes(session.beacon_key(aes, bytes.fromhex(SECRET))), bytes.fromhex(SERIAL), 0, payload[7:])

@@ -37,9 +37,12 @@ def test_an_ads1115_gives_what_lies_on_its_input_at_four_volts_full_scale() -> N
 
 def test_an_ads1115_fills_blocks_through_the_timer_ring_with_all_its_bits() -> None:
     rig = Ads()
-    ring = TimerRing(rig.driver.read, lambda rate_hz, tick: None, 100, bits=15, shift=0)
+    now_ms = [0]
+    ring = TimerRing(rig.driver.read, lambda rate_hz, tick: None, lambda: now_ms[0], 100, bits=15, shift=0)
+    ring.start()
     for i in range(10):
         rig.volts = i / 10
+        now_ms[0] += 10
         ring.tick(None)
     buf = array("h", [0] * 10)
     assert ring.read_into(buf) == 10
@@ -115,9 +118,9 @@ def test_a_torn_off_load_cell_fails_the_self_test() -> None:
 
 
 class Accelerometer:
-    def __init__(self) -> None:
+    def __init__(self, per_mille: int = 0) -> None:
         self.now_ms = 1000
-        self.part = Lis3dhPart(lambda index: (1, 2, 900 + index % 50))
+        self.part = Lis3dhPart(lambda index: (1, 2, 900 + index % 50), per_mille)
         self.bus = I2cBus({LIS_ADDRESS: self.part})
         self.driver = Lis3dh(self.bus, lambda: self.now_ms)
         self.driver.start()
@@ -147,6 +150,21 @@ def test_a_lis3dh_that_overran_says_how_much_is_gone() -> None:
     assert rig.buf[0] == 2048 + 900 + 18
     assert rig.driver.read_into(rig.buf) == 10
     assert (rig.driver.gap, rig.driver.first_index) == (0, 28)
+
+
+@pytest.mark.parametrize("per_mille", [-90, -50, -1, 0, 1, 50, 90])
+def test_a_lis3dh_whose_clock_is_off_keeps_the_boards_seconds(per_mille: int) -> None:
+    rig = Accelerometer(per_mille)
+    delivered = 0
+    for second in range(1, 601):
+        for _ in range(50):
+            rig.run(20)
+            while rig.driver.read_into(rig.buf):
+                delivered += 10
+                assert rig.driver.gap == 0
+        assert abs(delivered - 100 * second) <= 20
+    # one sample more or less for each that the part is off by
+    assert abs(rig.driver.corrected - abs(per_mille) * 60) <= 6
 
 
 def test_a_lis3dh_counts_what_is_at_a_rail() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from array import array
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_py.belt.radio import QUEUE_EVENTS, QUEUE_RESERVED, EventQueue
 from firmware_py.belt.sampler import Sampler
 from firmware_py.belt.supervisor import Supervisor
-from firmware_py.belt.timer_ring import RING_SAMPLES, TimerRing
+from firmware_py.belt.timer_ring import RING_SAMPLES
 from firmware_py.belt.uptime import TICKS_PERIOD, Uptime
+from tests.firmware_py.belt.timers import ShakyTimer
 
 
 @given(st.integers(0, TICKS_PERIOD - 1), st.lists(st.integers(0, TICKS_PERIOD // 2 - 1), max_size=50))
@@ -26,17 +28,20 @@ def test_uptime_adds_up_whatever_the_ticks_do(start: int, steps: list[int]) -> N
 
 def test_the_watchdog_is_fed_when_every_task_has_reported() -> None:
     fed: list[int] = []
-    supervisor = Supervisor(3, lambda: fed.append(1))
+    noted: list[int] = []
+    supervisor = Supervisor(3, lambda: fed.append(1), noted.append)
     for task in (0, 1, 0, 1, 1):
         supervisor.beat(task)
     assert fed == []
+    assert noted == [0b001, 0b011]  # what a hang now would leave behind
     supervisor.beat(2)
     assert fed == [1]
+    assert noted[-1] == 0
 
 
 def test_one_silent_task_starves_the_watchdog() -> None:
     fed: list[int] = []
-    supervisor = Supervisor(2, lambda: fed.append(1))
+    supervisor = Supervisor(2, lambda: fed.append(1), lambda tasks: None)
     supervisor.beat(0)
     supervisor.beat(1)
     for _ in range(100):
@@ -44,36 +49,61 @@ def test_one_silent_task_starves_the_watchdog() -> None:
     assert fed == [1]
 
 
-def _ring() -> tuple[TimerRing, list[int]]:
-    counts = [0]
-
-    def read_u16() -> int:
-        counts[0] += 1
-        return counts[0] % 2048 << 4
-
-    ring = TimerRing(read_u16, lambda rate_hz, tick: None, 100)
-    ring.start()
-    return ring, counts
-
-
 def test_a_timer_ring_gives_whole_blocks_in_order() -> None:
-    ring, _ = _ring()
+    timer = ShakyTimer()
+    ring = timer.ring()
+    timer.run(250)
     buf = array("h", [0] * 10)
-    for _ in range(25):
-        ring.tick(None)
     assert [ring.read_into(buf), buf[0], ring.first_index] == [10, 1, 0]
     assert [ring.read_into(buf), buf[9], ring.first_index] == [10, 20, 10]
     assert ring.read_into(buf) == 0
 
 
 def test_a_timer_ring_that_overflowed_says_how_much_is_gone() -> None:
-    ring, _ = _ring()
+    timer = ShakyTimer()
+    ring = timer.ring()
+    timer.run(10 * (RING_SAMPLES + 40))
     buf = array("h", [0] * 10)
-    for _ in range(RING_SAMPLES + 40):
-        ring.tick(None)
     assert ring.read_into(buf) == 10
     assert ring.gap == 50
     assert buf[0] == ring.first_index + 1
+    assert ring.read_into(buf) == 10
+    assert ring.gap == 0
+
+
+@pytest.mark.parametrize("burst", [True, False])
+@pytest.mark.parametrize("start", [0, TICKS_PERIOD - 300])
+def test_a_flash_erase_that_stops_the_timer_is_a_gap_of_its_length(burst: bool, start: int) -> None:
+    """45 ms without interrupts; afterwards the missed ticks come all at once, or never."""
+    timer = ShakyTimer(start)
+    ring = timer.ring()
+    timer.run(200)
+    timer.erase(45, burst)
+    timer.run(355)
+    buf = array("h", [0] * 10)
+    told = []
+    while ring.read_into(buf):
+        told.append((ring.first_index, ring.gap, list(buf)))
+    assert sum(gap for _, gap, _ in told) == (3 if burst else 4)  # of a burst one counts
+    assert told[-1][0] + 10 >= 50
+    assert all(values == [first + 1 + i for i in range(10)] for first, _, values in told[-2:])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400), st.booleans()), max_size=12))
+def test_a_timer_ring_keeps_the_boards_time_whatever_stops_the_timer(stops: list[tuple[int, int, bool]]) -> None:
+    timer = ShakyTimer()
+    ring = timer.ring()
+    buf = array("h", [0] * 10)
+    total = 0
+    for run_ms, erase_ms, burst in (*stops, (200, 0, False)):
+        timer.run(run_ms)
+        timer.erase(erase_ms, burst)
+        timer.run(30)
+        while ring.read_into(buf):
+            total += ring.gap + 10
+            assert ring.first_index + 10 == total
+    assert 0 <= timer.now_ms // 10 - total <= 11
 
 
 class _Steady:
@@ -131,6 +161,16 @@ def test_lost_samples_reach_the_pipeline_as_a_gap() -> None:
         sampler.read()
         sampler.process()
     assert (pipeline.gaps, sampler.samples_lost) == (20, 40)
+    assert pipeline.pushed == 50
+
+
+def test_a_short_gap_is_bridged_so_that_time_goes_on() -> None:
+    pipeline: Any = _Counting()
+    sampler = Sampler(_Steady(100, [0, 7, 0, 20, 3]), pipeline)
+    for _ in range(7):
+        sampler.read()
+        sampler.process()
+    assert (pipeline.gaps, sampler.samples_lost, pipeline.pushed) == (0, 30, 50)
 
 
 def test_events_leave_the_queue_in_order() -> None:
