@@ -104,6 +104,7 @@ class BoardPort:
             "level": max(1, view.level),
             "priority": cast(PriorityWord, view.priority or "medium"),
             "raised_ms": view.alarm_since_ms,
+            "realarm_ms": view.realarm_ms,
         }
         return {
             "bed": label,
@@ -117,6 +118,7 @@ class BoardPort:
             "mode": cast(ModeWord, view.mode),
             "until_ms": view.mode_until_ms,
             "armed": view.armed,
+            "armed_ms": view.armed_ms,
             "silent": view.silent,
             "watched": view.watched and bool(bed.belt),
             "unwatched_reason": _UNWATCHED.get(reason, cast(UnwatchedReason, reason)) if reason else None,

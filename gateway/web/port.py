@@ -70,6 +70,7 @@ class Alarm(TypedDict):
     level: int  # 1..3
     priority: PriorityWord
     raised_ms: int | None
+    realarm_ms: int | None  # when an answered alarm calls again, if the resident is still out
 
 
 class Bed(TypedDict):
@@ -86,6 +87,7 @@ class Bed(TypedDict):
     mode: ModeWord
     until_ms: int | None  # end of assist or maintenance; None: no limit
     armed: bool
+    armed_ms: int | None  # when a bed that is settling will be armed
     silent: bool  # the belt is not heard; a running absence goes on, marked as such (rule 16)
     watched: bool
     unwatched_reason: UnwatchedReason | None

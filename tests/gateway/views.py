@@ -9,8 +9,8 @@ from gateway.cores.leave_bed import BedView
 
 _DEFAULTS: dict[str, Any] = {
     "state": "present", "alarm": "none", "level": 1, "priority": "medium", "sounding": False, "mode": "active",
-    "armed": True, "silent": False, "offline": False, "bound": True, "window_open": True, "watched": True,
-    "not_watched_reason": "", "prealert": False, "notices": [],
+    "armed": True, "armed_ms": None, "silent": False, "offline": False, "bound": True, "window_open": True,
+    "watched": True, "not_watched_reason": "", "prealert": False, "notices": [],
 }  # fmt: skip
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.cores.leave_bed.alarm import realarm_due_ms
-from gateway.cores.leave_bed.bed import Bed
+from gateway.cores.leave_bed.bed import Bed, to_ms
 from gateway.cores.leave_bed.clock import Now
-from gateway.cores.leave_bed.state import ABSENT, ASSIST, NO_ALARM_YET, NONE, SUSPENDED_MODES, UNKNOWN
+from gateway.cores.leave_bed.presence import settling_since_ms
+from gateway.cores.leave_bed.state import ABSENT, ASSIST, NO_ALARM_YET, NONE, PRESENT, SUSPENDED_MODES, UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class BedView:
     out_since_ms: int | None
     out_since_utc_ms: int | None
     deadline_ms: int | None
-    """When the running absence alarms, if it will."""
+    """When the running absence alarms, if it will; a carer's presence (assist) puts it off to its end."""
     deadline_utc_ms: int | None
     alarm: str
     """none / unacknowledged / acknowledged / latched."""
@@ -31,11 +32,14 @@ class BedView:
     alarm_since_ms: int | None
     sounding: bool
     realarm_ms: int | None
+    """When an answered alarm calls again, if the resident is still out by then (rules 11, 13)."""
     mode: str
     """active / assist / maintenance / away."""
     mode_until_ms: int | None
     mode_until_utc_ms: int | None
     armed: bool
+    armed_ms: int | None
+    """When a bed that is settling will be armed, if nothing comes between (rule 3)."""
     silent: bool
     """The belt is not heard."""
     offline: bool
@@ -56,9 +60,10 @@ def view_of(bed: Bed, now: Now, *, running: bool, radio_down: bool) -> BedView:
     """The view of `bed`; labels by the wall clock of `now`."""
     state, episode, alarm = bed.state, bed.state.episode, bed.state.alarm
     offset_ms = now.utc_ms - now.now_ms
-    deadline_ms = None
-    if episode is not None and not episode.held and alarm.state in NO_ALARM_YET:
-        deadline_ms = episode.deadline_ms()
+    deadline_ms = realarm_ms = None
+    if episode is not None and not episode.held:
+        deadline_ms = _after_assist(bed, episode.deadline_ms() if alarm.state in NO_ALARM_YET else None)
+        realarm_ms = _after_assist(bed, realarm_due_ms(bed))
     out_ms = None if episode is None else episode.out_since_ms
     reason = _not_watched(bed, running)
     return BedView(
@@ -74,11 +79,12 @@ def view_of(bed: Bed, now: Now, *, running: bool, radio_down: bool) -> BedView:
         priority=alarm.priority or bed.profile.priority,
         alarm_since_ms=None if alarm.state == NONE else alarm.raised_ms,
         sounding=alarm.sounding,
-        realarm_ms=realarm_due_ms(bed),
+        realarm_ms=realarm_ms,
         mode=state.mode,
         mode_until_ms=state.mode_until_ms,
         mode_until_utc_ms=None if state.mode_until_ms is None else state.mode_until_ms + offset_ms,
         armed=state.armed,
+        armed_ms=_armed_ms(bed),
         silent=not state.heard,
         offline=state.offline or (radio_down and not state.heard),
         bound=state.bound,
@@ -88,6 +94,20 @@ def view_of(bed: Bed, now: Now, *, running: bool, radio_down: bool) -> BedView:
         prealert=episode is not None and episode.prealert == "raised",
         notices=list(state.notices),
     )
+
+
+def _after_assist(bed: Bed, due_ms: int | None) -> int | None:
+    """Rule 13: what falls due while a carer is present comes when assist ends."""
+    if due_ms is None or bed.state.mode != ASSIST:
+        return due_ms
+    return bed.later_of(due_ms, bed.state.mode_until_ms)
+
+
+def _armed_ms(bed: Bed) -> int | None:
+    state = bed.state
+    if state.occupancy != PRESENT or state.armed or bed.suspended or not state.heard:
+        return None
+    return settling_since_ms(bed) + to_ms(bed.profile.settle_s)
 
 
 def _not_watched(bed: Bed, running: bool) -> str:

@@ -21,11 +21,12 @@ def bed(label: str, **changes: Any) -> Bed:
         "since_ms": NOW_MS - 3 * 3600_000,
         "out_since_ms": None,
         "deadline_ms": None,
-        "alarm": {"state": "none", "level": 1, "priority": "medium", "raised_ms": None},
+        "alarm": {"state": "none", "level": 1, "priority": "medium", "raised_ms": None, "realarm_ms": None},
         "outcome_due": False,
         "mode": "active",
         "until_ms": None,
         "armed": True,
+        "armed_ms": None,
         "silent": False,
         "watched": True,
         "unwatched_reason": None,
@@ -57,7 +58,7 @@ def absent(label: str, for_s: int, **changes: Any) -> Bed:
 def alarming(label: str, for_s: int = 1330, level: int = 1, priority: str = "medium", **changes: Any) -> Bed:
     """A bed left `for_s` ago whose alarm nobody has answered."""
     raised = NOW_MS - (for_s - 1200) * 1000
-    alarm = {"state": "unacknowledged", "level": level, "priority": priority, "raised_ms": raised}
+    alarm = {"state": "unacknowledged", "level": level, "priority": priority, "raised_ms": raised, "realarm_ms": None}
     return absent(label, for_s, **{"alarm": alarm, **changes})
 
 

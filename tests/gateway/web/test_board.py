@@ -110,6 +110,30 @@ async def test_not_watched_is_said_with_its_reason() -> None:
     assert f'ends in <b role="timer" aria-live="off" data-to="{until_ms}"' in page
 
 
+async def test_an_answered_alarm_counts_down_to_its_next_call() -> None:
+    again_ms = NOW_MS + 540_000
+    answered = {"state": "acknowledged", "level": 1, "priority": "medium", "raised_ms": 1, "realarm_ms": again_ms}
+    async with browser(SmallWard(absent("1", 1300, alarm=answered), alarming("2")), VIEW_ONLY) as client:
+        page = (await client.get("/")).text
+    assert f'calls again in <b role="timer" aria-live="off" data-to="{again_ms}"' in page
+    assert page.count("calls again in") == 1
+
+
+async def test_a_settling_bed_counts_down_to_being_watched() -> None:
+    armed_ms = NOW_MS + 40_000
+    settling = bed("1", watched=False, unwatched_reason="settling", armed=False, armed_ms=armed_ms)
+    async with browser(SmallWard(settling), VIEW_ONLY) as client:
+        page = (await client.get("/")).text
+    assert f'settling in · watched in <b class="num" role="timer" aria-live="off" data-to="{armed_ms}"' in page
+
+
+async def test_a_bed_with_a_carer_can_be_set_to_away_as_well() -> None:
+    ward = SmallWard(bed("1", mode="assist", until_ms=NOW_MS + 60_000, watched=False, unwatched_reason="assist"))
+    async with browser(ward, OPEN) as client:
+        page = (await client.get("/")).text
+    assert 'data-action="away_on"' in page
+
+
 async def test_an_absent_rate_is_a_dash_with_its_reason_and_never_zero() -> None:
     ward = SmallWard(bed("1", heart={"value": None, "quality": 0, "reason": "weak"}))
     async with browser(ward, VIEW_ONLY) as client:
@@ -123,6 +147,7 @@ async def test_a_board_without_beds_says_so() -> None:
 
 
 def test_alarms_come_first_by_priority_level_and_age_then_beds_by_number() -> None:
+    answered = {"state": "acknowledged", "level": 3, "priority": "high", "raised_ms": 1, "realarm_ms": None}
     beds = [
         bed("10"),
         bed("2"),
@@ -130,7 +155,7 @@ def test_alarms_come_first_by_priority_level_and_age_then_beds_by_number() -> No
         alarming("4", level=2),
         alarming("5", priority="high"),
         alarming("6", for_s=2000, level=1),
-        absent("7", 1300, alarm={"state": "acknowledged", "level": 3, "priority": "high", "raised_ms": 1}),
+        absent("7", 1300, alarm=answered),
     ]
     assert [each["bed"] for each in sorted(beds, key=urgency)] == ["5", "4", "6", "3", "7", "2", "10"]
 

@@ -60,6 +60,42 @@ def test_a_held_absence_shows_no_deadline() -> None:
     assert (view.state, view.deadline_ms, view.prealert) == ("held", None, False)
 
 
+def test_a_carers_presence_puts_the_shown_deadline_off_to_its_end() -> None:
+    pressed_early, pressed_late = (MINUTE, facts.Assist("A")), (10 * MINUTE, facts.Assist("A"))
+    assert after(in_bed(), LEFT, pressed_early).deadline_ms == 20 * MINUTE
+    assert after(in_bed(), LEFT, pressed_late).deadline_ms == 25 * MINUTE
+    assert after(in_bed(OUTSIDE), LEFT, pressed_early).deadline_ms is None
+
+
+@pytest.mark.parametrize(
+    ("then", "realarm_ms"),
+    [
+        ([], None),
+        ([(LATE, facts.Acknowledge("A"))], 31 * MINUTE),
+        ([(LATE, facts.Acknowledge("A")), (25 * MINUTE, facts.Assist("A"))], 40 * MINUTE),
+        ([(LATE, facts.Acknowledge("A")), (LATE, facts.Occupancy("A", "occupied"))], 31 * MINUTE),
+        ([(LATE, facts.Acknowledge("A")), (LATE, facts.Occupancy("A", "occupied", 11))], None),
+    ],
+)
+def test_an_answered_alarm_shows_when_it_calls_again(then: Any, realarm_ms: int | None) -> None:
+    assert after(in_bed(), LEFT, (20 * MINUTE, facts.Configure("A", {})), *then).realarm_ms == realarm_ms
+
+
+@pytest.mark.parametrize(
+    ("happened", "armed_ms"),
+    [
+        ([], None),
+        ([(0, facts.AwayOn("A"))], None),
+        ([(0, facts.AwayOn("A")), (1000, facts.AwayOff("A"))], 61_000),
+        ([(0, facts.AwayOn("A")), (1000, facts.AwayOff("A")), (1000, facts.LinkDown("A"))], None),
+        ([LEFT, (6000, facts.Occupancy("A", "occupied")), (16_000, facts.Acknowledge("A"))], 66_000),
+        ([LEFT, (6000, facts.Occupancy("A", "occupied"))], None),
+    ],
+)
+def test_a_bed_that_settles_shows_when_it_will_be_armed(happened: Any, armed_ms: int | None) -> None:
+    assert after(in_bed(), *(happened or [(0, facts.Acknowledge("A"))])).armed_ms == armed_ms
+
+
 def test_a_prealert_is_shown() -> None:
     view = after(in_bed(Profile(prealert_s=300)), LEFT, look_ms=16 * MINUTE)
     assert view.prealert
