@@ -27,7 +27,13 @@ STARTS = [
     ("2026-10-24T22:40:00", "Europe/London", True),
     ("2027-03-27T23:30:00", "Europe/London", True),
     ("2026-11-01T04:30:00", "America/New_York", True),
+    ("2026-10-24T22:30:00", "Europe/London", False),
+    ("2026-10-03T13:30:00", "Australia/Lord_Howe", True),
+    ("2027-04-03T13:10:00", "Australia/Lord_Howe", True),
+    ("2026-09-06T02:30:00", "America/Santiago", True),
+    ("2027-04-04T01:10:00", "America/Santiago", True),
 ]
+START_WEIGHTS = [4, 4, 6, 4, 4, 2, 1, 1, 1, 0.7, 0.7, 0.7, 0.7, 0.7]
 # Weights of pauses: same second, short, medium, at the edge of a setting, long, very long.
 TEMPOS = [(3, 30, 25, 15, 20, 7), (3, 30, 25, 15, 20, 7), (8, 50, 20, 18, 3, 1), (1, 5, 15, 14, 40, 25)]
 WINDOW_SETS: list[list[Event]] = [
@@ -58,7 +64,12 @@ SETTINGS: list[tuple[str, list[Any]]] = [
     ("assist_s", [60, 900]), ("maintenance_max_s", [60, 900]), ("offline_after_s", [30, 120]), ("boot_wait_s", [0, 30]),
     ("repeat_count", [0, 2]), ("repeat_span_s", [600]), ("reposition_s", [0, 900]), ("no_signal_s", [0, 100]),
     ("not_up_lookback_s", [60]), ("require_vitals", [True, False]), ("hr_high", [95, None]), ("sustain_s", [30]),
+    ("hr_low", [85, None]), ("rr_high", [12, None]), ("not_in_bed_by", ["23:30", "00:10", None]),
+    ("not_up_by", ["23:40", "00:20", None]), ("exit_confirm_s", [0, 1]), ("entry_confirm_s", [0, 1]),
+    ("settle_s", [0, 5]),
+    ("windows", [[{"days": "1234567", "start": "22:00", "end": "06:00"}]]),
 ]  # fmt: skip
+OF_VITALS = {"hr_high", "hr_low", "rr_high", "rr_low", "no_signal_s", "require_vitals"}
 
 
 @dataclass
@@ -86,7 +97,7 @@ class Author:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.seed = seed
-        start, self.zone, self.utc = self.rng.choices(STARTS, weights=[4, 4, 6, 4, 4, 2, 1, 1, 1])[0]
+        start, self.zone, self.utc = self.rng.choices(STARTS, weights=START_WEIGHTS)[0]
         zone = UTC if self.utc else ZoneInfo(self.zone)
         self.start = datetime.fromisoformat(start).replace(tzinfo=zone)
         self.now = 0
@@ -100,7 +111,7 @@ class Author:
         state = self.initial.get("state", "occupied")
         self.people = [Person(name, state, -age, empty_now=state == "empty", out_since=-age) for name in names]
         self.profile = self._profile()
-        self.vitals = bool({"hr_high", "rr_low", "no_signal_s", "require_vitals"} & self.profile.keys())
+        self.vitals = bool(OF_VITALS & self.profile.keys())
 
     # -- choices ------------------------------------------------------------------------------------
 
@@ -124,9 +135,9 @@ class Author:
         options: dict[str, Callable[[], Any]] = {
             "windows": lambda: rng.choice(WINDOW_SETS),
             "allowed_s": lambda: rng.choice([0, 30, 120, 300, 600]),
-            "exit_confirm_s": lambda: rng.choice([3, 5, 8]),
-            "entry_confirm_s": lambda: rng.choice([5, 10, 20]),
-            "settle_s": lambda: rng.choice([30, 60, 120]),
+            "exit_confirm_s": lambda: rng.choice([0, 3, 5, 5, 8, 8]),
+            "entry_confirm_s": lambda: rng.choice([0, 5, 10, 10, 20, 20]),
+            "settle_s": lambda: rng.choice([0, 30, 60, 60, 120, 120]),
             "carry_in_s": lambda: rng.choice([0, 600, 3600]),
             "tail": lambda: rng.choice(["stop_at_end", "run_out"]),
             "latch": lambda: rng.choice(["none", "visual"]),
@@ -147,9 +158,11 @@ class Author:
             "reposition_s": lambda: rng.choice([600, 1800, 7200]),
             "no_signal_s": lambda: rng.choice([30, 180]),
             "require_vitals": lambda: True,
-            "hr_high": lambda: 100, "rr_low": lambda: 10, "sustain_s": lambda: rng.choice([20, 60]),
+            "hr_high": lambda: 100, "rr_low": lambda: 10, "hr_low": lambda: 95, "rr_high": lambda: 11,
+            "sustain_s": lambda: rng.choice([20, 60]),
         }  # fmt: skip
         rare = {"reposition_s": 0.06, "no_signal_s": 0.06, "require_vitals": 0.08, "hr_high": 0.06, "rr_low": 0.04,
+                "hr_low": 0.03, "rr_high": 0.03,
                 "not_in_bed_by": 0.1, "not_up_by": 0.1, "repeat_count": 0.15, "allowed_s": 0.5,
                 "windows": 0.4}  # fmt: skip
         if self.chance(0.05):
@@ -173,8 +186,12 @@ class Author:
     # -- writing --------------------------------------------------------------------------------------
 
     def at(self, second: int) -> str:
-        moment = self.start + timedelta(seconds=second)
-        return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if self.utc else f"{moment:%H:%M:%S}"
+        moment = (self.start.astimezone(UTC) + timedelta(seconds=second)).astimezone(self.start.tzinfo)
+        if self.utc:
+            return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+        if self.zone != "Asia/Shanghai":  # across a clock change only UTC is one time
+            return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return f"{moment:%H:%M:%S}"
 
     def write(self, event: str, person: Person | None = None, **fields: Any) -> None:
         entry: Event = {"at": self.at(self.now), "event": event, **fields}
@@ -195,7 +212,7 @@ class Author:
             "start": f"{self.start:%Y-%m-%dT%H:%M:%S}" + ("Z" if self.utc else ""),
             "end": self.at(end), "profile": self.profile, "events": self.events, "watch": list(WATCH),
         }  # fmt: skip
-        if self.utc:
+        if self.utc or self.chance(0.1):
             result["times"] = "utc"
         if len(self.people) > 1:
             result["beds"] = [person.name for person in self.people]
@@ -205,7 +222,8 @@ class Author:
 
     def _act(self, person: Person) -> None:
         weights = {
-            self._move: 26, self._bounce: 12, self._late: 3, self._absence: 22, self._link: 12, self._gateway: 8,
+            self._move: 26, self._bounce: 12, self._late: 3, self._sit: 5, self._doubt: 3,
+            self._absence: 22, self._link: 12, self._gateway: 8,
             self._acknowledge: 5, self._assist: 4, self._maintenance: 3, self._away: 2, self._configure: 4,
             self._clock: 4, self._unbind: 0.5, self._vital: 12 if self.vitals else 1,
             self._odd: self.oddness,
@@ -270,6 +288,30 @@ class Author:
         if self.chance(0.6) and person.state == "empty":
             self._tell(person, "occupied")
             self.now += self.rng.choice([3, 12, 40, 56, 59, 60, 70, 130])
+
+    def _sit(self, person: Person) -> None:
+        """Out, back for less or more than it takes to settle, out again; perhaps answered or suspended meanwhile."""
+        if person.state != "empty":
+            self._tell(person, "empty")
+            self.now += self.rng.choice([5, 6, 200, 400, 700])
+        for _ in range(self.rng.randint(1, 3)):
+            self._tell(person, "occupied")
+            self.now += self.rng.choice([10, 11, 30, 50, 55, 59, 60, 61, 65])
+            if self.chance(0.3):
+                what = [self._acknowledge, self._assist, self._link, self._gateway, self._configure, self._maintenance]
+                self.rng.choice(what)(person)
+            self._tell(person, "empty")
+            self.now += self.rng.choice([4, 5, 6, 20, 60, 180, 400])
+
+    def _doubt(self, person: Person) -> None:
+        """Unclear about as long as it takes to be told, with what may happen meanwhile."""
+        state = person.state
+        self._tell(person, "unclear")
+        self.now += self.rng.choice([30, 59, 60, 61, 90])
+        if self.chance(0.3):
+            self.rng.choice([self._link, self._assist, self._maintenance, self._gateway, self._clock])(person)
+            self.now += self.rng.choice([0, 1, 30, 60, 90])
+        self._tell(person, self.rng.choice([state, "occupied", "empty"]))
 
     def _late(self, person: Person) -> None:
         longest = self.now - person.changed_at
@@ -407,7 +449,7 @@ class Author:
             self.write("clock_step", by_s=self.rng.choice([-10800, -3600, -61, 7, 1800, 10800]))
 
     def _vital(self, person: Person) -> None:
-        if not person.heard or person.state != "occupied":
+        if not self.gateway_up or (not (person.heard and person.state == "occupied") and not self.chance(0.1)):
             return
         if self.chance(0.5):
             self.write("vitals", person, valid=self.chance(0.6))
@@ -415,10 +457,16 @@ class Author:
         for _ in range(self.rng.randint(1, 5)):
             rate, breath = self.rng.choice([(110, 14), (110, 8), (98, 11), (90, 12), (90, 9), (97, 10)])
             for _ in range(self.rng.randint(1, 8)):
-                quality = 20 if self.chance(0.1) else 90
-                self.write("vitals", person, valid=not self.chance(0.03), heart_rate_bpm=rate,
-                           respiration_per_min=breath, quality=quality)  # fmt: skip
+                sample: Event = {"valid": not self.chance(0.03), "heart_rate_bpm": rate,
+                                 "respiration_per_min": breath, "quality": 20 if self.chance(0.1) else 90}  # fmt: skip
+                for left_out in ("valid", "quality", "heart_rate_bpm"):
+                    if self.chance(0.04):
+                        del sample[left_out]
+                self.write("vitals", person, **sample)
                 self.now += self.rng.choice([5, 10, 10, 10, 12, 30])
+            if self.chance(0.1):
+                self._link(person)
+                self.now += self.rng.choice([1, 8, 10, 20])
 
     def _odd(self, person: Person) -> None:
         """What no careful author writes: reports nobody asked for, from any state, in any mode."""

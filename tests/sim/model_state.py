@@ -116,9 +116,9 @@ class Bed:
 
 
 def merged(profile: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`configure` merges; `allowed_s` at profile level sets every window."""
-    result = {**profile, **{key: value for key, value in changes.items() if key != "allowed_s"}}
-    result["windows"] = [{"allowed_s": 1200, **window} for window in result["windows"]]
+    """`configure` merges; `allowed_s` at profile level sets every window, and those to come that name none."""
+    result = {"allowed_s": 1200, **profile, **changes}
+    result["windows"] = [{"allowed_s": result["allowed_s"], **window} for window in result["windows"]]
     if "allowed_s" in changes:
         result["windows"] = [{**window, "allowed_s": changes["allowed_s"]} for window in result["windows"]]
     return result
