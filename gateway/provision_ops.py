@@ -62,7 +62,8 @@ class Operations:
             await asyncio.sleep(TICK_S)
             if self._walk is not None and not (self._walk.finished and self._saved):
                 now_ms = self._clock.elapsed_ms()
-                self._walk.ward(now_ms, self._room.ward.view(self._walk.bed, self._room.now()).state)
+                view = self._room.ward.view(self._walk.bed, self._room.now())
+                self._walk.ward(now_ms, view.state)
                 self._walk.advance(now_ms)
                 await self._follow_walk()
 
@@ -147,9 +148,10 @@ class Operations:
 
     async def _claim(self, label: BeltLabel, bed: str, who: str) -> dict[str, Any]:
         planned = self._site.planned_bed(label.serial)
-        if planned and bed and bed != planned:
+        if planned and bed and bed != planned and self._site.beds().get(bed) is None:
             raise ProvisionError("planned_elsewhere", bed=planned, belt=label.serial.hex())
-        bed = bed or planned
+        # At a bed that has its belt, the next scan is of the next bed.
+        bed = planned or bed
         swaps = bool(bed) and self._site.beds().get(bed) not in (None, label.serial)
         await self._provisioner.claim(label, bed, who)
         said = {"kind": "belt", "belt": label.serial.hex(), "bed": bed, "bound": False, "replaced": ""}

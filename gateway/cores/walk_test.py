@@ -35,6 +35,7 @@ ALARM_MS = 30_000
 ANSWER_MS = 120_000  # how long a confirmation or a press is waited for
 ACKNOWLEDGE_MS = 2_000
 RADIO_MS = 180_000
+LATE_MS = 3_000  # what was heard in time but comes to us late still counts: a step fails this much after its limit
 BURST_GAP_MS = 3_000  # still for this long, and the next movement is another one
 MOVEMENTS_MIN = 2
 RSSI_MAX = 20_000
@@ -112,6 +113,10 @@ class WalkTest:
             self.effects.append("alarm_on")
         elif step.name == "roll":
             step.evidence = {"movements": 0, "exits_before": self._exits}
+        elif step.name == "get_up" and self._state == "absent":
+            # Up before the tap: noticed already.
+            step.evidence = {"absent_after_s": 0.0}
+            self._end(now_ms)
         self.advance(now_ms)
         return True
 
@@ -224,8 +229,8 @@ class WalkTest:
         if step.name == "radio":
             return self.began_ms + RADIO_MS
         after_ms = {
-            "empty": EMPTY_MS, "lie_down": LIE_DOWN_MS, "rate": RATE_MS, "roll": ROLL_MS, "get_up": GET_UP_MS,
-            "alarm": ALARM_MS, "acknowledge": ANSWER_MS,
+            "empty": EMPTY_MS, "lie_down": LIE_DOWN_MS + LATE_MS, "rate": RATE_MS + LATE_MS, "roll": ROLL_MS,
+            "get_up": GET_UP_MS + LATE_MS, "alarm": ALARM_MS, "acknowledge": ANSWER_MS,
         }[step.name]  # fmt: skip
         if step.name == "alarm" and "alarm_ended" in step.evidence:
             after_ms += ANSWER_MS
@@ -242,13 +247,13 @@ class WalkTest:
             # A belt that says nothing is not an empty bed.
             silent = self._heard_ms is None or now_ms - self._heard_ms > EMPTY_MS // 2
             self._end(now_ms, "silent" if silent else "")
-        elif step.name == "lie_down" and past_ms > LIE_DOWN_MS:
+        elif step.name == "lie_down" and past_ms > LIE_DOWN_MS + LATE_MS:
             self._end(now_ms, "not_occupied")
-        elif step.name == "rate" and past_ms > RATE_MS:
+        elif step.name == "rate" and past_ms > RATE_MS + LATE_MS:
             self._end(now_ms, "no_rate")
         elif step.name == "roll" and past_ms > ROLL_MS:
             self._end(now_ms, "no_answer")
-        elif step.name == "get_up" and past_ms > GET_UP_MS:
+        elif step.name == "get_up" and past_ms > GET_UP_MS + LATE_MS:
             self._end(now_ms, "not_absent")
         elif step.name == "alarm":
             self._judge_alarm(now_ms, step, past_ms)

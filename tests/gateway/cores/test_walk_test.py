@@ -128,7 +128,7 @@ def test_a_belt_that_says_nothing_is_not_an_empty_bed() -> None:
     assert walk.state("empty") == ("failed", "silent")
 
 
-@pytest.mark.parametrize(("seconds", "outcome"), [(15, ("passed", "")), (16, ("failed", "not_occupied"))])
+@pytest.mark.parametrize(("seconds", "outcome"), [(15, ("passed", "")), (18, ("failed", "not_occupied"))])
 def test_lying_down_has_fifteen_seconds(seconds: int, outcome: tuple[str, str]) -> None:
     walk = Walk()
     walk.to("lie_down")
@@ -139,7 +139,7 @@ def test_lying_down_has_fifteen_seconds(seconds: int, outcome: tuple[str, str]) 
     assert walk.state("lie_down") == outcome
 
 
-@pytest.mark.parametrize(("seconds", "outcome"), [(120, ("passed", "")), (121, ("failed", "no_rate"))])
+@pytest.mark.parametrize(("seconds", "outcome"), [(120, ("passed", "")), (123, ("failed", "no_rate"))])
 def test_a_rate_has_two_minutes(seconds: int, outcome: tuple[str, str]) -> None:
     walk = Walk()
     walk.to("rate")
@@ -167,7 +167,7 @@ def test_rolling_that_counts_as_an_exit_fails_and_so_does_lying_still() -> None:
     assert walk.state("roll") == ("passed", "")
 
 
-@pytest.mark.parametrize(("seconds", "outcome"), [(10, ("passed", "")), (11, ("failed", "not_absent"))])
+@pytest.mark.parametrize(("seconds", "outcome"), [(10, ("passed", "")), (13, ("failed", "not_absent"))])
 def test_getting_up_has_ten_seconds(seconds: int, outcome: tuple[str, str]) -> None:
     walk = Walk()
     walk.to("get_up")
@@ -176,6 +176,25 @@ def test_getting_up_has_ten_seconds(seconds: int, outcome: tuple[str, str]) -> N
     walk.wait(seconds)
     walk.test.ward(walk.now_ms, "absent")
     assert walk.state("get_up") == outcome
+
+
+def test_what_was_heard_in_time_counts_though_it_comes_late() -> None:
+    walk = Walk()
+    walk.to("lie_down")
+    walk.go()
+    began_ms = walk.now_ms
+    walk.mute = True
+    walk.wait(17)
+    walk.test.said(began_ms + 15_000, "occupied", rate=False, moving=False, exits=3, report=("report", 9999))
+    assert walk.state("lie_down") == ("passed", "")
+
+
+def test_getting_up_before_the_tap_counts() -> None:
+    walk = Walk()
+    walk.to("get_up")
+    walk.test.ward(walk.now_ms, "absent")
+    walk.go()
+    assert walk.state("get_up") == ("passed", "")
 
 
 def test_the_test_alarm_lasts_thirty_seconds_and_every_channel_must_be_confirmed() -> None:
@@ -257,7 +276,7 @@ def test_a_failed_step_can_be_left_behind_and_then_the_bed_has_not_passed() -> N
     walk = Walk()
     walk.to("get_up")
     walk.go()
-    walk.wait(11)
+    walk.wait(14)
     walk.test.skip(walk.now_ms)
     walk._alarm()
     walk._acknowledge()
