@@ -7,7 +7,7 @@ from .signal import RATE_HZ, Correlator, Filters, follow, ones, vertex
 BEAT_LAG_MIN = 23  # .46 s, 130 bpm
 BEAT_LAG_MAX = 79  # 1.58 s, 38 bpm
 BEAT_LAGS = BEAT_LAG_MAX - BEAT_LAG_MIN + 1
-FAST_LAG_MIN = 15  # .3 s, 200 bpm: correlated as well, to know a pet's heart by half of its double interval
+FAST_LAG_MIN = 14  # .28 s, 214 bpm: correlated as well, to know a pet's heart by half or a third of a longer interval
 FAST_LAGS = BEAT_LAG_MIN - FAST_LAG_MIN
 WINDOW_S = 10
 STILL_S = 7  # seconds without movement that a window needs
@@ -151,11 +151,21 @@ class Heart:
         self._settled_s = self._settled_s + 1 if abs(near - self._lag) <= 2 + near // 16 else 0
         self._lag = near
         lag = BEAT_LAG_MIN + near
-        fast = 2 * FAST_LAG_MIN <= lag < 2 * BEAT_LAG_MIN and self._half(lag) * 8 > self._single[FAST_LAGS + near] * 7
-        self.too_fast_s = min(10, self.too_fast_s + 1) if fast else max(0, self.too_fast_s - 2)
+        self.too_fast_s = min(10, self.too_fast_s + 1) if self._too_fast(lag) else max(0, self.too_fast_s - 2)
         self._repeats(near)
         self.quality = max(0, min(100, score[near] * 100 // 400))
         self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + near) * 64 + vertex(score, near))
+
+    def _too_fast(self, lag: int) -> bool:
+        """Half or a third of the interval, faster than 130 bpm, explains as much as the interval itself."""
+        single = self._single
+        needed = single[lag - FAST_LAG_MIN] * 7
+        if 2 * FAST_LAG_MIN <= lag < 2 * BEAT_LAG_MIN and self._half(lag) * 8 > needed:
+            return True
+        third = (lag + 1) // 3 - FAST_LAG_MIN
+        if third < 1 or third >= FAST_LAGS:
+            return False
+        return max(single[third - 1], single[third], single[third + 1]) * 8 > needed
 
     @property
     def machine(self) -> bool:

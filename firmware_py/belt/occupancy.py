@@ -27,6 +27,8 @@ WEIGHT_UNKNOWN, WEIGHT_OFF, WEIGHT_ON = 0, 1, 2
 # Strength of the beat band, 1/64 count rms at 10 bits (real beds: 60-400 in bed, 3-8 empty).
 ALIVE_MIN = 20
 ENTER_MIN = 44
+STRANGER_MIN = 68  # whoever was not felt coming: a neighbour at -13 dB has 50-65, the weakest residents 70-100
+FELT_S = 30  # how long ago the movement of coming may have been
 ALIVE_MAX = 110  # the relative thresholds stop here
 USUAL_S = 40
 SHARE = 4  # in bed is at least this share of the usual strength; a neighbour's beats are less
@@ -53,6 +55,7 @@ class Occupancy:
         self._calm_s = 0  # of them without a movement between
         self._active_s = 0  # seconds since activity (movement or life) began
         self._burst_age_s = 1000
+        self._strength = 0  # mean level of the seconds with life since the last silence
         self._exit_like = False
         self._crossings = array("i", [0] * 4)
         self._crossings_at = 0
@@ -69,7 +72,7 @@ class Occupancy:
         self.state_age_s += 1
         self._crossings[self._crossings_at] = crossings
         self._crossings_at = (self._crossings_at + 1) & 3
-        self._count(self._alive(level), burst)
+        self._count(level, self._alive(level), burst)
         if self.state == OCCUPIED and not burst and self.silent_s == 0:
             self.usual = self.usual + (level - self.usual) // USUAL_S if self.usual else level
         if fault_s >= FAULT_S:
@@ -99,7 +102,7 @@ class Occupancy:
             return False
         return total >= CROSSINGS_MIN * 4 or (self.state == OCCUPIED and level * 2 > self.usual)
 
-    def _count(self, alive: bool, burst: bool) -> None:
+    def _count(self, level: int, alive: bool, burst: bool) -> None:
         if burst:
             self._burst_age_s = 0
             self.silent_s = 0
@@ -108,6 +111,7 @@ class Occupancy:
             return
         self._burst_age_s += 1
         if alive:
+            self._strength = (self._strength * 7 + level) >> 3 if self._alive_s else level
             self._alive_s += 1
             self._calm_s += 1
             self._active_s += 1
@@ -139,6 +143,9 @@ class Occupancy:
 
     def _enter(self, level: int) -> None:
         if self.weight == WEIGHT_OFF or (self._calm_s < ENTER_S and self._alive_s < ENTER_RESTLESS_S):
+            return
+        felt = self._burst_age_s <= FELT_S or (self.state == UNCLEAR and self._seen)
+        if not felt and self._strength < STRANGER_MIN:
             return
         came_s = self._active_s
         if self.state == EMPTY and self._seen:

@@ -36,6 +36,7 @@ GAP_MAX = 10  # samples; a longer gap makes the second a moving one: the beat ph
 TOO_FAST_S = 3
 SMALL_DBPM = 1120  # a heart this fast and
 SMALL_LEVEL = 130  # this weak (occupancy.py's unit; of a resident 200-400 at that rate) is a pet's
+HEARD_S = 60  # so long after a heart was last heard (with a rate or irregular) what swings slowly is still breath
 MACHINE_CROSSINGS = 35  # in ten seconds: fewer is a pump, not a body
 
 
@@ -58,6 +59,7 @@ class Pipeline:
         self._moving_s = 0
         self._rail_s = 0
         self._small_s = 0  # seconds of a heart as small and fast as a pet's
+        self._unheard_s = HEARD_S  # seconds since a heart was heard
         self._gap = 0
         self._lost = 0  # samples lost and not yet told to occupancy as whole seconds
         self._report = [0] * 12
@@ -140,6 +142,8 @@ class Pipeline:
         report[2] = self._heart(occupied, reason)
         report[3] = self.heart.quality if report[2] >= 0 else 0
         report[4] = self._why
+        heard = report[2] >= 0 or self._why == REASON_IRREGULAR
+        self._unheard_s = 0 if heard else min(HEARD_S, self._unheard_s + 1)
         report[5] = self._respiration(occupied, reason)
         report[6] = self.breath.quality if report[5] >= 0 else 0
         report[7] = self._why
@@ -195,7 +199,7 @@ class Pipeline:
         breath = self.breath
         if not occupied:
             return self._absent(reason if reason else REASON_NO_SIGNAL)
-        if self.occupancy.silent_s >= 2 or self._no_resident():
+        if self.occupancy.silent_s >= 2 or self._unheard_s >= HEARD_S or self._no_resident():
             return self._absent(REASON_NO_SIGNAL)
         if self.occupancy.state_age_s >= BREATH_SETTLE_S and breath.dpm >= 0 and breath.quality >= BREATH_QUALITY_MIN:
             self._why = REASON_NONE

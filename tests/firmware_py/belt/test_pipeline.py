@@ -207,3 +207,22 @@ def test_set_bits_are_counted() -> None:
     assert [ones(v) for v in (0, 1, 2, 3, 255, 2**29 - 1)] == [0, 1, 1, 2, 8, 29]
 
 
+
+
+@pytest.mark.parametrize("db", [-14, -17, -20])
+def test_a_neighbour_beside_an_empty_bed_has_no_vitals(db: int) -> None:
+    partner = Interference("partner", 0, 150, counts=90 * 10 ** (db / 20))
+    rows, _ = reports(night(150, events=(), interference=(partner,)))
+    assert [row for row in rows if row[2] >= 0 or row[5] >= 0] == []
+
+
+def test_a_weak_resident_who_was_asleep_before_the_belt_started_is_followed() -> None:
+    rows, _ = reports(night(150, events=(Event(0, "enter"),), resident=replace(OLD, gain=0.4)))
+    assert sum(row[2] >= 0 for row in rows[30:]) > 110
+
+
+@pytest.mark.parametrize(("bpm", "counts"), [(135, 20), (150, 18), (165, 30), (172, 20), (205, 14)])
+def test_a_pet_is_not_taken_for_a_resident_at_a_third_of_its_rate(bpm: int, counts: float) -> None:
+    pet = Interference("pet", 0, 150, frequency_hz=bpm / 60, counts=counts)
+    rows, _ = reports(night(150, events=(), interference=(pet,)))
+    assert [row for row in rows if row[2] >= 0 or row[5] >= 0] == []
