@@ -45,14 +45,17 @@ appliance:
 	@tools/setup.sh appliance
 	$(BIN)/python -m tools.appliance $(ARGS)
 
-deb: setup
+deb:
+	@tools/setup.sh deb
 	$(BIN)/python -m tools.deb.build $(ARGS)
+	lintian --tag-display-limit 0 --fail-on error,warning dist/sleepbelt_*.deb
 
 wheel: setup
 	tools/wheel_check.sh
 
 bench:
 	@tools/setup.sh test
+	@tools/setup.sh hil
 	$(BIN)/python -m tools.bench --out build/bench.json $(ARGS)
 
 soak:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.app import Gateway
+from gateway.commands.run import one_heap
 from gateway.config import BedConfig, Config
 from gateway.metrics import rss_bytes
 from gateway.radio import Heard, Opened
@@ -89,6 +90,7 @@ def _slope(values: list[float]) -> float:
 
 
 def _measure() -> list[Row]:
+    one_heap()  # as `sleepbelt run` does before anything else
     now_s = time.time()
     os.environ[ENVIRONMENT] = f"{now_s:.3f},{now_s:.3f},{SPEED}"
     with tempfile.TemporaryDirectory(prefix="sleepbelt-bench-") as name:

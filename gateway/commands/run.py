@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     return _run(config, arguments.json)
 
 
-def _one_heap() -> None:
+def one_heap() -> None:
     """One malloc arena for all threads: an arena each costs megabytes of a 512 MB board and serves no speed here."""
     import ctypes
 
@@ -81,7 +81,7 @@ def _one_heap() -> None:
 
 
 def _run(config: Config, as_json: bool) -> int:
-    _one_heap()
+    one_heap()
     import asyncio
 
     from cloud_sync.mqtt import BrokerUrlError
