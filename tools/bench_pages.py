@@ -35,6 +35,7 @@ PAGES = {
     "hand-over sheet": "/handover",
     "wall board": "/wall",
     "audit": "/audit",
+    "admissions": "/admissions",
     "accounts": "/accounts",
 }
 
@@ -43,7 +44,9 @@ async def _measure(folder: Path) -> list[Row]:
     with ExitStack() as owned:
         opened = open_home(make_month(folder), owned)
         account = Account("bench", "admin", hash_pin("4827"))
-        app = build_app(opened.platform, WebSettings(language="en", accounts=(account,)), opened.home)
+        app = build_app(
+            opened.platform, WebSettings(language="en", accounts=(account,)), opened.home, opened.register
+        )
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50_000))
         rows = []
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

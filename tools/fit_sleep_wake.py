@@ -24,9 +24,9 @@ from gateway.cores.sleep_wake import FEATURES, heart_features  # noqa: E402
 
 DATA = PROJECT.parent / "shared" / "data" / "sleep_hr_stage_dev.npz"
 TABLE = PROJECT / "gateway" / "cores" / "sleep_wake_table.py"
-RIDGE = 2000.0
+RIDGE = 700.0
 CLIP = 2.5
-SLEEP_PROBABILITY_MIN = 0.79
+SLEEP_PROBABILITY_MIN = 0.76
 
 Array = npt.NDArray[np.float64]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cloud_sync.clock import Clock
@@ -11,8 +12,10 @@ from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.people import People
 from cloud_sync.receiver.platform import Platform
-from cloud_sync.receiver.stores.base import StoreReads
+from cloud_sync.receiver.register import Register
+from cloud_sync.receiver.stores.base import StoreReads, StoreWrites
 from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
+from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from cloud_sync.receiver.threads import StoreThread
 from protocol.batch import LiveBed, LiveSnapshot
 from protocol.clock_scale import ClockScale
@@ -26,6 +29,9 @@ class OpenHome:
     platform: Platform
     home: Home
     people: StoreThread[People]
+    register: Register
+    reads: StoreThread[StoreReads]
+    database: Path
 
     def hear(self, residents: int) -> None:
         """Every gateway describes its beds now, so that no live state is old."""
@@ -37,15 +43,18 @@ class OpenHome:
 def open_home(month: home_month.Home, owned: ExitStack) -> OpenHome:
     """The platform on a month, at its own now, with every bed heard a moment ago; closed with `owned`."""
     reads: StoreThread[StoreReads] = StoreThread("reads", lambda: SqliteReads(month.database))
+    writes: StoreThread[StoreWrites] = StoreThread("writes", lambda: SqliteWrites(month.database))
     people = StoreThread("people", lambda: People(month.folder / "people.db"))
-    for thread in (reads, people):
+    for thread in (reads, writes, people):
         owned.callback(_close, thread)
     real_ms = Clock(ClockScale()).utc_ms()
     clock = Clock(ClockScale(real_ms, home_month.NOW_UTC_MS, 1.0))
-    platform = Platform(reads, NameBook(month.name_key), clock, "Asia/Shanghai")
+    names = NameBook(month.name_key)
+    platform = Platform(reads, names, clock, "Asia/Shanghai")
     platform.is_connected = lambda: True
     home = Home(platform, reads, people)
-    opened = OpenHome(platform, home, people)
+    register = Register(platform, home, reads, writes, names)
+    opened = OpenHome(platform, home, people, register, reads, month.database)
     for snapshot in snapshots(month.residents, home_month.NOW_UTC_MS - 20_000):
         home.heard(snapshot)
     opened.hear(month.residents)

@@ -29,6 +29,7 @@ from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.people import People
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.port import PlatformStats
+from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.renewals import Renewals
 from cloud_sync.receiver.residents import admissions, read_residents
 from cloud_sync.receiver.settings import COMMAND_KEY, PEOPLE, ReceiverSettings
@@ -75,6 +76,8 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         address = enrolled_address(settings.broker, settings.broker_tls)
         commander = Commander(address, open_command_key(settings.data / COMMAND_KEY), clock)
         home = Home(platform, reads, people, commander)
+        register = Register(platform, home, reads, writes, names)
+        await register.reload()
 
         def heard(snapshot: LiveSnapshot) -> None:
             platform.heard(snapshot)
@@ -82,7 +85,7 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
 
         consumer = Consumer(address, writes, clock, platform.committed, heard)
         platform.is_connected = lambda: consumer.is_connected
-        app = _build_app(platform, home, settings)
+        app = _build_app(platform, home, register, settings)
         if settings.gateway_token is not None:
             app.router.routes[:0] = build_http_uplink(consumer.take, settings.gateway_token)
         renewals = None
@@ -95,7 +98,8 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
             owned.enter_context(embedded_broker(*settings.embedded_broker))
         on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark,
                        commander.public_key))
-        parts = [consumer.run(), commander.run(), home.run(), *([renewals.run()] if renewals else [])]
+        parts = [consumer.run(), commander.run(), home.run(), register.run()]
+        parts += [renewals.run()] if renewals else []
         await _until_stopped(parts, server, stop)
         return await platform.stats()
 
@@ -173,9 +177,9 @@ class _AllStreams:
             await streams.close()
 
 
-def _build_app(platform: Platform, home: Home, settings: ReceiverSettings) -> Starlette:
+def _build_app(platform: Platform, home: Home, register: Register, settings: ReceiverSettings) -> Starlette:
     routes, api_streams = build_api(platform, settings.web, settings.api_token)
-    pages = build_pages(platform, settings.web, home)
+    pages = build_pages(platform, settings.web, home, register)
     app = Starlette(routes=[*routes, *pages.routes], exception_handlers={StoreError: _store_fails})
     app.state.streams = _AllStreams([api_streams, pages.streams])
     return app

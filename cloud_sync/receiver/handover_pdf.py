@@ -11,6 +11,7 @@ from cloud_sync.pages.language import Strings, duration, exact_duration
 from cloud_sync.pages.night_view import count_text
 from cloud_sync.pages.pdf import WIDTH_MM, new_sheet
 from cloud_sync.receiver.home_rows import ShiftLine
+from cloud_sync.receiver.stores.forgetting import NIGHTS, PRESENCE
 
 _COLUMNS_MM = (42, 46, 50, 42)
 _LINE_MM = 4.6
@@ -59,6 +60,8 @@ def _cells(line: ShiftLine, timezone: str, t: Strings) -> tuple[str, str, str, s
 def night_lines(line: ShiftLine, t: Strings) -> list[str]:
     """Last night's four figures, or why there are none."""
     night = line.card.night
+    if NIGHTS in line.card.withheld:
+        return [t("residents.no_consent")]
     if night is None:
         return [t("residents.no_report")]
     if night.reason:
@@ -76,6 +79,8 @@ def night_lines(line: ShiftLine, t: Strings) -> list[str]:
 
 def shift_lines(line: ShiftLine, timezone: str, t: Strings) -> list[str]:
     """What happened in the shift: exits, alarms with answers, notices, time not watched."""
+    if PRESENCE in line.card.withheld:
+        return [t("residents.no_consent")]
     exits = str(line.exits) if line.complete else t("residents.at_least", value=line.exits)
     told = [f"{t('handover.exits')}: {exits}"]
     for each in line.alarms[:6]:

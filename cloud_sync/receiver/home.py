@@ -12,6 +12,7 @@ from cloud_sync.receiver.home_rows import AlarmLine, Belt, Gateway, ShiftLine, T
 from cloud_sync.receiver.people import AuditRow, People, WatchSpan
 from cloud_sync.receiver.port import GapRow, ReceiverPort
 from cloud_sync.receiver.stores.base import StoreReads
+from cloud_sync.receiver.stores.forgetting import NIGHTS, PRESENCE
 from cloud_sync.receiver.threads import StoreThread
 from cloud_sync.receiver.watch import WatchLog, seconds_by_reason
 from protocol.batch import LiveBed, LiveSnapshot
@@ -77,10 +78,13 @@ class Home:
 
     async def alarm_lines(self, from_utc_ms: int, to_utc_ms: int) -> Sequence[AlarmLine]:
         """Alarms and missed absences raised in [from, to), newest first, at most 2000."""
-        return await self._reads.call(lambda store: home_reads.alarm_lines(store, from_utc_ms, to_utc_ms))
+        lines = await self._reads.call(lambda store: home_reads.alarm_lines(store, from_utc_ms, to_utc_ms))
+        return [line for line in lines if PRESENCE not in self.port.withheld(line.alarm.resident_id)]
 
     async def trend(self, resident_id: str) -> Trend:
         """The last 30 nights of a resident, in whichever bed, and what is usual for them."""
+        if NIGHTS in self.port.withheld(resident_id):
+            return Trend([], {})
         return await self._reads.call(lambda store: home_reads.trend(store, resident_id, NIGHTS_MAX))
 
     async def devices(self) -> tuple[list[Gateway], list[Belt]]:
@@ -145,7 +149,7 @@ class Home:
                 card=card,
                 alarms=tuple(line for line in lines if line.alarm.resident_id == card.resident_id),
                 exits=exits.get((card.gateway, card.bed), 0),
-                notices=tuple(notices.get((card.gateway, card.bed), ())),
+                notices=() if PRESENCE in card.withheld else tuple(notices.get((card.gateway, card.bed), ())),
                 unwatched=unwatched.get((card.gateway, card.bed)),
                 recorded_percent=min(100.0, 100 * recorded.get((card.gateway, card.bed), 0) / minutes),
             )

@@ -5,7 +5,7 @@ an erasure there nor a change of database touches it.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from typing import Any
 from cloud_sync.pages.settings import Account
 from cloud_sync.receiver.stores.base import StoreError
 
-__all__ = ["AUDIT_ROWS_MAX", "AuditRow", "People", "WatchSpan"]
+__all__ = ["AUDIT_ROWS_MAX", "RETENTION_DAYS", "RETENTION_DAYS_MAX", "AuditRow", "Consent", "People", "WatchSpan"]
 
-VERSION = 1
+VERSION = 2
+RETENTION_DAYS = {"presence": 1095, "vitals": 400, "nights": 1095}
+RETENTION_DAYS_MAX = 36_500
 AUDIT_ROWS_MAX = 1_000_000  # beyond it the oldest go: about three years of a home with 60 residents
 SPANS_MAX = 500_000
 _SCHEMA = """
@@ -31,6 +33,15 @@ CREATE TABLE unwatched (
   from_utc_ms INTEGER NOT NULL, to_utc_ms INTEGER NOT NULL
 );
 CREATE INDEX unwatched_time ON unwatched (to_utc_ms);
+"""
+_SCHEMA_2 = """
+-- What a resident (or who speaks for them) said of a class of data; no row: given.
+CREATE TABLE consents (
+  resident_id TEXT NOT NULL, data_class TEXT NOT NULL, given INTEGER NOT NULL, since_utc_ms INTEGER NOT NULL,
+  account TEXT NOT NULL,
+  PRIMARY KEY (resident_id, data_class)
+) WITHOUT ROWID;
+CREATE TABLE retention (data_class TEXT PRIMARY KEY, days INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -57,6 +68,17 @@ class WatchSpan:
     to_utc_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Given or withdrawn, since when, and the account that wrote it down."""
+
+    resident_id: str
+    data_class: str
+    given: bool
+    since_utc_ms: int
+    account: str
+
+
 class People:
     """One connection, used by one thread (StoreThread)."""
 
@@ -70,7 +92,9 @@ class People:
             if version > VERSION:
                 raise StoreError(f"{path} has version {version}, this sleepbelt knows {VERSION}: start the newer one")
             if version == 0:
-                self._file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
+                self._file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version=1;COMMIT;")
+            if version < VERSION:
+                self._file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA_2}PRAGMA user_version={VERSION};COMMIT;")
         except (OSError, sqlite3.Error) as error:
             if isinstance(error, StoreError):
                 raise
@@ -93,6 +117,36 @@ class People:
     def remove_account(self, name: str) -> bool:
         """False if there was none."""
         return self._do("DELETE FROM accounts WHERE name = ?", name) > 0
+
+    # consents and retention
+
+    def consents(self) -> Sequence[Consent]:
+        """All that was ever said; of a class nobody spoke of there is none."""
+        rows = self._all("SELECT resident_id, data_class, given, since_utc_ms, account FROM consents")
+        return [Consent(resident, name, bool(given), since, who) for resident, name, given, since, who in rows]
+
+    def put_consents(self, consents: Sequence[Consent]) -> None:
+        """Keep them; one that says what was said before keeps its time."""
+        for one in consents:
+            self._do(
+                "INSERT INTO consents VALUES (?, ?, ?, ?, ?) ON CONFLICT (resident_id, data_class) DO UPDATE SET "
+                "given = excluded.given, since_utc_ms = excluded.since_utc_ms, account = excluded.account "
+                "WHERE given <> excluded.given",
+                one.resident_id, one.data_class, int(one.given), one.since_utc_ms, one.account,
+            )  # fmt: skip
+
+    def forget_consents(self, resident_id: str) -> None:
+        """Of somebody who was erased."""
+        self._do("DELETE FROM consents WHERE resident_id = ?", resident_id)
+
+    def retention(self) -> dict[str, int]:
+        """Days by data class."""
+        return {**RETENTION_DAYS, **dict(self._all("SELECT data_class, days FROM retention"))}
+
+    def put_retention(self, days: Mapping[str, int]) -> None:
+        """Keep data of these classes so long."""
+        for name, count in days.items():
+            self._do("INSERT OR REPLACE INTO retention VALUES (?, ?)", name, count)
 
     # audit
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from cloud_sync.receiver.port import (
     ResidentPage,
 )
 from cloud_sync.receiver.stores.base import Committed, Place, SealedName, StoreReads
+from cloud_sync.receiver.stores.forgetting import NIGHTS, PRESENCE, VITALS
 from cloud_sync.receiver.threads import StoreThread
 from protocol.batch import LiveBed, LiveSnapshot
 
@@ -51,6 +52,7 @@ class Platform:
         self._gateways: dict[str, int] = {}
         self._places: dict[tuple[str, str], str] = {}  # (gateway, bed) -> resident
         self._subscribers: set[_Subscriber] = set()
+        self._withheld: Mapping[str, frozenset[str]] = {}
         self.is_connected: Callable[[], bool] = _never
 
     async def refresh_places(self) -> None:
@@ -58,6 +60,17 @@ class Platform:
         places = await self._reads.call(lambda store: store.places())
         self._places = {(place.gateway, place.bed): place.resident_id for place in places}
         self._tell(frozenset(self._places.values()))
+
+    def withhold(self, classes: Mapping[str, frozenset[str]]) -> None:
+        """Show nothing of these data classes of these residents from now on."""
+        if classes != self._withheld:
+            changed = frozenset({*classes, *self._withheld})
+            self._withheld = classes
+            self._tell(changed)
+
+    def withheld(self, resident_id: str | None) -> frozenset[str]:
+        """What must not be shown of a resident (forgetting.DATA_CLASSES)."""
+        return self._withheld.get(resident_id, frozenset()) if resident_id is not None else frozenset()
 
     def committed(self, commit: Committed) -> None:
         """Something was stored: tell the pages of the residents it concerns."""
@@ -101,12 +114,15 @@ class Platform:
         found, stays = await self._reads.call(
             lambda store: (home_reads.nights(store, resident_id, NIGHTS_MAX), home_reads.stays(store, resident_id))
         )
+        if NIGHTS in card.withheld:
+            found = []
         night = next((one for one in found if night_of is None or one.card.night_of == night_of), None)
         asked = night_of or (night.card.night_of if night else self._waking_date())
         try:
             start_ms, end_ms = self._noon_to_noon(asked)
         except ValueError:
             return None  # not a date
+        withheld = card.withheld
         gateway, bed = night.bed if night else (card.gateway, card.bed)
         # What was recorded in this bed before or after it was theirs is somebody else's.
         own = [stay for stay in stays if stay.bed == (gateway, bed)]
@@ -119,22 +135,25 @@ class Platform:
                 events=tuple(
                     row
                     for row in store.events(gateway, bed, start_ms, end_ms, EVENTS_MAX)
-                    if any(stay.covers(row.utc_ms) for stay in own)
+                    if PRESENCE not in withheld and any(stay.covers(row.utc_ms) for stay in own)
                 ),
                 minutes=tuple(
                     row
                     for row in store.minutes(gateway, bed, start_ms, end_ms)
-                    if any(stay.covers(row.utc_ms) for stay in own)
+                    if VITALS not in withheld and any(stay.covers(row.utc_ms) for stay in own)
                 ),
             )
         )
 
     async def alarms(self, open_only: bool = False, limit: int = 200) -> Sequence[AlarmRow]:
-        opened = list(await self._reads.call(lambda store: store.open_alarms()))
+        opened = [row for row in await self._reads.call(lambda store: store.open_alarms()) if self._may_tell(row)]
         if open_only:
             return opened[:limit]
         newest = await self._reads.call(lambda store: store.alarms(limit))
-        return (opened + [row for row in newest if row.state == "closed"])[:limit]
+        return (opened + [row for row in newest if row.state == "closed" and self._may_tell(row)])[:limit]
+
+    def _may_tell(self, row: AlarmRow) -> bool:
+        return PRESENCE not in self.withheld(row.resident_id)
 
     async def gaps(self) -> Sequence[GapRow]:
         return await self._reads.call(lambda store: store.gaps(GAPS_MAX))
@@ -168,6 +187,12 @@ class Platform:
     ) -> ResidentCard:
         name = names.get(place.resident_id, "?")
         key = (place.gateway, place.bed)
+        withheld = self.withheld(place.resident_id)
+        live = self._live_state(key)
+        if VITALS in withheld:
+            live = replace(live, heart_rate_bpm=None, respiration_per_min=None, movement=None)
+        if PRESENCE in withheld:
+            live = replace(live, state="unknown", stale=False, out_since_utc_ms=None)
         return ResidentCard(
             resident_id=place.resident_id,
             display_name=name,
@@ -175,9 +200,12 @@ class Platform:
             room=place.room,
             bed=place.bed,
             gateway=place.gateway,
-            live=self._live_state(key),
-            open_alarms=tuple(row for row in alarms if (row.gateway, row.bed) == key),
-            night=nights.get(key),
+            live=live,
+            open_alarms=() if PRESENCE in withheld else tuple(
+                row for row in alarms if (row.gateway, row.bed) == key and row.resident_id == place.resident_id
+            ),
+            night=None if NIGHTS in withheld else nights.get(key),
+            withheld=tuple(sorted(withheld)),
         )
 
     def _live_state(self, key: tuple[str, str]) -> LiveState:

@@ -92,6 +92,7 @@ class ResidentCard:
     live: LiveState
     open_alarms: tuple[AlarmRow, ...]
     night: NightCard | None  # the latest; None: none received yet
+    withheld: tuple[str, ...] = ()  # data classes whose consent was withdrawn: their fields say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,10 @@ class ReceiverPort(Protocol):
 
     async def alarms(self, open_only: bool = False, limit: int = 200) -> Sequence[AlarmRow]:
         """Alarms, open ones first, then newest first."""
+        ...
+
+    def withheld(self, resident_id: str | None) -> frozenset[str]:
+        """Data classes of which nothing may be shown of a resident: their consent was withdrawn."""
         ...
 
     async def gaps(self) -> Sequence[GapRow]:

@@ -21,6 +21,7 @@ from cloud_sync.receiver.stores.base import Admission
 __all__ = ["Resident", "ResidentsError", "admissions", "read_residents"]
 
 RESIDENTS_MAX = 10_000
+NAME_CHARS_MAX, LABEL_CHARS_MAX = 200, 64
 _KEYS = {"name", "gateway", "bed", "room", "id"}
 
 
@@ -81,7 +82,7 @@ def _resident(entry: Any, where: str) -> Resident:
 
 
 def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value.strip() or len(value) > 64:
-        raise ResidentsError(f"{where}: {key}: a text of 1 to 64 characters belongs there")
+    value, most = entry.get(key), NAME_CHARS_MAX if key == "name" else LABEL_CHARS_MAX
+    if not isinstance(value, str) or not value.strip() or len(value) > most:
+        raise ResidentsError(f"{where}: {key}: a text of 1 to {most} characters belongs there")
     return value.strip()

@@ -26,9 +26,11 @@ from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams, read_on_change
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
+from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.web_care import care_routes, told_text
 from cloud_sync.receiver.web_home import home_routes
 from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk
+from cloud_sync.receiver.web_people import people_routes
 from cloud_sync.receiver.web_staff import staff_routes
 from cloud_sync.receiver.web_trend import trend_pieces
 
@@ -46,12 +48,14 @@ class PlatformPages:
     streams: Streams
 
 
-def build_pages(port: ReceiverPort, settings: WebSettings, home: Home | None = None) -> PlatformPages:
+def build_pages(
+    port: ReceiverPort, settings: WebSettings, home: Home | None = None, register: Register | None = None
+) -> PlatformPages:
     """The pages as routes for the receiver's application, with their open streams, to be closed before a stop.
 
-    Without `home` there are the residents' pages alone.
+    Without `home` there are the residents' pages alone; without `register` nobody can be admitted.
     """
-    desk = Desk(port, settings, home)
+    desk = Desk(port, settings, home, register is not None)
     pages = _Pages(desk)
     guarded = partial(Route, middleware=desk.kit.middleware, max_body_size=4096)
     routes = [
@@ -66,12 +70,16 @@ def build_pages(port: ReceiverPort, settings: WebSettings, home: Home | None = N
         routes += [*home_routes(desk, home), *staff_routes(desk, home)]
         if home.commander is not None:
             routes += care_routes(desk, home.commander)
+        if register is not None:
+            routes += people_routes(desk, home, register)
     return PlatformPages(routes, desk.kit.streams)
 
 
-def build_app(port: ReceiverPort, settings: WebSettings, home: Home | None = None) -> Starlette:
+def build_app(
+    port: ReceiverPort, settings: WebSettings, home: Home | None = None, register: Register | None = None
+) -> Starlette:
     """The pages alone as an application."""
-    pages = build_pages(port, settings, home)
+    pages = build_pages(port, settings, home, register)
     app = Starlette(routes=list(pages.routes))
     app.state.streams = pages.streams
     return app
@@ -282,8 +290,12 @@ def _rates(card: ResidentCard, t: Strings) -> list[tuple[str, str, str, str]]:
         ("breath", t("board.respiration"), live.respiration_per_min, live.respiration_reason),
     ):
         known = value is not None and not live.stale
+        is_withheld = "vitals" in card.withheld
+        known = known and not is_withheld
         word = "silent" if live.stale else _REASONS[reason] if 0 <= reason < len(_REASONS) else ""
-        if live.state == "absent" and not known:
+        if is_withheld:
+            word = "no_consent"
+        if live.state == "absent" and not known and not is_withheld:
             word = "empty"
         why = "" if known else t.code("rate_reason", word)
         rows.append((icon, name, str(value) if known else t("common.none"), why))

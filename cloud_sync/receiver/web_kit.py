@@ -20,11 +20,12 @@ from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.people import AuditRow
 from cloud_sync.receiver.port import ReceiverPort, ResidentCard
 
-SEE, DEVICES, WALL, STAFF, AUDIT, SETTINGS = "residents", "devices", "wall", "staff", "audit", "settings"
+SEE, DEVICES, WALL, STAFF, AUDIT = "residents", "devices", "wall", "staff", "audit"
+SETTINGS, MANAGE = "settings", "manage"
 PERMISSIONS: dict[str, frozenset[str]] = {
     "carer": frozenset({SEE, DEVICES, WALL}),
-    "lead": frozenset({SEE, DEVICES, WALL, AUDIT, SETTINGS}),
-    "admin": frozenset({SEE, DEVICES, WALL, AUDIT, STAFF, SETTINGS}),
+    "lead": frozenset({SEE, DEVICES, WALL, AUDIT, SETTINGS, MANAGE}),
+    "admin": frozenset({SEE, DEVICES, WALL, AUDIT, STAFF, SETTINGS, MANAGE}),
     "technician": frozenset({DEVICES}),  # no resident data
     "display": frozenset({WALL}),  # a screen on the floor: masked names only
 }
@@ -46,6 +47,7 @@ SECTIONS = (
     Section("/handover", "handover", SEE),
     Section("/wall", "wall", WALL),
     Section("/devices", "devices", DEVICES),
+    Section("/admissions", "admissions", MANAGE),
     Section("/accounts", "accounts", STAFF),
     Section("/audit", "audit", AUDIT),
 )
@@ -54,10 +56,14 @@ SECTIONS = (
 class Desk:
     """The port, the frame around pages, and (where the receiver has them) the reads and records of a home."""
 
-    def __init__(self, port: ReceiverPort, settings: WebSettings, home: Home | None) -> None:
+    def __init__(
+        self, port: ReceiverPort, settings: WebSettings, home: Home | None, has_register: bool = False
+    ) -> None:
         self.port, self.home = port, home
         self.kit = Kit("platform", settings, Path(__file__).parent, PERMISSIONS)
-        self.kit.share(sections=SECTIONS if home else (), commands=home is not None and home.commander is not None)
+        shown = tuple(section for section in SECTIONS if has_register or section.permission != MANAGE)
+        has_way_down = home is not None and home.commander is not None
+        self.kit.share(sections=shown if home else (), commands=has_way_down)
         self._cards: Sequence[ResidentCard] = ()
         self._cards_began_s = -1.0
         self._reading = asyncio.Lock()

@@ -30,6 +30,8 @@ PAGES = {
     "devices": "devices",
     "handover": "handover",
     "wall": "wall",
+    "admissions": "admissions",
+    "admission": "admissions/r2",
     "accounts": "accounts",
     "audit": "audit",
 }
@@ -50,7 +52,7 @@ async def signed_in(
     browser: Browser, home: OpenHome, language: str = "en", settings: WebSettings = SETTINGS
 ) -> AsyncIterator[tuple[Page, str]]:
     """A page of an admin and the address of the platform."""
-    async with serving(build_app(home.platform, settings, home.home), settings) as address:
+    async with serving(build_app(home.platform, settings, home.home, home.register), settings) as address:
         page = await opened(browser, f"{address}login", language, width=1440, height=900)
         await page.locator("#pin").fill("4827")
         await page.keyboard.press("Enter")
@@ -82,7 +84,8 @@ async def test_every_page_is_small_accessible_and_fits_a_phone(
             assert answer is not None
             assert answer.status == 200
             assert len(await answer.body()) < FIRST_VIEW_BYTES_MAX
-            await expect(page.locator("nav.site a[aria-current]")).to_have_count(0 if name == "resident" else 1)
+            current = 0 if name in ("resident", "admission") else 1
+            await expect(page.locator("nav.site a[aria-current]")).to_have_count(current)
             await picture(page, f"platform-{name}-{language[:2]}", whole=True)
             found[name] = await serious(page)
             await page.set_viewport_size({"width": 360, "height": 740})

@@ -67,6 +67,22 @@ class StoreWrites(Protocol):
         """Admit, rename or move residents, in one transaction."""
         ...
 
+    def discharge(self, resident_id: str, now_utc_ms: int) -> bool:
+        """The resident's bed is nobody's from now on; False if they have none."""
+        ...
+
+    def forget_of(self, resident_id: str, data_class: str, from_utc_ms: int, to_utc_ms: int) -> int:
+        """Delete what was recorded of a resident in [from, to) of one class (forgetting.DATA_CLASSES); rows deleted."""
+        ...
+
+    def forget_before(self, data_class: str, utc_ms: int) -> int:
+        """Delete what is older, of everybody; rows deleted."""
+        ...
+
+    def erase(self, resident_id: str) -> bool:
+        """Delete a resident, their name and all that was recorded of them; False if there is no such one."""
+        ...
+
     def close(self) -> None: ...
 
 

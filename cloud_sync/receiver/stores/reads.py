@@ -53,7 +53,11 @@ class DatabaseReads:
     def latest_nights(self) -> Mapping[tuple[str, str], NightCard]:
         rows = self._all(
             "SELECT gateway, bed, night_of, version, report FROM nights AS one JOIN beds USING (bed_id) "
-            "WHERE night_of = (SELECT max(night_of) FROM nights WHERE bed_id = one.bed_id) "
+            "LEFT JOIN assignments ON assignments.bed_id = one.bed_id AND to_utc_ms IS NULL "
+            # Never the night of who had the bed before; a bed's first resident also has what came before.
+            "WHERE (from_utc_ms IS NULL OR one.utc_ms >= from_utc_ms OR NOT EXISTS (SELECT 1 FROM assignments AS other "
+            "WHERE other.bed_id = one.bed_id AND other.from_utc_ms < assignments.from_utc_ms)) "
+            "AND night_of = (SELECT max(night_of) FROM nights WHERE bed_id = one.bed_id) "
             "AND version = (SELECT max(version) FROM nights WHERE bed_id = one.bed_id AND night_of = one.night_of)"
         )
         return {

@@ -2,10 +2,12 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, minutes_of, missing_runs
 from cloud_sync.receiver.port import GapRow
+from cloud_sync.receiver.stores import forgetting
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreError
 from cloud_sync.receiver.stores.database import Database
 from cloud_sync.receiver.stores.packs import PACK_CHUNKS_MAX, PackedChunk, make_pack
@@ -24,6 +26,7 @@ from protocol.packing import pack
 __all__ = ["DatabaseWrites"]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 HASH_BYTES = 8  # enough to tell a repetition from a conflict under one key
 DAY_MS = 86_400_000
@@ -84,6 +87,32 @@ class DatabaseWrites:
         except database.errors as error:
             self._abandon()
             raise StoreError(f"cannot admit residents in {database.where}: {error}") from error
+
+    def discharge(self, resident_id: str, now_utc_ms: int) -> bool:
+        return self._at_once(lambda database: forgetting.discharge(database, resident_id, now_utc_ms))
+
+    def forget_of(self, resident_id: str, data_class: str, from_utc_ms: int, to_utc_ms: int) -> int:
+        return self._at_once(
+            lambda database: forgetting.forget_of(database, resident_id, data_class, from_utc_ms, to_utc_ms)
+        )
+
+    def forget_before(self, data_class: str, utc_ms: int) -> int:
+        return self._at_once(lambda database: forgetting.forget_before(database, data_class, utc_ms))
+
+    def erase(self, resident_id: str) -> bool:
+        return self._at_once(lambda database: forgetting.erase(database, resident_id))
+
+    def _at_once(self, change: Callable[[Database], T]) -> T:
+        """One transaction, or StoreError and nothing."""
+        database = self._database
+        try:
+            database.begin()
+            result = change(database)
+            database.commit()
+        except database.errors as error:
+            self._abandon()
+            raise StoreError(f"cannot change residents in {database.where}: {error}") from error
+        return result
 
     def _abandon(self) -> None:
         # Ids remembered from a transaction that never was would point nowhere.

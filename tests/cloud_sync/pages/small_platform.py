@@ -169,6 +169,9 @@ class SmallPlatform:
     def broker_connected(self) -> bool:
         return self.connected
 
+    def withheld(self, resident_id: str | None) -> frozenset[str]:
+        return frozenset()
+
     async def residents(self) -> Sequence[ResidentCard]:
         return sorted(self.cards.values(), key=lambda each: (each.room, each.bed))
 

@@ -34,6 +34,8 @@ PAGES = {
     "/handover": {"carer", "lead", "admin"},
     "/wall": {"carer", "lead", "admin", "display"},
     "/devices": {"carer", "lead", "admin", "technician"},
+    "/admissions": {"lead", "admin"},
+    "/admissions/r1": {"lead", "admin"},
     "/accounts": {"admin"},
     "/audit": {"lead", "admin"},
 }
@@ -48,7 +50,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenHome]:
 @asynccontextmanager
 async def browser(opened: OpenHome, role: str = "", language: str = "en") -> AsyncIterator[httpx.AsyncClient]:
     """A browser signed in as `role`, or not at all."""
-    app = build_app(opened.platform, STAFF, opened.home)
+    app = build_app(opened.platform, STAFF, opened.home, opened.register)
     transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50_000))
     headers = {"Accept-Language": language}
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:

@@ -281,6 +281,37 @@ def test_a_bed_given_to_another_resident_ends_the_former_assignment(tmp_path: Pa
     assert [place.resident_id for place in store.reads.places()] == ["r-2"]
 
 
+def test_the_night_of_who_had_a_bed_before_is_not_shown_as_the_new_ones(tmp_path: Path, store: Store) -> None:
+    names = NameBook(tmp_path / "names.key")
+    store.writes.admit([Admission(names.seal("r-1", "N"), "gw-01", "101-A", "101")], NOW)
+    store.take(encode_item(night()))
+    assert ("gw-01", "101-A") in store.reads.latest_nights()
+    store.writes.admit([Admission(names.seal("r-2", "N"), "gw-01", "101-A", "101")], NOW + 10 * 86_400_000)
+    assert store.reads.latest_nights() == {}
+
+
+def test_what_was_recorded_of_a_resident_is_forgotten_by_class_and_does_not_come_back(
+    tmp_path: Path, store: Store
+) -> None:
+    names = NameBook(tmp_path / "names.key")
+    store.writes.admit([Admission(names.seal("r-1", "N"), "gw-01", "101-A", "101")], NOW)
+    bodies = (encode_item(minute()), encode_item(night()), encode_item(alarm()))
+    store.take(*bodies)
+    assert store.writes.forget_of("r-1", "vitals", 0, START_UTC_MS) == 0
+    assert store.writes.forget_of("r-1", "vitals", 0, 2**53) == 2  # the minute and its pack
+    assert store.sql("SELECT count(*) FROM minutes") == [(0,)]
+    assert store.sql("SELECT count(*) FROM nights") == [(1,)]
+    assert store.take(*bodies) == ("repeated", "repeated", "repeated")
+    assert store.sql("SELECT count(*) FROM minutes") == [(0,)]
+    assert store.writes.forget_before("nights", 2**53) == 1
+    assert store.writes.discharge("r-1", NOW)
+    assert not store.writes.discharge("r-1", NOW)
+    assert store.writes.erase("r-1")
+    assert not store.writes.erase("r-1")
+    for table in ("residents", "resident_names", "assignments", "alarms", "alarm_events"):
+        assert store.sql(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
 _OPENER = """
 import sys
 from pathlib import Path

@@ -1,0 +1,213 @@
+"""Who lives here: admitted, moved, discharged; consent, retention, export, erase. On a month in a real database."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cloud_sync.receiver.people import People
+from cloud_sync.receiver.port import ResidentCard
+from tests.cloud_sync.pages.test_home_pages import browser, token
+from tools.home_month import make_month
+from tools.home_pages import OpenHome, open_home
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[OpenHome]:
+    with ExitStack() as owned:
+        yield open_home(make_month(tmp_path, residents=4, nights=8, minutes_of_nights=1), owned)
+
+
+async def post(client: httpx.AsyncClient, path: str, **form: str) -> httpx.Response:
+    return await client.post(path, data={**form, "csrf": await token(client, path)})
+
+
+async def card_of(opened: OpenHome, resident_id: str) -> ResidentCard | None:
+    return next((card for card in await opened.platform.residents() if card.resident_id == resident_id), None)
+
+
+async def count(opened: OpenHome, table: str) -> int:
+    rows = await opened.reads.call(lambda store: store.select(f"SELECT count(*) FROM {table}"))
+    return int(rows[0][0])
+
+
+async def test_a_discharged_residents_bed_takes_another_who_sees_nothing_of_theirs(opened: OpenHome) -> None:
+    before = await card_of(opened, "r1")
+    assert before is not None
+    assert before.night is not None
+    async with browser(opened, "lead") as client:
+        gone = await post(client, "/admissions/r1", do="discharge")
+        assert gone.headers["location"] == "/admissions/r1?done=discharge"
+        assert await card_of(opened, "r1") is None
+        place = f"{before.gateway}\t{before.bed}"
+        came = await post(client, "/admissions", do="admit", name="Ines Vidal", place=place, room=before.room)
+        assert came.status_code == 303
+    new = next(card for card in await opened.platform.residents() if card.bed == before.bed)
+    assert (new.display_name, new.night, new.open_alarms) == ("Ines Vidal", None, ())
+    page = await opened.platform.resident(new.resident_id)
+    assert page is not None
+    assert (page.nights, page.minutes, page.events) == ((), (), ())
+
+
+async def test_history_goes_along_to_another_bed(opened: OpenHome) -> None:
+    before = await card_of(opened, "r1")
+    assert before is not None
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r3", do="discharge")
+        free = next(iter(await opened.register.free_beds()))
+        moved = await post(client, "/admissions/r1", do="move", place="\t".join(free))
+        assert moved.headers["location"] == "/admissions/r1?done=move"
+    page = await opened.platform.resident("r1")
+    assert page is not None
+    assert (page.card.bed, page.card.display_name) == (free[1], before.display_name)
+    assert page.night is not None
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "👵🏽 Mei", "x" * 200, "O'Neill \"Bea\" & Co", "‏מרים"], ids=range(5)
+)
+async def test_any_name_that_people_have_is_taken_and_shown_as_text(opened: OpenHome, name: str) -> None:
+    async with browser(opened, "lead") as client:
+        assert (await post(client, "/admissions/r1", do="rename", name=name)).status_code == 303
+        page = (await client.get("/residents")).text
+    card = await card_of(opened, "r1")
+    assert card is not None
+    assert card.display_name == name
+    assert "<script>alert" not in page
+
+
+@pytest.mark.parametrize("name", ["", "x" * 201, "two\nlines", "bell\a", "turned \u202e"], ids=range(5))
+async def test_a_name_that_is_none_is_refused_with_the_reason(opened: OpenHome, name: str) -> None:
+    async with browser(opened, "lead") as client:
+        answer = await post(client, "/admissions/r1", do="rename", name=name)
+    assert answer.status_code == 422
+    assert "A name of 1 to 200 characters" in answer.text
+
+
+async def test_a_bed_that_is_taken_or_unknown_is_refused(opened: OpenHome) -> None:
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r3", do="discharge")
+        taken = await card_of(opened, "r2")
+        assert taken is not None
+        for place in (f"{taken.gateway}\t{taken.bed}", "gw-99\t1", "nonsense"):
+            answer = await post(client, "/admissions", do="admit", name="Ines", place=place, room="")
+            assert answer.status_code == 422
+            assert "Choose a bed that is free." in answer.text
+
+
+async def test_a_withdrawn_consent_hides_its_class_at_once_and_deletes_what_still_comes(opened: OpenHome) -> None:
+    page = await opened.platform.resident("r1")
+    assert page is not None
+    assert page.minutes
+    assert page.card.live.heart_rate_bpm is not None
+    minutes = await count(opened, "minutes")
+    async with browser(opened, "lead") as client:
+        assert (await post(client, "/admissions/r1", do="consent", presence="on")).status_code == 303
+        shown = (await client.get("/residents/r1")).text
+    assert "no consent" in shown
+    page = await opened.platform.resident("r1")
+    assert page is not None
+    assert (page.minutes, page.nights, page.report, page.card.night) == ((), (), None, None)
+    assert page.card.live.heart_rate_bpm is None
+    assert page.card.live.state == "present"
+    # What was recorded with consent stays until it is too old or erased; what comes after it is deleted by the sweep.
+    assert await count(opened, "minutes") == minutes
+    now_ms = opened.platform.now_utc_ms() + 60_000
+    add_minute(opened, now_ms)
+    assert await count(opened, "minutes") == minutes + 1
+    await opened.register.sweep()
+    assert await count(opened, "minutes") == minutes
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r1", do="consent", presence="on", vitals="on", nights="on")
+    again = await opened.platform.resident("r1")
+    assert again is not None
+    assert again.night is not None
+
+
+def add_minute(opened: OpenHome, utc_ms: int) -> None:
+    """As if a gateway had sent one more minute of r1."""
+    with sqlite3.connect(opened.database) as file:
+        bed_id = file.execute("SELECT bed_id FROM assignments WHERE resident_id = 'r1'").fetchone()[0]
+        file.execute(f"INSERT INTO minutes VALUES (?, ?{', ?' * 9})", (bed_id, utc_ms, *[1] * 9))
+    file.close()
+
+
+async def test_presence_withdrawn_shows_neither_state_nor_alarms(opened: OpenHome) -> None:
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r2", do="consent", vitals="on", nights="on")
+        for path in ("/residents", "/wall", "/handover", "/alarms?days=30"):
+            assert (await client.get(path)).status_code == 200
+    card = await card_of(opened, "r2")
+    assert card is not None
+    assert (card.live.state, card.live.out_since_utc_ms, card.open_alarms) == ("unknown", None, ())
+    assert not any(row.resident_id == "r2" for row in await opened.platform.alarms())
+    lines = await opened.home.alarm_lines(0, 2**53)
+    assert not any(line.alarm.resident_id == "r2" for line in lines)
+
+
+async def test_retention_deletes_what_is_older_by_class(opened: OpenHome) -> None:
+    nights, alarms = await count(opened, "nights"), await count(opened, "alarm_events")
+    async with browser(opened, "admin") as client:
+        done = await post(client, "/admissions", do="retention", presence="1000", vitals="100", nights="3")
+        assert done.headers["location"] == "/admissions?done=retention"
+        bad = await post(client, "/admissions", do="retention", presence="0", vitals="x", nights="999999")
+        assert bad.status_code == 422
+        assert bad.text.count("A whole number of days") == 3
+    assert 0 < await count(opened, "nights") < nights
+    assert await count(opened, "alarm_events") == alarms
+    async with browser(opened, "lead") as client:
+        assert (await post(client, "/admissions", do="retention", nights="1")).status_code == 403
+
+
+async def test_an_export_has_everything_of_one_resident_and_nothing_of_another(opened: OpenHome) -> None:
+    async with browser(opened, "lead") as client:
+        answer = await client.get("/admissions/r1/export")
+    document = json.loads(answer.text)
+    card, other = await card_of(opened, "r1"), await card_of(opened, "r2")
+    assert card is not None
+    assert other is not None
+    assert document["resident"]["name"] == card.display_name
+    assert document["nights"]
+    assert document["minutes"]
+    assert document["events"]
+    assert {row["bed"] for row in document["minutes"]} == {card.bed}
+    assert other.display_name not in answer.text
+    assert document["who_looked"][0]["kind"] == "export"
+
+
+async def test_erasing_leaves_nothing_but_the_record_of_who_looked(opened: OpenHome, tmp_path: Path) -> None:
+    card = await card_of(opened, "r1")
+    assert card is not None
+    async with browser(opened, "admin") as client:
+        wrong = await post(client, "/admissions/r1", do="erase", again="r2")
+        assert wrong.status_code == 422
+        assert (await post(client, "/admissions/r1", do="erase", again="r1")).headers["location"].endswith("done=erase")
+        assert (await client.get("/residents/r1")).status_code == 404
+        assert (await client.get("/admissions/r1")).status_code == 404
+        assert card.display_name not in (await client.get("/admissions")).text
+        assert "r1" in (await client.get("/audit")).text
+    for table in ("residents", "resident_names", "assignments"):
+        assert await count(opened, f"{table} WHERE resident_id = 'r1'") == 0
+    for table in ("minutes", "nights", "alarms", "alarm_events", "packs", "belt_events"):
+        assert await count(opened, f"{table} JOIN beds USING (bed_id) WHERE bed = '{card.bed}'") == 0
+    async with browser(opened, "lead") as client:
+        assert (await post(client, "/admissions/r2", do="erase", again="r2")).status_code == 403
+
+
+def test_accounts_and_audit_of_an_older_version_are_carried_on(tmp_path: Path) -> None:
+    people = People(tmp_path / "people.db")
+    people.close()
+    with sqlite3.connect(tmp_path / "people.db") as file:
+        file.executescript("DROP TABLE consents; DROP TABLE retention; PRAGMA user_version=1;")
+        file.execute("INSERT INTO accounts VALUES ('lin', 'carer', 'x')")
+    file.close()
+    again = People(tmp_path / "people.db")
+    assert [account.name for account in again.accounts()] == ["lin"]
+    assert again.consents() == []
+    again.close()
