@@ -7,6 +7,7 @@ A restore gives every belt a new key at its next session: the old gateway, where
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from gateway.config import load_config
 from gateway.cores.provisioning import Site
 from gateway.provision_socket import is_served
 from gateway.site_file import SITE_FILE, SiteFile
+from gateway.site_setup import as_before
 from gateway.store_copy import store_copy
 from gateway.store_repair import StoreError
 
@@ -95,7 +97,9 @@ def restore(source: Path, config_file: Path, data_dir: Path, passphrase: str, *,
         config_file.parent.mkdir(parents=True, exist_ok=True)
         part = config_file.with_name(f"{config_file.name}.part")
         _write(part, files[CONFIG_NAME])
+        as_before(part, config_file)
         if data_dir.exists():
+            _give(staged, data_dir)
             before = data_dir.with_name(f"{data_dir.name}.before")
             shutil.rmtree(before, ignore_errors=True)
             data_dir.replace(before)
@@ -158,6 +162,14 @@ def _opened(sealed: bytes, passphrase: str) -> dict[str, bytes]:
 def _good(passphrase: str) -> None:
     if len(passphrase) < PASSPHRASE_CHARS_MIN:
         raise BackupError(f"a passphrase has at least {PASSPHRASE_CHARS_MIN} characters: it guards all belts' keys")
+
+
+def _give(folder: Path, like: Path) -> None:
+    """The files to the owner of `like`: root restores, the gateway's user reads."""
+    status = like.stat()
+    with contextlib.suppress(PermissionError):
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, status.st_uid, status.st_gid)
 
 
 def _write(path: Path, content: bytes) -> None:

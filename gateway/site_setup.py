@@ -11,8 +11,11 @@ out is checked as a whole, as `sleepbelt run --check` would, and replaces the ol
 
 from __future__ import annotations
 
+import contextlib
+import grp
 import os
 import shutil
+import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,12 +23,13 @@ from typing import Any
 
 from gateway.config import Config, ConfigError, Problem, load_config
 
-__all__ = ["configuration_text", "install", "read_site"]
+__all__ = ["as_before", "configuration_text", "install", "read_site"]
 
 SECTIONS = ("site", "channels", "platform", "radio", "web", "rooms")
 SITE_KEYS = ("gateway", "timezone", "data_dir", "retention_days")
 ROOM_KEYS = ("name", "beds", "profile", "overrides")
 DATA_DIR = "/var/lib/sleepbelt"
+PACKAGE_GROUP = "sleepbelt"
 
 
 def read_site(file: Path) -> dict[str, Any]:
@@ -100,6 +104,7 @@ def install(site_file: Path, target: Path, *, replace: bool = False) -> Config:
             load_config(part)
         except ConfigError as error:
             raise ConfigError(site_file, error.problems) from None
+        as_before(part, target)
         if target.exists():
             shutil.copy2(target, target.with_name(f"{target.name}.before"))
         part.replace(target)
@@ -114,6 +119,22 @@ def _share_with_service(descriptor: int, folder: Path) -> None:
     if os.geteuid() == 0 and group != 0:
         os.fchown(descriptor, 0, group)
         os.fchmod(descriptor, 0o640)
+
+
+def as_before(part: Path, target: Path) -> None:
+    """Owner and mode of the file that is replaced; a first one may be read by the package's group, else the folder's.
+
+    Root sets up what runs as a user of its own: a file for root alone would keep the gateway from starting.
+    """
+    known = target if target.exists() else target.parent
+    status = known.stat()
+    group = status.st_gid
+    if known != target:
+        with contextlib.suppress(KeyError):
+            group = grp.getgrnam(PACKAGE_GROUP).gr_gid
+    with contextlib.suppress(PermissionError):
+        os.chown(part, status.st_uid if known == target else -1, group)
+        part.chmod(stat.S_IMODE(status.st_mode) if known == target else 0o640)
 
 
 def _toml(value: Any) -> str:

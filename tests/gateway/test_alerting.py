@@ -209,3 +209,51 @@ async def test_a_page_that_hangs_delays_no_other_channel(tmp_path: Path) -> None
         light.on_delivery = lambda *_: told.set()
         await asyncio.wait_for(told.wait(), 2)
         alerting.hand(QUIET)
+
+
+async def test_a_test_alarm_reaches_every_channel_in_rooms_too_and_is_no_alarm_in_the_record(tmp_path: Path) -> None:
+    seen: list[Signal] = []
+
+    async def page(signal: Signal) -> None:
+        seen.append(signal)
+
+    alerting, rows = alone(tmp_path, 'buzzer_place = "room"\n', page)
+    told: list[tuple[str, str]] = []
+    alerting.on_trial_delivery = lambda channel, after_ms, error: told.append((channel, error))
+    async with channels(alerting):
+        assert alerting.trial_on("A")
+        async with asyncio.timeout(10):
+            while len(told) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert sorted(told) == [("buzzer", ""), ("light", ""), ("page", "")]
+        assert seen[-1] == Signal("medium", "medium", False, ("A",))
+        assert "test_alarm" in alerting.troubles()
+        assert await alerting.trial_answered() < 2000
+        assert seen[-1] == QUIET
+        assert not [row for row in rows if row.event == "delivery"]
+        assert len([row for row in rows if row.event == "test_delivery"]) == 3
+
+
+async def test_a_real_alarm_takes_the_place_of_a_test_alarm_and_none_starts_beside_it(tmp_path: Path) -> None:
+    alerting, _ = alone(tmp_path, "", shown)
+    async with channels(alerting):
+        assert alerting.trial_on("A")
+        alerting.hand(QUIET)
+        assert alerting.trial  # nothing real has come
+        alerting.hand(ALARM)
+        assert not alerting.trial
+        assert alerting.alerter.signal == ALARM
+        assert not alerting.trial_on("A")
+        alerting.trial_off()
+        assert alerting.alerter.signal == ALARM
+
+
+async def test_a_button_answers_the_test_alarm_as_its_own_point_and_acknowledges_nothing(tmp_path: Path) -> None:
+    alerting, rows = alone(tmp_path, 'buttons = [{ pin = 23, name = "door" }]\n', shown)
+    pressed: list[str] = []
+    alerting.on_trial_press = pressed.append
+    async with channels(alerting):
+        assert alerting.trial_on("A")
+        alerting.pressed(0, "short")
+        assert pressed == ["button:door"]
+        assert not [row for row in rows if row.event.startswith("ack")]

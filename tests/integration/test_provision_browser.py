@@ -166,6 +166,7 @@ async def _beds(tina: Technician, belts: list[DrivenBelt], gateway: Gateway) -> 
         print(f"bed {bed}: {tina.actions} actions, {took_s:.1f} s")
         assert tina.actions == 3
         assert took_s <= BED_S_MAX
+    await tina.page.evaluate("window.scrollTo(0, 0)")
     await picture(tina.page, "provision-bed")
 
     await gateway.operations.call("plan", {"label": label(belts[2]), "bed": "102-1"}, "batch")
@@ -202,6 +203,7 @@ async def _walk(tina: Technician, body: Body) -> None:
     await tina.step("lie_down")
     await _done_with_body(tina, "lie_down", body, before=EMPTY, then=LYING)
     await tina.step("roll")
+    await tina.page.evaluate("window.scrollTo(0, 0)")
     await picture(tina.page, "provision-walk")
     await tina.tap(START)
     body.play(ROLLING)

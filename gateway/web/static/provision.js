@@ -47,6 +47,7 @@
     if (result.kind === "bed") remember(result.bed, "");
     else if (result.bound) remember(result.bed, "");
     else remember(result.bed || bed, result.belt);
+    window.scrollTo(0, 0);
     refresh();
   };
 

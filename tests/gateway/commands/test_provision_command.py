@@ -68,9 +68,13 @@ def test_a_site_file_becomes_a_configuration(tmp_path: Path, capsys: pytest.Capt
     assert [(bed.label, bed.room, bed.profile_name) for bed in config.beds] == [
         ("101-1", "101", "standard"), ("101-2", "101", "standard"), ("102-1", "102", "high-fall-risk")]
     assert config.alerter.buzzer_pin == 17
+    assert (tmp_path / "gateway.toml").stat().st_mode & 0o777 == 0o640  # the gateway's user reads it by its group
+    (tmp_path / "gateway.toml").chmod(0o600)
     assert main(setup) == 1
     assert "--replace" in capsys.readouterr().err
     assert main([*setup, "--replace"]) == 0
+    assert (tmp_path / "gateway.toml").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "gateway.toml.before").exists()
 
 
 @pytest.mark.parametrize("cut", range(40, len(SITE), 31))
