@@ -27,6 +27,7 @@ __all__ = ["STEPS", "Step", "WalkTest"]
 
 STEPS = ("empty", "lie_down", "rate", "roll", "get_up", "alarm", "acknowledge", "radio")
 EMPTY_MS = 60_000
+SETTLE_MS = 30_000
 LIE_DOWN_MS = 15_000
 RATE_MS = 120_000
 ROLL_MS = 300_000
@@ -78,6 +79,7 @@ class WalkTest:
         self._exits: int | None = None
         self._heard_ms: int | None = None
         self._moved_ms: int | None = None
+        self._gone_ms, self._settled = now_ms, False  # when the step at hand was started; empty was seen in it
         self._reports: dict[tuple[str, int], int] = {}  # kind and number of a report -> when it was heard
         self._rssi: list[tuple[int, float]] = []
 
@@ -105,6 +107,7 @@ class WalkTest:
             self.began_ms = now_ms  # another try has its own three minutes: the old ones would fail it again
         self.steps[self.at] = step = Step(step.name, "running", now_ms)
         self._moved_ms = None
+        self._gone_ms, self._settled = now_ms, False
         if step.name == "alarm":
             step.evidence = {"confirmed": [], "not_heard": [], "delivered_ms": {}, "errors": {}}
             self.effects.append("alarm_on")
@@ -162,9 +165,8 @@ class WalkTest:
         if step is None or step.state != "running":
             return
         since_s = round((now_ms - step.started_ms) / 1000, 1)
-        if step.name == "empty" and occupancy != "empty":
-            step.evidence["seen"] = occupancy
-            self._end(now_ms, "not_empty")
+        if step.name == "empty":
+            self._lay_empty(now_ms, step, occupancy)
         elif step.name == "lie_down" and occupancy == "occupied":
             step.evidence["occupied_after_s"] = since_s
             self._end(now_ms, "" if now_ms - step.started_ms <= LIE_DOWN_MS else "not_occupied")
@@ -279,6 +281,15 @@ class WalkTest:
     def _running(self, name: str) -> Step | None:
         step = self.step
         return step if step is not None and step.name == name and step.state == "running" else None
+
+    def _lay_empty(self, now_ms: int, step: Step, occupancy: str) -> None:
+        if occupancy == "empty":
+            self._settled = True
+        elif occupancy == "unclear" and not self._settled and now_ms - self._gone_ms <= SETTLE_MS:
+            step.started_ms = now_ms  # a belt that was just plugged in: its minute begins when it has made up its mind
+        else:
+            step.evidence["seen"] = occupancy
+            self._end(now_ms, "not_empty")
 
     def _rolled(self, now_ms: int, step: Step, occupancy: str, exits: int, moving: bool) -> None:
         if moving:

@@ -120,6 +120,23 @@ def test_something_on_an_empty_bed_fails_at_once() -> None:
     assert walk.state("empty") == ("failed", "not_empty")
 
 
+def test_a_belt_that_was_just_plugged_in_may_be_unclear_first_and_then_no_more() -> None:
+    walk = Walk()
+    walk.occupancy = "unclear"
+    walk.go()
+    walk.wait(20)
+    walk.occupancy = "empty"
+    walk.wait(59)
+    assert walk.state("empty") == ("running", "")
+    walk.wait(1)
+    assert walk.state("empty") == ("passed", "")
+    stuck = Walk()
+    stuck.occupancy = "unclear"
+    stuck.go()
+    stuck.wait(31)
+    assert stuck.state("empty") == ("failed", "not_empty")
+
+
 def test_a_belt_that_says_nothing_is_not_an_empty_bed() -> None:
     walk = Walk()
     walk.mute = True
