@@ -9,7 +9,7 @@ only makes the gateway hear some records twice. A full ring overwrites its oldes
 import binascii
 import struct
 
-RING_BYTES = 128 * 1024  # what every board gives it: 33 h of minute records
+RING_BYTES = 128 * 1024  # what every board gives it: 32 h of minute records
 SLOT_BYTES = 64
 PAGE_BYTES = 256  # RP2 programs whole pages; bits written as 1 stay what they are
 BODY_BYTES_MAX = 24
@@ -65,8 +65,8 @@ class Ring:
 
     @property
     def capacity(self) -> int:
-        """Records that are certainly held before the oldest are overwritten."""
-        return (self._sectors - 1) * self._slots
+        """Records that are certainly held before the oldest are overwritten, or erased ahead of it."""
+        return (self._sectors - 1) * self._slots - ERASE_AHEAD_SLOTS
 
     @property
     def first_held_seq(self) -> int:

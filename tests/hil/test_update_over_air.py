@@ -14,14 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from firmware_py.belt.app import VERSION
 from firmware_py.tooling.build import image_of_folder
 from firmware_py.tooling.compile import BOARDS, compile_board
-from firmware_py.tooling.image import public_bytes
+from firmware_py.tooling.image import make_image, public_bytes
 from hil.clock import HilClock
 from hil.fleet import DrivenBelt, Fleet
 from hil.radio.bumble_backend import radio_classes
 from hil.radio.hci_server import serve_adapters
 from hil.radio.link import VirtualLink
 from hil.synth import load
-from hil.update_client import UpdateClient, UpdateError
+from hil.update_client import DATA_BYTES, UpdateClient, UpdateError
 from protocol.clock_scale import ClockScale
 
 SPEED = 4.0  # seconds of a belt in one: it looks at its radio four times as often; in bed for 150 of its seconds
@@ -104,6 +104,33 @@ async def test_a_trial_that_ends_in_a_power_cut_is_reverted(
     # By the fleet, which stops driving the belt meanwhile.
     await fleet.power_cut(driven, 0.1)
     assert (driven.state_directory / "slot").read_text() == "a"
+
+
+async def test_an_update_interrupted_at_each_chunk_goes_on_where_it_was_and_an_older_one_is_refused(
+    belt: tuple[DrivenBelt, str], image: bytes
+) -> None:
+    """Signed, for this board, whole, and older than what runs: five kilobytes of it in thirteen connections."""
+    files = {"firmware_py/main.mpy": image[:5000]}
+    older = make_image(files, 0, (VERSION[0], VERSION[1], VERSION[2] - 1) if VERSION[2] else (0, 0, 9), KEY)
+    driven, adapter = belt
+    shown: list[tuple[int, int]] = []
+
+    def one_chunk(done: int, total: int) -> None:
+        shown.append((done, total))
+        if len(shown) % 2 == 0:
+            raise OSError("carried out of reach")
+
+    refusals = 0
+    while refusals == 0:
+        with pytest.raises(UpdateError) as told:
+            await _client(driven, adapter).update(older, one_chunk)
+        refusals += "refused" in str(told.value)
+        assert len(shown) < 60
+        shown += [(-1, 0)] * (len(shown) % 2)  # each connection begins with a chunk
+    offsets = sorted({done for done, _ in shown if done >= 0})
+    assert offsets == [*range(0, len(older), DATA_BYTES), len(older)]
+    assert not (driven.state_directory / "slot").exists()
+    assert driven.restarts == 0
 
 
 async def test_a_wrong_belt_key_is_named(belt: tuple[DrivenBelt, str], image: bytes) -> None:

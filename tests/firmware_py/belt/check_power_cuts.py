@@ -1,8 +1,9 @@
 # mypy: ignore-errors
 """Runs on the unix port: configuration and update on littlefs over a NOR model, power cut at every flash operation.
 
-Arguments: ROOT IMAGE KEY; the image holds application files `app` and `lib/part`, KEY (hex) signed it. After each cut
-the file system is mounted anew and boot.py chooses. Prints `NAME CUTS` a scenario; a broken promise is an exception.
+Arguments: ROOT IMAGE KEY FORGED; the image holds application files `app` and `lib/part`, KEY (hex) signed it, FORGED
+another key. Each operation is cut before it has begun, halfway and just before it is answered. Then the file system is
+mounted anew and boot.py chooses. Prints `NAME CUTS` a scenario; a broken promise is an exception.
 """
 
 import gc
@@ -16,16 +17,31 @@ import vfs
 ARGV = globals().get("ARGV") or sys.argv
 sys.path.insert(0, ARGV[1])
 
+from firmware_py.belt import install  # noqa: E402
 from firmware_py.belt.config import Config  # noqa: E402
+from firmware_py.belt.p256 import verify  # noqa: E402
 from firmware_py.belt.update import Update  # noqa: E402
 from firmware_py.boot.boot import choose  # noqa: E402
 from protocol.wire import frames  # noqa: E402
+
+_verified = {}
+
+
+def verify_once(key, digest, signature):
+    """The real answer, computed once for each question: one makes 2 MB of garbage, and nothing is collected here."""
+    asked = bytes(key) + bytes(digest) + bytes(signature)
+    if asked not in _verified:
+        _verified[asked] = verify(key, digest, signature)
+    return _verified[asked]
+
+
+install.verify = verify_once
 
 # A file that a cut left open would be closed by the collector, on a file system that is gone: nothing is collected.
 gc.disable()
 
 BLOCK = 512
-BLOCKS = 160
+BLOCKS = 64
 ROOT = "/flash"
 OLD = b"old application"
 DATA_BYTES = 500
@@ -35,6 +51,10 @@ with open(ARGV[2], "rb") as opened:
     IMAGE = opened.read()
 SHA256 = hashlib.sha256(IMAGE).digest()
 KEY = ARGV[3]
+with open(ARGV[4], "rb") as opened:
+    FORGED = opened.read()
+NEW = b"new application" * 40
+TORN = (0, 1, 2)  # halves of an operation that are done when the power goes
 
 
 class PowerCut(Exception):
@@ -42,11 +62,12 @@ class PowerCut(Exception):
 
 
 class Nor:
-    """Erase sets ones, programming clears bits; at `left` operations the power goes with half of the operation done."""
+    """Erase sets ones, programming clears bits; after `left` operations and `torn` halves of one the power goes."""
 
     def __init__(self, content=None):
         self.data = bytearray(content or b"\xff" * BLOCK * BLOCKS)
         self.left = -1
+        self.torn = 1
         self.is_off = False
 
     def _step(self):
@@ -67,7 +88,7 @@ class Nor:
     def writeblocks(self, block, buf, offset=0):
         cut = self._step()
         at = block * BLOCK + offset
-        for i in range(len(buf) // 2 if cut else len(buf)):
+        for i in range(len(buf) * self.torn // 2 if cut else len(buf)):
             self.data[at + i] &= buf[i]
         if cut:
             raise PowerCut
@@ -79,7 +100,7 @@ class Nor:
             return BLOCK
         if operation == 6:
             cut = self._step()
-            n = BLOCK // 2 if cut else BLOCK
+            n = BLOCK * self.torn // 2 if cut else BLOCK
             self.data[argument * BLOCK : argument * BLOCK + n] = b"\xff" * n
             if cut:
                 raise PowerCut
@@ -123,23 +144,25 @@ def check_bootable(where):
         return
     assert where == ROOT + "/b"
     assert sorted(os.listdir(where)) == ["app", "lib"]
-    assert hashlib.sha256(content(where + "/app")).digest() == hashlib.sha256(b"new application" * 40).digest()
+    assert content(where + "/app") == NEW
     assert content(where + "/lib/part") == b"part of it"
 
 
 def cuts(name, start, act, check):
-    """Run `act` with a cut before every flash operation there is, `check` after each restart."""
+    """Run `act` with every cut of every flash operation there is, `check` after each restart; the flash without one."""
     cut = 0
     while True:
         device = Nor(start)
         mounted(device)
         told = {}
-        device.left = cut
+        device.left = cut // len(TORN)
+        device.torn = TORN[cut % len(TORN)]
         try:
             act(told)
         except (OSError, PowerCut):
             pass
         whole = not device.is_off
+        device_now[0] = device
         device.is_off, device.left = False, -1
         mounted(device)
         check(told, whole)
@@ -149,27 +172,44 @@ def cuts(name, start, act, check):
         cut += 1
 
 
+device_now = [None]
+lot = [1]
+
+
+def drawn(below):
+    lot[0] = (lot[0] * 1103515245 + 12345) & 0x3FFFFFFF
+    return (lot[0] >> 8) % below
+
+
 def update():
     return Update(Config(ROOT), ROOT, 0, VERSION)
 
 
-def transfer(told):
+def heard(status, expected):
+    """Of a belt whose power is gone nobody hears anything."""
+    if device_now[0].is_off:
+        raise PowerCut
+    assert status == expected, status
+
+
+def transfer(told, image=IMAGE):
     going = update()
-    status, at = going.handle(frames.UPDATE_BEGIN, (len(IMAGE), SHA256), b"")
-    assert status == frames.STATUS_STARTED
+    status, at = going.handle(frames.UPDATE_BEGIN, (len(image), hashlib.sha256(image).digest()), b"")
+    heard(status, frames.STATUS_STARTED)
     assert at >= told.get("acknowledged", 0), (at, told)
     told["acknowledged"] = at
-    while at < len(IMAGE):
-        status, at = going.handle(frames.UPDATE_DATA, (at,), IMAGE[at : at + DATA_BYTES])
-        assert status == frames.STATUS_DONE
+    while at < len(image):
+        status, at = going.handle(frames.UPDATE_DATA, (at,), image[at : at + DATA_BYTES])
+        heard(status, frames.STATUS_DONE)
         told["acknowledged"] = at
-    assert going.handle(frames.UPDATE_END, (), b"")[0] == frames.STATUS_STARTED
-    status = frames.STATUS_STARTED
+    status = going.handle(frames.UPDATE_END, (), b"")[0]
+    heard(status, frames.STATUS_STARTED)
     while status == frames.STATUS_STARTED:
         status = going.work()
-    if status != frames.STATUS_DONE:
+    if status not in (frames.STATUS_DONE, frames.STATUS_REFUSED):
         raise PowerCut  # the flash is off: what the belt would still say nobody hears
-    told["installed"] = True
+    told["installed"] = status == frames.STATUS_DONE
+    told["refused"] = status == frames.STATUS_REFUSED
 
 
 def after_transfer(told, whole):
@@ -188,15 +228,65 @@ def after_transfer(told, whole):
     check_bootable(ROOT + "/a")
 
 
+def after_second_cut(told, whole):
+    """The power goes once more while the interrupted update is taken up again, at an operation drawn by lot."""
+    if choose(ROOT) == ROOT + "/a":
+        after_first = bytes(device_now[0].data)
+        device = device_now[0] = Nor(after_first)
+        mounted(device)
+        device.left, device.torn = drawn(60), drawn(3)
+        again = dict(told)
+        try:
+            transfer(again)
+        except (OSError, PowerCut):
+            pass
+        device.is_off, device.left = False, -1
+        mounted(device)
+        after_transfer(again, False)
+
+
+def forge(told):
+    transfer(told, FORGED)
+
+
+def after_forgery(told, whole):
+    assert not told.get("installed")
+    assert choose(ROOT) == ROOT + "/a"
+    check_bootable(ROOT + "/a")
+
+
+def after_next(told, whole):
+    """Slot b is the confirmed one and stays whole; the next update goes into a."""
+    where = choose(ROOT)
+    if where == ROOT + "/a":
+        assert content(where + "/app") == NEW
+    else:
+        assert where == ROOT + "/b" and not told.get("installed")
+        check_bootable(where)
+        transfer(told)
+        assert choose(ROOT) == ROOT + "/a"
+        assert content(ROOT + "/a/app") == NEW
+    assert choose(ROOT) == ROOT + "/b"
+    check_bootable(ROOT + "/b")
+
+
 def set_config(told):
-    Config(ROOT).set(advertise_ms=222)
-    told["done"] = True
+    """A start, a reservation of beacon counters, a claim."""
+    config = Config(ROOT)
+    told["boot"] = config.begin_boot(0)
+    config.set(beacon_reserved=4096)
+    told["reserved"] = 4096
+    config.set(key="ff" * 16, gateway="aa" * 8)
+    told["key"] = b"\xff" * 16
 
 
 def after_config(told, whole):
     config = Config(ROOT)
     assert not config.damaged
-    assert config.values["advertise_ms"] in ((222,) if told.get("done") else (111, 222))
+    assert config.values["advertise_ms"] == 111
+    assert config.values["beacon_reserved"] in ((4096,) if "reserved" in told else (0, 4096))
+    assert config.key in ((told["key"],) if "key" in told else (bytes(16), b"\xff" * 16))
+    assert config.begin_boot(0) > told.get("boot", 0)
 
 
 def start_trial(told):
@@ -226,8 +316,10 @@ def after_confirm(told, whole):
 start = fresh()
 cuts("configuration", start, set_config, after_config)
 cuts("update", start, transfer, after_transfer)
+cuts("update-twice", start, transfer, after_second_cut)
+cuts("forged", start, forge, after_forgery)
 
-device = Nor(start)
+device = device_now[0] = Nor(start)
 mounted(device)
 transfer({})
 on_trial = bytes(device.data)
@@ -237,6 +329,7 @@ device = Nor(on_trial)
 mounted(device)
 assert choose(ROOT) == ROOT + "/b"
 started = bytes(device.data)
-cuts("confirm", started, confirm, after_confirm)
+confirmed = cuts("confirm", started, confirm, after_confirm)
+cuts("next-update", confirmed, transfer, after_next)
 cuts("revert", started, start_trial, after_start)
 assert len(unhexlify(KEY)) == 64

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_py.belt.ring import RING_BYTES, FlashError, Ring
+from firmware_py.belt.ring import IOCTL_ERASE, RING_BYTES, FlashError, Ring
 from tests.firmware_py.belt.nor_flash import SECTOR_BYTES, NorFlash, PowerCutError
 
 SLOTS = SECTOR_BYTES // 64
@@ -155,3 +158,87 @@ def test_a_dead_flash_is_an_error_that_names_itself() -> None:
 
 def test_the_boards_hold_twelve_hours_of_minutes_and_as_many_events() -> None:
     assert Ring(NorFlash(sectors=RING_BYTES // SECTOR_BYTES)).capacity >= 2 * 12 * 60
+
+
+class Operation:
+    """One program or erase of a life, with the flash before it and what had been promised by then."""
+
+    def __init__(self, life: Life, sector: int, at: int, data: bytes | None) -> None:
+        self.before = bytes(life.flash.data)
+        self.start, self.data = sector * SECTOR_BYTES + at, data
+        self.finished, self.acked = len(life.bodies), life.acked
+
+    def torn(self) -> Iterator[bytearray]:
+        """The flash as each way of failing in this operation leaves it."""
+        if self.data is None:
+            for first, last in ((0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (2, 4), (3, 4)):
+                content = bytearray(self.before)
+                quarter = SECTOR_BYTES // 4
+                content[self.start + first * quarter : self.start + last * quarter] = b"\xff" * (last - first) * quarter
+                yield content
+            return
+        changing = [i for i, byte in enumerate(self.data) if byte != 0xFF]
+        for done in {0, 1, len(changing) // 2, len(changing) - 1, len(changing)}:
+            for order in (changing, changing[::-1]):
+                content = bytearray(self.before)
+                for i in order[:done]:
+                    content[self.start + i] &= self.data[i]
+                yield content
+
+
+class Life(NorFlash):
+    """A ring through its laps: appends, acks and erases ahead; every flash operation of it is kept."""
+
+    def __init__(self, sectors: int) -> None:
+        super().__init__(sectors)
+        self.flash = self
+        self.bodies: list[bytes] = []
+        self.acked = 0
+        self.operations: list[Operation] = []
+
+    def writeblocks(self, block: int, buf: bytes | bytearray, offset: int) -> None:
+        self.operations.append(Operation(self, block, offset, bytes(buf)))
+        super().writeblocks(block, buf, offset)
+
+    def ioctl(self, operation: int, argument: int) -> int | None:
+        if operation == IOCTL_ERASE:
+            self.operations.append(Operation(self, argument, 0, None))
+        return super().ioctl(operation, argument)
+
+    def live(self, laps: int) -> Ring:
+        noise = Random(4)
+        ring = Ring(self)
+        while len(self.bodies) < laps * self.sectors * SLOTS:
+            body = noise.randbytes(noise.randrange(25))
+            assert ring.append(3, 1000 * len(self.bodies), 1, body) == len(self.bodies) + 1
+            self.bodies.append(body)
+            # Now and then the gateway is away, never for longer than the ring holds.
+            if noise.random() < 0.05 or len(self.bodies) - self.acked > ring.capacity - SLOTS:
+                ring.ack(len(self.bodies))
+                self.acked = len(self.bodies)
+            if noise.random() < 0.1:
+                ring.prepare()
+        return ring
+
+
+def test_a_power_cut_at_every_flash_operation_of_three_laps_loses_nothing_that_was_not_acknowledged() -> None:
+    life = Life(sectors=3)
+    ring = life.live(laps=3)
+    assert not ring.overrun
+    cuts = 0
+    for operation in life.operations:
+        for content in operation.torn():
+            cuts += 1
+            flash = NorFlash(3)
+            flash.data = content
+            again = Ring(flash)
+            assert operation.finished <= again.record_seq <= operation.finished + 1
+            assert again.acked_seq <= operation.acked
+            for seq in range(operation.acked + 1, operation.finished + 1):
+                assert again.read(seq) == (3, 1000 * (seq - 1), 1, life.bodies[seq - 1])
+            following = again.append(4, 0, 2, b"after")
+            assert following == again.record_seq > operation.finished
+            assert again.read(following) == (4, 0, 2, b"after")
+    erases = sum(operation.data is None for operation in life.operations)
+    assert (len(life.operations) - erases, erases) == (3 * 3 * SLOTS, 10)  # the last erase was ahead
+    assert cuts >= 5000

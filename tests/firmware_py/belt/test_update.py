@@ -172,8 +172,45 @@ def test_power_cuts_at_every_flash_operation_leave_a_belt_that_starts(tmp_path: 
     path = tmp_path / "update.bin"
     path.write_bytes(_image(model=0))
     script = Path(__file__).parent / "check_power_cuts.py"
-    lines = run_unix(script, str(path), public_bytes(KEY).hex(), heap="1000m").splitlines()
+    forged = tmp_path / "forged.bin"
+    forged.write_bytes(_image(model=0, key=OTHER_KEY))
+    lines = run_unix(script, str(path), public_bytes(KEY).hex(), str(forged), heap="1000m").splitlines()
     cuts = {name: int(count) for name, count in map(str.split, lines)}
-    assert set(cuts) == {"configuration", "update", "start", "confirm", "revert"}
-    assert cuts["update"] >= 50
-    assert all(count >= 1 for count in cuts.values())
+    print(cuts)
+    assert set(cuts) == {
+        "configuration", "update", "update-twice", "forged", "start", "confirm", "next-update", "revert",
+    }  # fmt: skip
+    assert cuts["update"] >= 150
+    assert cuts["next-update"] >= 150
+    assert all(count >= 3 for count in cuts.values())
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("answer_lost", [False, True])
+def test_a_transfer_interrupted_at_each_chunk_is_taken_up(root: Path, restarts: bool, answer_lost: bool) -> None:
+    image = _image()
+    update, at = _update(root), 0
+    while at < len(image):
+        update = _update(root) if restarts else update
+        assert _begin(update, image) == (frames.STATUS_STARTED, at)
+        chunk = image[at : at + 50]
+        assert update.handle(frames.UPDATE_DATA, (at,), chunk) == (frames.STATUS_DONE, at + len(chunk))
+        if answer_lost:  # the gateway sends it once more and is told where the belt is
+            again = update.handle(frames.UPDATE_DATA, (at,), chunk)
+            assert again == (frames.STATUS_OUT_OF_RANGE, at + len(chunk))
+        at += len(chunk)
+    assert update.handle(frames.UPDATE_END, (), b"") == (frames.STATUS_STARTED, len(image))
+
+
+def test_a_full_file_system_fails_the_update_and_nothing_else(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = _image()
+    update = _update(root)
+    _begin(update, image)
+
+    def full(*arguments: object) -> None:
+        raise OSError(28)
+
+    monkeypatch.setattr("builtins.open", full)
+    assert update.handle(frames.UPDATE_DATA, (0,), image[:400]) == (frames.STATUS_FAILED, 0)
+    monkeypatch.undo()
+    assert update.handle(frames.UPDATE_DATA, (0,), image[:400]) == (frames.STATUS_DONE, 400)
