@@ -29,6 +29,8 @@ _COLE_KRIPKE = (0.106, 0.054, 0.058, 0.076, 0.230, 0.074, 0.067)
 """Weights of the minutes -4 ... +2 around the one that is scored (Cole et al. 1992, one-minute counts)."""
 _MOVEMENT_NEUTRAL_S = 1.5
 _STILL_LOGIT = -0.5
+_HEART_LOGIT_MAX = 4.0
+"""However calm a heart, it never outweighs a body that goes on moving; far above the limit for sleep."""
 _RESTING_LOGIT = 2.3
 """Log odds of sleep in bed at large (91 %), where only movement tells the hours apart."""
 
@@ -110,7 +112,7 @@ def _heart_logits(night: Sequence[Minute | None], inside: Sequence[bool]) -> lis
     if known < HEART_MINUTES_MIN or known < HEART_SHARE_MIN * sum(inside):
         return None
     return [
-        SLEEP_LOGIT + sum(weight * term for weight, term in zip(WEIGHTS, expanded(row), strict=True))
+        min(_HEART_LOGIT_MAX, SLEEP_LOGIT + sum(w * term for w, term in zip(WEIGHTS, expanded(row), strict=True)))
         for row in heart_features(rates, inside)
     ]
 
