@@ -44,7 +44,7 @@ class Model(Rules):
         for bed in self.beds.values():
             if bed.alarming and bed.alarm is not None:
                 bed.alarm.counted_s += 1
-            if bed.heard and bed.at_work and bed.bound:
+            if bed.at_work and bed.bound:  # a value holds its 10 s, whether or not the belt is heard meanwhile
                 bed.vitals.count(bed.profile, self.now)
 
     # -- events -----------------------------------------------------------------------------------
