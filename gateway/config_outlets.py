@@ -23,8 +23,8 @@ Complain = Callable[[str, str, str], None]
 def webhook_url(value: object) -> str:
     try:
         return check_url(value, "")
-    except WebhookUrlError as error:
-        raise NotAllowed(str(error).lstrip(": ")) from None
+    except WebhookUrlError:
+        raise NotAllowed("a webhook's address such as https://host/path: http or https, ASCII, no spaces") from None
 
 
 def shifts(value: object) -> tuple[int, ...]:

@@ -76,6 +76,7 @@ def test_a_secret_that_others_may_read_or_that_is_empty_is_refused(tmp_path: Pat
 def test_keys_inside_a_wrong_address_are_not_shown(tmp_path: Path) -> None:
     found = problems(tmp_path, GOOD + '[[webhooks]]\nurl = "ftp://h/send?key=verysecret"\n')
     assert "verysecret" not in found["webhooks[0].url"]
+    assert "such as https://host/path" in found["webhooks[0].url"]
 
 
 def test_certificate_paths_count_from_the_files_folder(tmp_path: Path) -> None:
