@@ -15,6 +15,8 @@ NOT_UP_BY = "not_up_by"
 REPEATED_EXITS = "repeated_exits"
 REPOSITION = "reposition"
 NO_SIGNAL = "no_signal"
+MINUTES = frozenset((NOT_IN_BED_BY, NOT_UP_BY, "timezone"))
+"""Settings that say which minute of the day is meant."""
 
 CHECK_BED_AFTER_MS = 60_000
 EXITS_REMEMBERED = 200
@@ -130,7 +132,7 @@ def _came(bed: Bed, code: str, minute: int | None, judged_before_ms: int) -> boo
         return False
     at_ms = last_occurrence_utc_ms(minute, bed.zone, bed.utc_ms(bed.now_ms)) - bed.offset_ms
     came_ms = bed.state.came_ms.get(code)
-    if at_ms <= judged_before_ms or (came_ms is not None and at_ms - came_ms < 60_000):
+    if at_ms <= max(judged_before_ms, bed.state.minutes_from_ms) or (came_ms is not None and at_ms - came_ms < 60_000):
         return False
     bed.state.came_ms[code] = at_ms
     return True

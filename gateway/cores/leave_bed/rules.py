@@ -26,6 +26,7 @@ from gateway.cores.leave_bed.modes import (
     start_maintenance,
 )
 from gateway.cores.leave_bed.notices import (
+    MINUTES,
     check_bed_due_ms,
     judge_notices,
     next_times_of_day_ms,
@@ -99,6 +100,8 @@ def _configure(bed: Bed, fact: facts.Configure) -> None:
     except ProfileError as wrong:
         bed.log(REFUSED, wrong.code, rule="8", reason=str(wrong))
         return
+    if not MINUTES.isdisjoint(fact.changes):
+        bed.state.minutes_from_ms = bed.now_ms - 1  # a minute set now has not come before it was set
     profile_changed(bed, new_windows="windows" in fact.changes or "timezone" in fact.changes)
 
 

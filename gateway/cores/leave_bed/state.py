@@ -133,6 +133,8 @@ class BedState:
     turned_ms: int | None = None
     came_ms: dict[str, int] = field(default_factory=dict)
     """When the minute of each time-of-day notice last came."""
+    minutes_from_ms: int = 0
+    """Up to here no minute counts: none comes before there is a bed, or before it is set."""
     sample: Sample | None = None
     sampled_to_ms: int = 0
     watches: dict[str, VitalWatch] = field(default_factory=dict)

@@ -330,6 +330,23 @@ def test_a_minute_that_the_clock_is_set_to_comes_and_one_set_beyond_does_not(by_
     assert only("notice", *events, profile={"not_in_bed_by": "23:00"}) == log
 
 
+@pytest.mark.parametrize(("second", "log"), [("23:00:00", ["23:00:00 notice not_up_by"]), ("23:00:01", [])])
+def test_a_minute_comes_in_the_second_it_is_set_and_not_before_it_was_set(second: str, log: list[str]) -> None:
+    assert only("notice", do(second, "configure", profile={"not_up_by": "23:00"})) == log
+
+
+def test_the_minute_in_which_settings_change_still_comes() -> None:
+    same_zone = do("23:00:00", "configure", profile={"timezone": "Asia/Shanghai"})
+    events = empty("22:40:00"), same_zone, do("23:00:00", "assist")
+    assert only("notice", *events, profile={"not_in_bed_by": "23:00"}) == ["23:00:00 notice not_in_bed_by"]
+
+
+def test_a_minute_of_another_time_zone_has_not_come_before_it_was_set() -> None:
+    # In Tokyo, an hour ahead, 23:30 was half an hour ago.
+    events = empty("22:40:00"), do("23:00:00", "configure", profile={"timezone": "Asia/Tokyo"})
+    assert only("notice", *events, profile={"not_in_bed_by": "23:30", "windows": []}) == []
+
+
 def test_the_minute_of_boot_comes() -> None:
     events = empty("22:40:00"), do("22:50:00", "gateway_down"), do("23:00:00", "gateway_up")
     assert only("notice", *events, profile={"not_in_bed_by": "23:00"}) == ["23:00:00 notice not_in_bed_by"]

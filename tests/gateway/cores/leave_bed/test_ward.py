@@ -131,6 +131,19 @@ def test_a_new_belt_starts_unknown_and_unarmed() -> None:
     assert (view.state, view.armed, view.bound, view.not_watched_reason) == ("unknown", False, True, "silent")
 
 
+def test_a_minute_before_a_belt_was_bound_has_not_come_for_it() -> None:
+    ward = in_bed()
+    ward.handle(now(0), facts.Unbind("A"))
+    profile = Profile(windows=(), not_up_by=23 * 60 + 30)
+    ward.bind("A", profile, now(31 * MINUTE))
+    early = ward.handle(now(31 * MINUTE), facts.LinkUp("A", "occupied", 7200))
+    ward.handle(now(32 * MINUTE), facts.Unbind("A"))
+    ward.bind("A", profile, now(24 * 60 * MINUTE + 30 * MINUTE))
+    punctual = ward.handle(now(24 * 60 * MINUTE + 30 * MINUTE), facts.LinkUp("A", "occupied", 7200))
+    assert [effect.event for effect in early] == []
+    assert [effect.detail for effect in punctual] == ["not_up_by"]
+
+
 def test_never_occupied_since_belt_boot_is_no_exit() -> None:
     ward = Ward({"A": STANDARD}, "Asia/Shanghai", now(0))
     ward.handle(now(0), facts.BeltReport("A", "empty", 60, ever_occupied=False))
