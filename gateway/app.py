@@ -193,6 +193,7 @@ class Gateway:
                 if isinstance(event, BeaconHeard | Heard):
                     self.watch.reading()
             self._alerting.turn(RADIO)
+            self.watch.bound(self.room.belts_bound)
             self.watch.beat(self._radio, self._alerting.hanging(), self._other_troubles, self._open_beds)
 
     async def _wait_deadlines(self) -> None:

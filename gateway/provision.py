@@ -184,7 +184,7 @@ class Provisioner:
                 await self._new_key(label, key)
                 await self._change(lambda: self.site.right_code(label.serial))
                 self._note("belt_claimed", who, bed, label.serial.hex())
-                hello = self._open[label.serial]
+                hello = await self._session(label.serial)
             finally:
                 self.phase = ""
         await self.identify(label.serial)
@@ -198,13 +198,18 @@ class Provisioner:
         self._allow(self.site.may_claim(serial, bed, self.clock.elapsed_ms()))
         if not record.claimed:
             await self.claim(BeltLabel(serial, record.model, record.key), bed, who)
+        if serial not in self._open:
+            await self._in_range(serial)
+            self._serve(serial, self.site.belts[serial].key, hurry=True)
+        # Its ring's newest number: what stands there from before is not this bed's.
+        hello = await self._session(serial)
         before = self.site.beds()[bed]
         self._no_alarm(bed)
         if before is not None:
             self._adopt(before, bed)
         await self._change(lambda: self.site.bind(serial, bed, self.clock.utc_ms()))
         record = self.site.belts[serial]
-        self.room.bind(bed, serial, record.key, self._open.get(serial), who)
+        self.room.bind(bed, serial, record.key, hello, who)
         if before is not None:
             self._let_go(before)
         self._serve(serial, record.key)

@@ -290,6 +290,11 @@ class Room:
         self._decided(now, effects, writes, [bed], who)
         return refused
 
+    @property
+    def belts_bound(self) -> int:
+        """How many beds have a belt."""
+        return len(self._by_serial)
+
     def rekeyed(self, label: str, key: bytes) -> None:
         """The bed's belt is the same under another key."""
         bed = self.beds[label]

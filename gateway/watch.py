@@ -44,6 +44,10 @@ class Watch:
         """The alarm path stands."""
         self._notify.ready(self.verdict.status)
 
+    def bound(self, belts: int) -> None:
+        """How many belts are bound to beds; it changes while the gateway runs."""
+        self._health.bound(belts)
+
     def reading(self) -> None:
         """A reading has passed through the rules."""
         self._health.reading(_now_ms())

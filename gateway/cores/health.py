@@ -43,6 +43,10 @@ class Health:
         self._scan_ms: int | None = None
         self._trouble = ""
 
+    def bound(self, belts: int) -> None:
+        """How many belts there are to hear from now on."""
+        self._belts = belts
+
     def reading(self, now_ms: int) -> None:
         """Something that a belt said has passed through the rules."""
         self._reading_ms = now_ms

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 __all__ = ["HEARD_SHARE_MIN", "RSSI_DBM_MIN", "Survey", "survey"]
@@ -52,8 +51,9 @@ def survey(rssi_dbm: Sequence[float], seconds_heard: int, seconds: float, neighb
             # A session carries the reports and the adapter does not hear advertisements beside it.
             return Survey(seconds, None, None, share, "good", ("strength_unknown",))
         return Survey(seconds, None, None, share, "silent", ("power", "nearer"))
-    middle = float(median(rssi_dbm))
-    worst = float(sorted(rssi_dbm)[len(rssi_dbm) // 10])
+    in_order = sorted(rssi_dbm)  # `statistics` would cost the gateway more memory than it saves a line
+    middle = (in_order[(len(in_order) - 1) // 2] + in_order[len(in_order) // 2]) / 2
+    worst = float(in_order[len(in_order) // 10])
     if middle < RSSI_DBM_MIN:
         advice = ("turn_belt", "metal", "nearer") if neighbours_good else ("move_gateway", "antenna", "second_adapter")
         return Survey(seconds, middle, worst, share, "weak", advice)

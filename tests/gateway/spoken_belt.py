@@ -34,6 +34,7 @@ class SpokenBelt:
         self.reachable = True
         self.deaf = False
         self.claimed = 0
+        self.record_seq = 0
         self.away = False  # out of range
         self.obeys = False  # takes keys and commands as the firmware does
         self.deaf_to_claims = False
@@ -82,7 +83,7 @@ class SpokenBelt:
         self._script = session.transcript(self.serial, gateway_id, self._nonce, gateway_nonce)
         proof = session.belt_proof(aes, self.key, self._script)
         self.say_plain(frames.encode(
-            frames.HELLO, (self.serial, self._nonce, proof, 1, 7, 5000, 0, 0, 1, 0, 0, 1, self.claimed)))
+            frames.HELLO, (self.serial, self._nonce, proof, 1, 7, 5000, 0, 0, 1, 0, self.record_seq, 1, self.claimed)))
 
     def _obey(self, kind: int, values: Any) -> None:
         if kind == frames.CLAIM:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.provision_socket import GatewayAwayError, ask
+from protocol.wire import frames
 from tests.gateway.provisioned import Site, configured, label_of, new_belt, provisioning, until
 
 
@@ -70,6 +71,28 @@ async def test_two_scans_swap_a_belt_and_the_old_one_is_a_spare(tmp_path: Path) 
         await site.ask("scan", text=labels[0], bed="101-2")
         await site.ask("bind", belt=old.serial.hex(), bed="101-2")
         await site.live("101-2")
+
+
+async def test_a_spare_from_before_a_restart_is_bound_by_its_serial_without_its_old_records(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    label = label_of(belt)
+    config = configured(tmp_path)
+    async with provisioning(config, belt) as site:
+        await site.ask("scan", text=label, bed="101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        await site.ask("release", bed="101-1")
+    belt.heard.clear()
+    belt.record_seq = 400
+    async with provisioning(config, belt) as site:
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-2")
+        await site.live("101-2")
+        assert site.gateway.room.beds["101-2"].session.next_seq == 401
+        assert not [kind for kind, _ in belt.heard if kind == frames.HISTORY]
+        assert site.gateway.room.belts_bound == 1
+        belt.away = True
+    async with provisioning(config, belt) as site:
+        await site.ask("release", bed="101-2")
+        assert (await site.refused("bind", belt=belt.serial.hex(), bed="101-1")).code == "not_in_range"
 
 
 async def test_a_batch_makes_one_scan_enough(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@
   let bed = sessionStorage.getItem("bed") || "";
   let belt = sessionStorage.getItem("belt") || "";
   let busy = 0;
+  let pressed = "";
 
   const say = (text, good) => {
     said.textContent = text;
@@ -95,7 +96,10 @@
         }
       }
       const now = document.querySelector('[data-now="1"]');
-      if (now && !busy) operate(now);  // the belt itself said that it is here
+      if (now && !busy && pressed !== belt) {
+        pressed = belt;  // once: what was refused is for the technician to read
+        operate(now);  // the belt itself said that it is here
+      }
     } catch {
       say(texts.failed);
     }
