@@ -15,8 +15,8 @@ Where the text leaves room, this is how it is read:
   count from the start of presence.
 - 16: see `gap`. A report of any kind means heard; readings of vital signs alone do not.
 - 17: a deadline at the very second of boot was not missed while down. A re-alarm does not wait for the belt.
-- 17, 18: minutes of not_in_bed_by and not_up_by that passed while the gateway was down, were stepped over, or are not
-  known for lack of trusted time, never came.
+- 17, 18: minutes of not_in_bed_by and not_up_by that passed while the gateway was down, before they were set, were
+  stepped over, or are not known for lack of trusted time, never came.
 - 18: every boot without trusted time logs `time_untrusted`.
 - 20: switching the rule off clears whatever alarm there is, and unbinding too; that a latched one "counts as none" is
   about whether an episode has an alarm. Windows that are sent again are new windows, judged by the time as it is now.

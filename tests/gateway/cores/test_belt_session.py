@@ -229,3 +229,28 @@ def test_whatever_order_and_however_often_records_come_each_is_taken_once_in_ord
     for seq, _ in arrivals:
         taken += [placed.record.seq for placed in session.record(T0, minute(seq, 60 * seq)).records]
     assert taken == list(range(1, len(taken) + 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 4), st.sampled_from(["empty", "occupied", "unclear"]), st.lists(st.integers(0, 30))),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_copies_of_earlier_reports_that_come_late_in_any_order_change_nothing(
+    told: list[tuple[int, str, list[int]]],
+) -> None:
+    plain, disturbed = heard_session(), heard_session()
+    reports, uptime_s = [report(0)], 0
+    for pause_s, occupancy, late in told:
+        uptime_s += pause_s
+        reports.append(report(uptime_s, occupancy, 0, turn_over_count=len(reports)))
+        now_ms = T0 + uptime_s * 1000
+        expected = plain.report(now_ms, reports[-1]).facts
+        assert disturbed.report(now_ms, reports[-1]).facts == expected
+        for number in late:
+            assert not disturbed.report(now_ms + 500, reports[number % len(reports)]).facts
+    assert disturbed.to_state() == plain.to_state()
+    assert disturbed.next_deadline_ms() == plain.next_deadline_ms()
