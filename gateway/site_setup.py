@@ -98,7 +98,6 @@ def install(site_file: Path, target: Path, *, replace: bool = False) -> Config:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            _share_with_service(file.fileno(), target.parent)
             os.fsync(file.fileno())
         try:
             load_config(part)
@@ -111,14 +110,6 @@ def install(site_file: Path, target: Path, *, replace: bool = False) -> Config:
     finally:
         part.unlink(missing_ok=True)
     return load_config(target)
-
-
-def _share_with_service(descriptor: int, folder: Path) -> None:
-    """Root writes for the service, whose group the package has given the folder to; others still may not read."""
-    group = folder.stat().st_gid
-    if os.geteuid() == 0 and group != 0:
-        os.fchown(descriptor, 0, group)
-        os.fchmod(descriptor, 0o640)
 
 
 def as_before(part: Path, target: Path) -> None:
