@@ -8,16 +8,21 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from gateway.cores.night_facts import Minute
 
 SUMMARY = "report of a night from stored or given facts"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+STORE = "/var/lib/sleepbelt"
 
 _EXAMPLE = """example:
   sleepbelt night --facts night.json
   sleepbelt night --facts night.json --json
   sleepbelt night --facts - --lang zh --pdf night.pdf < night.json
-  sleepbelt night --store /var/lib/sleepbelt --bed 3-1 --date 2026-11-24
+  sleepbelt night 3-1 2026-11-24
+  sleepbelt night 3-1 2026-11-24 --store /srv/sleepbelt --plot night.svg
 
 night.json:
   {"timezone": "Asia/Shanghai", "night_of": "2026-11-24", "night_window": ["22:00", "06:00"],
@@ -56,11 +61,13 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; 0 also when there was no night, 2 for facts that cannot be right."""
     options = _parser().parse_args(argv)
     try:
-        answer = _answer(options.facts) if options.facts is not None else _stored(options)
+        answer, minutes = _answer(options.facts) if options.facts is not None else (_stored(options), ())
     except BadInputError as error:
         print(f"sleepbelt night: {error}", file=sys.stderr)
         return BAD_INPUT
     if options.pdf is not None and (failed := _pdf(answer, options)):
+        return failed
+    if options.plot is not None and (failed := _plot(answer, minutes, options)):
         return failed
     if options.json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
@@ -82,7 +89,19 @@ def _pdf(answer: dict[str, Any], options: argparse.Namespace) -> int:
     return DONE
 
 
-def _answer(facts_file: str) -> dict[str, Any]:
+def _plot(answer: dict[str, Any], minutes: Sequence[Minute], options: argparse.Namespace) -> int:
+    from gateway.commands.night_plot import PlotError, write_plot
+
+    try:
+        write_plot(answer, minutes, options.lang, Path(options.plot))
+    except PlotError as error:
+        print(f"sleepbelt night: {error}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def _answer(facts_file: str) -> tuple[dict[str, Any], Sequence[Minute]]:
+    """The answer, and the minutes it was made from."""
     from gateway.cores.night import build_report, report_json
     from gateway.cores.night_input import FactsError, parse_facts, unknown_keys
 
@@ -93,20 +112,23 @@ def _answer(facts_file: str) -> dict[str, Any]:
         raise BadInputError(f"{facts_file}: {error}") from None
     if ignored := unknown_keys(document):
         print(f"sleepbelt night: {facts_file}: not read: {', '.join(ignored)}", file=sys.stderr)
-    return report_json(build_report(facts))
+    return report_json(build_report(facts)), facts.minutes
 
 
 def _stored(options: argparse.Namespace) -> dict[str, Any]:
     from gateway.commands.night_store import NoStoreError, stored_answer
 
-    if options.bed is None or options.date is None:
-        raise BadInputError("--store needs --bed and --date (the waking day, such as 2026-11-24)")
+    bed, text = options.bed or options.bed_of_night, options.date or options.date_of_night
+    if bed is None or text is None:
+        raise BadInputError(
+            "a stored night needs BED and DATE (or --bed, --date): its bed and waking day, such as 3-1 2026-11-24"
+        )
     try:
-        day = date.fromisoformat(options.date).isoformat()
+        day = date.fromisoformat(text).isoformat()
     except ValueError:
-        raise BadInputError(f"--date: {options.date!r} is no date; write it as 2026-11-24") from None
+        raise BadInputError(f"--date: {text!r} is no date; write it as 2026-11-24") from None
     try:
-        return stored_answer(Path(options.store), options.bed, day)
+        return stored_answer(Path(options.store or STORE), bed, day)
     except NoStoreError as error:
         raise BadInputError(f"--store: {error}") from None
 
@@ -122,12 +144,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = parser.add_mutually_exclusive_group(required=True)
+    parser.add_argument("bed_of_night", nargs="?", metavar="BED", help="label of the bed, for a stored night")
+    parser.add_argument("date_of_night", nargs="?", metavar="DATE", help="its waking day, such as 2026-11-24")
+    source = parser.add_mutually_exclusive_group()
     source.add_argument("--facts", metavar="FILE.json", help="facts of the night; - = standard input")
-    source.add_argument("--store", metavar="FOLDER", help="data folder of a gateway; with --bed and --date")
-    parser.add_argument("--bed", help="label of the bed, with --store")
-    parser.add_argument("--date", metavar="YYYY-MM-DD", help="waking day of the night, with --store")
+    source.add_argument("--store", metavar="FOLDER", help=f"data folder of a gateway (default: {STORE})")
+    parser.add_argument("--bed", help="the same as BED")
+    parser.add_argument("--date", metavar="YYYY-MM-DD", help="the same as DATE")
     parser.add_argument("--json", action="store_true", help='print {"night": {...} or null, "reason": ...}')
     parser.add_argument("--pdf", metavar="OUT.pdf", help="write the report as a sheet of A4 as well")
+    parser.add_argument("--plot", metavar="OUT.svg", help="draw the night as well: timeline, heart, breath, movement")
     parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of text and PDF (default: en)")
     return parser

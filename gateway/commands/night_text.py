@@ -51,6 +51,9 @@ _EN = {
     "out": "out of bed",
     "no_data": "no data",
     "note": "Sleep is an estimate from movement, heart and breath, without EEG.",
+    "curve_heart": "Heart rate, per minute (reference value)",
+    "curve_breath": "Breathing, per minute (reference value)",
+    "curve_movement": "Movement, seconds of each minute",
     "colon": ": ",
 }
 _ZH = {
@@ -98,6 +101,9 @@ _ZH = {
     "out": "离床",
     "no_data": "无数据",
     "note": "睡眠由体动、心率和呼吸估计得出，没有脑电图。",
+    "curve_heart": "心率，每分钟（参考值）",
+    "curve_breath": "呼吸，每分钟（参考值）",
+    "curve_movement": "体动，每分钟内的秒数",
     "colon": "：",
 }
 TEXTS = {"en": _EN, "zh": _ZH}

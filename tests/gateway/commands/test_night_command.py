@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -164,3 +165,30 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert left.value.code == 0
     assert "sleepbelt night --facts night.json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_plot_is_one_picture_with_timeline_and_curves(facts_file: Any, tmp_path: Path, lang: str) -> None:
+    picture = tmp_path / "night.svg"
+    assert main(["--facts", facts_file(FULL), "--plot", str(picture), "--lang", lang]) == 0
+    drawn = ElementTree.parse(picture).getroot()
+    texts = " ".join("".join(element.itertext()) for element in drawn.iter("{http://www.w3.org/2000/svg}text"))
+    charts = [element.get("class", "") for element in drawn.iter("{http://www.w3.org/2000/svg}svg")]
+    assert [name for name in charts if name] == [
+        "chart timeline", "chart curve c-heart", "chart curve c-breath", "chart curve c-movement"]  # fmt: skip
+    assert "2026-11-24" in texts
+    assert {"en": "out of bed", "zh": "离床"}[lang] in texts
+
+
+def test_a_night_that_was_not_recorded_is_drawn_as_words(facts_file: Any, tmp_path: Path) -> None:
+    picture = tmp_path / "none.svg"
+    assert main(["--facts", facts_file(night_facts()), "--plot", str(picture)]) == 0
+    assert "No night recorded" in picture.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["night.png", "no/such/folder/night.svg"])
+def test_a_plot_that_cannot_be_written_says_why(
+    facts_file: Any, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--facts", facts_file(FULL), "--plot", str(tmp_path / name)]) == 1
+    assert name.rpartition("/")[2] in capsys.readouterr().err
