@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint deb sbom appliance wheel mpy bench soak score mutation hil lock vectors clean
+.PHONY: help setup demo test lint deb sbom appliance wheel mpy bench soak score mutation hil hil-foreign lock vectors clean
 
 help:
 	@echo "make demo   three emulated belts, gateway, broker, receiver and pages on this machine (Ctrl-C ends it)"
@@ -11,6 +11,7 @@ help:
 	@echo "make score  the belt's signal code against recordings (SLEEPBELT_DATA) and the simulator"
 	@echo "make mutation  change the leave-bed core in every small way; each change must fail a test"
 	@echo "make hil    radio tests against the real kernel and bluetoothd in a virtual machine"
+	@echo "make hil-foreign  programs of others read a belt's standard services through that machine"
 	@echo "make mpy    compile the firmware for every board   make wheel  build the wheel, try it in a clean environment"
 	@echo "make deb    the appliance's packages for amd64 and arm64 into dist/"
 	@echo "make sbom   what they are made of (CycloneDX)   make appliance  the package in a virtual machine with systemd"
@@ -71,7 +72,11 @@ mutation:
 
 hil:
 	@tools/setup.sh hil
-	$(BIN)/python -m pytest tests/hil_box $(ARGS)
+	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m pytest tests/hil_box tests/radio --radio box --timeout 900 $(ARGS)
+
+hil-foreign:
+	@tools/setup.sh foreign
+	$(BIN)/python -m pytest tests/hil_foreign --timeout 900 $(ARGS)
 
 vectors: setup
 	$(BIN)/python -m tools.make_vectors
@@ -83,6 +88,8 @@ lock:
 	  --allow-unsafe --strip-extras --extra hil --extra dev -o requirements/dev.lock pyproject.toml
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
 	  --strip-extras -o requirements/runtime.lock pyproject.toml
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
+	  --strip-extras -o tools/foreign/requirements.lock tools/foreign/requirements.in
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
 	  --strip-extras --extra pi -c requirements/runtime.lock -o requirements/appliance.lock pyproject.toml
 

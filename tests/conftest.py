@@ -8,6 +8,12 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.sim.loop import VirtualTimeLoop
+from tests.ward import add_options
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which radio tests/radio runs on."""
+    add_options(parser)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

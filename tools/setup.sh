@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes everything `make demo` and `make test` need, from a bare Debian 12 or Raspberry Pi OS: system packages by apt where
-# they are missing and permitted, .venv from the lock file, MicroPython for wasm32. Usage: tools/setup.sh demo|test|hil|deb|appliance
+# they are missing and permitted, .venv from the lock file, MicroPython for wasm32. Usage: tools/setup.sh demo|test|hil|foreign|deb|appliance
 # Done steps leave a stamp with the hash of what they came from, so that a second call takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,6 +41,10 @@ if [ "$purpose" = test ]; then
   compgen -G "/usr/lib/*/libatomic.so.1" >/dev/null || missing+=(libatomic1)
   [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing+=(fonts-noto-cjk)
 fi
+if [ "$purpose" = foreign ]; then
+  command -v node >/dev/null || missing+=(nodejs)
+  command -v npm >/dev/null || missing+=(npm)
+fi
 if [ "$purpose" = deb ] || [ "$purpose" = appliance ]; then
   command -v lintian >/dev/null || missing+=(lintian)
 fi
@@ -48,7 +52,7 @@ if [ "$purpose" = appliance ]; then
   command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
   command -v mke2fs >/dev/null || [ -x /sbin/mke2fs ] || missing+=(e2fsprogs)
 fi
-if [ "$purpose" = hil ] || [ "$purpose" = appliance ]; then
+if [ "$purpose" = hil ] || [ "$purpose" = foreign ] || [ "$purpose" = appliance ]; then
   # The box runs this machine's own bluetoothd and dbus-daemon on Debian's kernel, which hil/radio/box_build.py fetches.
   command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
   [ -x /usr/libexec/bluetooth/bluetoothd ] || missing+=(bluez)
@@ -97,5 +101,18 @@ if [ "$purpose" = test ]; then
       echo "$want" >"typings/$port/.stamp"
     fi
   done
+fi
+if [ "$purpose" = foreign ]; then
+  # Programs of others have an environment of their own: what they pin must not decide what the gateway runs with.
+  want=$(stamp tools/foreign/requirements.lock tools/foreign/package-lock.json)
+  if [ "$(cat build/foreign/stamp 2>/dev/null)" != "$want" ]; then
+    say "installing the locked foreign clients into build/foreign"
+    rm -rf build/foreign
+    "$python" -m venv build/foreign
+    build/foreign/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r tools/foreign/requirements.lock
+    cp tools/foreign/package.json tools/foreign/package-lock.json tools/foreign/.npmrc build/foreign/
+    npm ci --silent --prefix build/foreign
+    echo "$want" >build/foreign/stamp
+  fi
 fi
 say "ready ($purpose)"

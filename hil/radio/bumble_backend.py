@@ -8,6 +8,7 @@ it. A lost transport ends every connection and scan; the next use opens it anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -34,6 +35,7 @@ DEFAULT_MTU = 23
 TRANSPORTS = ("unix", "tcp-client", "serial", "usb", "pyusb", "hci-socket", "vhci", "ws-client")
 GATT_TIMEOUT_S = 10.0
 OPEN_TIMEOUT_S = 10.0
+CANCEL_TIMEOUT_S = 1.0
 SCAN_INTERVAL_MS = 10.0
 _BASE_UUID = "0000{:04x}-0000-1000-8000-00805f9b34fb"
 _PROPERTIES = {
@@ -231,6 +233,12 @@ class BumbleClient(BaseBleakClient):
                 connection = await device.connect(address, timeout=self._timeout)
             except (TimeoutError, BaseBumbleError) as error:
                 raise BleakDeviceNotFoundError(self.address, f"{self.address} did not answer: {error}") from error
+            except asyncio.CancelledError:
+                # Whoever waited has given up; what is still pending in the controller would refuse every later connect.
+                with contextlib.suppress(BaseBumbleError, TimeoutError):
+                    async with asyncio.timeout(CANCEL_TIMEOUT_S):
+                        await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+                raise
         self._connection = connection
         connection.on(connection.EVENT_DISCONNECTION, self._on_disconnection)
         adapter.lost.append(self._on_lost)

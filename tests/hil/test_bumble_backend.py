@@ -295,3 +295,13 @@ async def test_an_adapter_that_goes_away_ends_its_connections_and_can_come_back(
 async def test_a_socket_in_use_is_refused_with_its_name(tmp_path: Path, air: Air) -> None:
     with pytest.raises(SocketInUseError, match=r"hci0\.sock"):
         await serve_adapters(VirtualLink(), tmp_path / "hci0.sock")
+
+
+async def test_a_connect_that_is_given_up_refuses_no_later_one(air: Air) -> None:
+    absent = Client(air.adapter, "F0:00:00:00:00:01", bytes(16))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await absent.connect()
+    client = await air.client().open()
+    await client.expect(frames.REPORT)
+    await client.ble.disconnect()

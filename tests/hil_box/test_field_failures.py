@@ -13,8 +13,8 @@ import pytest
 from gateway.radio import BeaconHeard, Closed, Heard, NoSession, Opened
 from protocol.messages import LiveReport
 from protocol.wire import frames
-from tests.hil_box.conftest import WAIT_S, Ward
 from tests.hil_box.failure_table import FailureTable
+from tests.ward import WAIT_S, Ward
 
 HOLD_SCRIPT = """
 import asyncio, sys

@@ -1,4 +1,4 @@
-"""The gateway's radio on real BlueZ, when nothing fails."""
+"""The gateway's radio when nothing fails, on every tier."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from gateway.radio import BeaconHeard, Heard, Opened
 from protocol.messages import LiveReport
-from tests.hil_box.conftest import Ward
+from tests.ward import Ward
 
 
 async def test_a_beacon_is_heard_a_session_opened_and_sealed_reports_come_each_second(ward: Ward) -> None:

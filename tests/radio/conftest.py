@@ -1,0 +1,28 @@
+"""The same radio tests on every tier: Bumble (`make test`), `--radio box` (`make hil`), or `--hci` with `--bluez`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.ward import Tier, Ward, open_ward, tier_of
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """An hour on a compressed clock is not for `make test`: only where this folder is named."""
+    named = any("radio" in Path(argument.split("::")[0]).parts for argument in config.args)
+    return True if collection_path.name == "test_must_show.py" and not named else None
+
+
+@pytest.fixture(scope="session")
+def tier(pytestconfig: pytest.Config) -> Tier:
+    return tier_of(pytestconfig)
+
+
+@pytest_asyncio.fixture
+async def ward(tier: Tier, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Ward]:
+    async with open_ward(tier, tmp_path, getattr(request, "param", 1)) as opened:
+        yield opened
