@@ -120,8 +120,8 @@ class Platform:
         asked = night_of or (night.card.night_of if night else self._waking_date())
         try:
             start_ms, end_ms = self._noon_to_noon(asked)
-        except ValueError:
-            return None  # not a date
+        except (ValueError, OverflowError):
+            return None  # not a date, or none that a night can have
         withheld = card.withheld
         gateway, bed = night.bed if night else (card.gateway, card.bed)
         # What was recorded in this bed before or after it was theirs is somebody else's.

@@ -34,6 +34,7 @@ from cloud_sync.receiver.web_people import people_routes
 from cloud_sync.receiver.web_staff import staff_routes
 from cloud_sync.receiver.web_trend import trend_pieces
 
+_YEARS = range(1970, 2200)  # beyond them no clock of ours can count
 REFRESH_S = 0.5  # a page is told at most twice a second, however fast the changes come
 _UNSEEN = ("audio_on", "audio_off")  # the sound of the room: in the log, no news for people
 # What protocol/wire/frames.py REASON_* say, as the words both page servers share.
@@ -349,6 +350,7 @@ def _announcement(alarm: AlarmRow, t: Strings) -> str:
 
 def _is_date(text: str) -> bool:
     try:
-        return date.fromisoformat(text).isoformat() == text
+        day = date.fromisoformat(text)
+        return day.isoformat() == text and day.year in _YEARS
     except ValueError:
         return False
