@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["KEY_FILE", "CertificateError", "attached", "gateway_key", "sign", "verify"]
+__all__ = ["KEY_FILE", "CertificateError", "attached", "gateway_key", "pdf_streams", "sign", "verify"]
 
 KEY_FILE = "acceptance.key"
 STREAM_BYTES_MAX = 4_000_000
@@ -81,7 +81,7 @@ def verify(certificate: object, public_key: str = "") -> tuple[dict[str, Any], s
 
 def attached(pdf: bytes) -> object:
     """The certificate that a PDF of ours carries; CertificateError if it carries none."""
-    for stream in _streams(pdf):
+    for stream in pdf_streams(pdf):
         if stream.lstrip()[:1] == b"{":
             try:
                 return json.loads(stream)
@@ -90,7 +90,8 @@ def attached(pdf: bytes) -> object:
     raise CertificateError("this PDF carries no certificate; verify the JSON file")
 
 
-def _streams(pdf: bytes) -> Iterator[bytes]:
+def pdf_streams(pdf: bytes) -> Iterator[bytes]:
+    """What stands in a PDF's streams, unpacked where it is packed."""
     for found in re.finditer(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
         raw = found[1]
         try:

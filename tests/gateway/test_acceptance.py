@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zxingcpp
+from PIL import Image, ImageDraw
 
-from gateway.acceptance import KEY_FILE, CertificateError, attached, gateway_key, sign, verify
+from gateway.acceptance import KEY_FILE, CertificateError, attached, gateway_key, pdf_streams, sign, verify
+from gateway.cores.labels import BeltLabel, belt_label_text
 from gateway.papers_pdf import acceptance_pdf, label_sheet
 from gateway.provision_papers import bed_labels
 from tests.gateway.cores.test_walk_test import Walk
@@ -68,3 +72,22 @@ def test_a_sheet_of_labels_is_made_in_pages() -> None:
     labels = bed_labels("gw-01", {f"{number}-1": str(number) for number in range(101, 131)})
     pdf = label_sheet(labels, "en")
     assert pdf.count(b"/Type /Page\n") == 2
+
+
+@pytest.mark.parametrize("text", [
+    "BED1:gw-01:三楼 301-2", belt_label_text(BeltLabel(bytes.fromhex("c000000000000001"), 1, bytes(range(16)))),
+])  # fmt: skip
+def test_the_printed_code_is_read_back_from_the_sheet(text: str) -> None:
+    """The sheet's bars, drawn as a printer would at 600 dots an inch, seen by the reader of pictures."""
+    pdf = label_sheet([{"qr": text, "qr_mm": 16.0, "lines": ["A"]}], "zh")
+    drawn = b"\n".join(pdf_streams(pdf)).decode("latin-1")
+    bars = [tuple(map(float, bar)) for bar in re.findall(r"([\d.]+) ([\d.]+) ([\d.]+) (-?[\d.]+) re f", drawn)]
+    assert bars
+    dots = 600 / 72
+    paper = Image.new("L", (round(595 * dots), round(842 * dots)), 255)
+    pen = ImageDraw.Draw(paper)
+    for x, y, width, height in bars:
+        top, bottom = sorted((842 - y, 842 - y - height))
+        pen.rectangle((x * dots, top * dots, (x + width) * dots, bottom * dots), fill=0)
+    found = zxingcpp.read_barcodes(paper.crop(paper.point(lambda dot: 255 - dot).getbbox()).resize((400, 400)))
+    assert [code.text for code in found] == [text]

@@ -91,6 +91,7 @@
         const focused = place.contains(document.activeElement) ? document.activeElement.dataset.args : undefined;
         place.dataset.html = html;
         place.innerHTML = html;
+        place.hidden = !html.trim();
         if (focused !== undefined) {
           for (const button of place.querySelectorAll("button")) if (button.dataset.args === focused) button.focus();
         }
