@@ -127,7 +127,7 @@ async def test_a_bed_passes_its_walk_test_by_a_body_that_moves_when_the_page_say
         await tina.scan(at("101-1"))
         await expect(tina.page.get_by_role("heading", name="Bed 101-1")).to_be_visible()
         await tina.scan(label(belts[0]))
-        await expect(tina.page.locator('button[data-op="bind"]')).to_be_visible(timeout=30_000)
+        await expect(tina.page.locator('[data-part="current"] button[data-op="bind"]')).to_be_visible(timeout=30_000)
         bodies[0].play(LYING)  # presses the mattress in place of a tap: the belt that reacts is the one just scanned
         await tina.live()
         assert gateway.provisioner.site.bed_of(belts[0].identity.serial) == "101-1"
