@@ -19,7 +19,7 @@ from pathlib import Path
 from firmware_py.tooling.build import BOOT_FILES
 from firmware_py.tooling.compile import BOARDS, PROJECT
 
-__all__ = ["FlashError", "Flasher", "Identity"]
+__all__ = ["FlashError", "Flasher", "Identity", "PortError"]
 
 RESET_S = 3.0
 COMMAND_TIMEOUT_S = 300.0
@@ -58,7 +58,21 @@ try:
 except OSError:
     print('{}')
 """
+_WHAT_IT_IS = """
+import os, sys
+print(sys.platform, sys.implementation.version[0], sys.implementation.version[1], os.uname().machine)
+"""
+_MICROPYTHON_MIN = (1, 29)
+# What os.uname().machine of each board has in it (ESP32 builds write either).
+_CHIPS = {
+    "pico-w": ("RP2040",), "pico-2-w": ("RP2350",), "esp32-s3": ("ESP32S3", "ESP32-S3"),
+    "esp32-c3": ("ESP32C3", "ESP32-C3"), "esp32-c6": ("ESP32C6", "ESP32-C6"),
+}  # fmt: skip
 _LEAVE_SERVICE = "import os; os.remove('/service')"
+
+
+class PortError(ValueError):
+    """No board, more boards than one, or no such port; the message names what there is."""
 
 
 class FlashError(RuntimeError):
@@ -75,24 +89,34 @@ class Identity:
 
 
 class Flasher:
-    """flash() one board; `mpremote` is the command before its arguments, `pause` waits for a board to come back."""
+    """flash() one board; `mpremote` is the command before its arguments, `pause` waits for a board to come back.
+
+    port: "auto" for the only board that there is. progress hears what is being done.
+    """
 
     def __init__(
         self, port: str, mpremote: Sequence[str] = (sys.executable, "-m", "mpremote"),
-        pause: Callable[[float], None] = time.sleep,
+        pause: Callable[[float], None] = time.sleep, progress: Callable[[str], None] = lambda words: None,
     ) -> None:  # fmt: skip
         self._port = port
         self._mpremote = list(mpremote)
         self._pause = pause
+        self._progress = progress
 
     def flash(self, board: str, build: Path, serial: str | None = None) -> Identity:
-        """Copy build/<board> onto the board and start it. FlashError; the board then stays in service: flash again."""
+        """Copy build/<board> onto the board and start it. PortError, FlashError.
+
+        What fails once the copying has begun leaves the board in service: flash again.
+        """
         slot = build / board / "slot"
         manifest = build / "manifest.json"
         if not slot.is_dir() or not manifest.is_file():
             raise FlashError(f"{build}: nothing built for {board} there; `sleepbelt firmware build` first")
         update_key = json.loads(manifest.read_text("utf-8"))["update_key"]
         files = sorted(path for path in slot.rglob("*") if path.is_file())
+        self._port = self._found_port()
+        self._check_board(board)
+        self._progress(f"{self._port}: stopping what runs on the board")
         self._run("exec", _TO_SERVICE)
         self._reset()
         if BOARDS[board].port == "rp2":
@@ -100,6 +124,7 @@ class Flasher:
             self._reset()
         self._run("exec", _FOLDERS.format(folders=_folders(slot, files)))
         copies = [(path, "/a/" + path.relative_to(slot).as_posix()) for path in files]
+        self._progress(f"{self._port}: copying {len(files) + len(BOOT_FILES) + 1} files")
         copies += [(build / "boot" / name, "/" + name) for name in BOOT_FILES]
         with tempfile.TemporaryDirectory() as directory:
             identity, content = self._identity(update_key, serial)
@@ -108,9 +133,39 @@ class Flasher:
             # One call for all: mpremote restarts the interpreter at the start of each.
             chain = [word for source, target in copies for word in ("fs", "cp", str(source), ":" + target, "+")]
             self._run(*chain[:-1])
+        self._progress(f"{self._port}: starting the belt")
         self._run("exec", _LEAVE_SERVICE)
         self._reset()
         return identity
+
+    def _found_port(self) -> str:
+        """The port to use; PortError unless it is there, or (auto) there is exactly one board on USB."""
+        there = []
+        for line in self._mpremote_says("connect", "list").splitlines():
+            device, _, ids, *_ = [*line.split(), "", "", ""]
+            if ids and ids != "0000:0000":  # what is not on USB is no board
+                there.append(device)
+        listed = ", ".join(there) or "none"
+        if self._port != "auto":
+            if self._port not in there and not Path(self._port).exists():
+                raise PortError(f"--port {self._port}: no such port; boards on USB: {listed}")
+            return self._port
+        if not there:
+            raise PortError("no board on USB: plug one in that runs MicroPython, or name its --port")
+        if len(there) > 1:
+            raise PortError(f"several boards on USB: {listed}; name the one to flash with --port")
+        return there[0]
+
+    def _check_board(self, board: str) -> None:
+        """FlashError if what answers is another board, or its MicroPython is too old."""
+        platform, major, minor, machine = [*self._run("exec", _WHAT_IT_IS).strip().split(" ", 3), "", "", "", ""][:4]
+        if not major.isdigit() or not minor.isdigit():
+            raise FlashError(f"{self._port}: what answers there is no MicroPython")
+        if platform != BOARDS[board].port or not any(chip in machine for chip in _CHIPS[board]):
+            raise FlashError(f"{self._port}: that is a {machine} ({platform}), not a {board}: name its --board")
+        if (int(major), int(minor)) < _MICROPYTHON_MIN:
+            needed = ".".join(map(str, _MICROPYTHON_MIN))
+            raise FlashError(f"{self._port}: it runs MicroPython {major}.{minor}; put {needed} or newer on it first")
 
     def _identity(self, update_key: str, serial: str | None) -> tuple[Identity, dict[str, str]]:
         try:
@@ -130,7 +185,10 @@ class Flasher:
         self._pause(RESET_S)
 
     def _run(self, *arguments: str) -> str:
-        command = [*self._mpremote, "connect", self._port, *arguments]
+        return self._mpremote_says("connect", self._port, *arguments)
+
+    def _mpremote_says(self, *arguments: str) -> str:
+        command = [*self._mpremote, *arguments]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

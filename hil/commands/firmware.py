@@ -93,14 +93,17 @@ def _build(arguments: argparse.Namespace) -> int:
 
 def _flash(arguments: argparse.Namespace) -> int:
     from firmware_py.tooling.compile import BOARDS
-    from firmware_py.tooling.flash import Flasher, FlashError
+    from firmware_py.tooling.flash import Flasher, FlashError, PortError
 
     if BOARDS.get(arguments.board) is None or arguments.board == "emulated":
         return _fail(f"--board {arguments.board}: one of {', '.join(BOARDS)}", BAD_INPUT)
     if arguments.serial is not None and not _is_hex(arguments.serial, 8):
         return _fail(f"--serial {arguments.serial}: 16 hex digits", BAD_INPUT)
     try:
-        belt = Flasher(arguments.port).flash(arguments.board, arguments.build, arguments.serial)
+        flasher = Flasher(arguments.port, progress=lambda words: print(words, file=sys.stderr, flush=True))
+        belt = flasher.flash(arguments.board, arguments.build, arguments.serial)
+    except PortError as error:
+        return _fail(str(error), BAD_INPUT)
     except FlashError as error:
         return _fail(str(error), FAILED)
     words = "a new belt" if belt.is_new else "the belt keeps its identity"

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from firmware_py.boot.boot import choose, is_in_service
 from firmware_py.tooling.build import build
-from firmware_py.tooling.flash import Flasher, FlashError
+from firmware_py.tooling.flash import Flasher, FlashError, PortError
 from firmware_py.tooling.image import public_bytes
 
 KEY = ec.derive_private_key(99, ec.SECP256R1())
@@ -33,8 +33,8 @@ def board(tmp_path: Path) -> Path:
     return folder
 
 
-def _flasher(board: Path) -> Flasher:
-    return Flasher("/dev/ttyACM0", [sys.executable, str(FAKE), str(board)], lambda seconds: None)
+def _flasher(board: Path, port: str = "auto") -> Flasher:
+    return Flasher(port, [sys.executable, str(FAKE), str(board)], lambda seconds: None)
 
 
 def test_a_new_board_becomes_a_belt_with_an_identity(built: Path, board: Path) -> None:
@@ -59,6 +59,40 @@ def test_a_belt_that_is_flashed_again_keeps_identity_and_settings_but_no_trial(b
     assert (board / "config" / "config.json").read_text() == "settings"
     assert not (board / "trial").exists()
     assert not (board / "a" / "stale.mpy").exists()
+
+
+@pytest.mark.parametrize(
+    ("ports", "port", "words"),
+    [
+        ("", "auto", "no board on USB"),
+        (
+            "/dev/ttyACM0 1 2e8a:0005 M B\n/dev/ttyACM1 2 303a:4001 M B\n",
+            "auto",
+            "several boards.*ttyACM0, /dev/ttyACM1",
+        ),
+        ("/dev/ttyACM0 1 2e8a:0005 M B\n", "/dev/no-such-port", "no-such-port.*boards on USB: /dev/ttyACM0"),
+    ],
+)
+def test_a_port_that_is_not_one_board_is_named(built: Path, board: Path, ports: str, port: str, words: str) -> None:
+    (board / "ports").write_text(ports)
+    with pytest.raises(PortError, match=words):
+        _flasher(board, port).flash("pico-w", built)
+    assert not (board / "service").exists()
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        ("rp2 29 Raspberry Pi Pico 2 W with RP2350", "Pico 2 W.*not a pico-w"),
+        ("esp32 29 Generic ESP32S3 module with ESP32S3", "ESP32S3.*not a pico-w"),
+        ("rp2 20 Raspberry Pi Pico W with RP2040", r"MicroPython 1\.20; put 1\.29"),
+    ],
+)
+def test_another_board_is_left_as_it_is(built: Path, board: Path, machine: str, words: str) -> None:
+    (board / "machine").write_text(machine)
+    with pytest.raises(FlashError, match=words):
+        _flasher(board).flash("pico-w", built)
+    assert not (board / "service").exists()
 
 
 def test_a_board_that_is_not_there_is_an_error_with_mpremotes_words(built: Path, board: Path) -> None:
