@@ -7,6 +7,7 @@ line through the hours after the first eight (caches fill, the first night is co
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import tempfile
@@ -49,8 +50,8 @@ def _occupancy(second: int, bed: int) -> tuple[str, int]:
     return ("empty", since) if since < 480 else ("occupied", since - 480)
 
 
-async def _day(config: Config) -> tuple[list[float], int, int]:
-    """(MiB at each full hour, readings taken, alarms raised)."""
+async def _day(config: Config) -> tuple[list[float], list[int], int, int]:
+    """(MiB and living objects at each full hour, readings taken, alarms raised)."""
     radio = SpokenRadio()
     gateway = await Gateway.start(config, lambda *_: radio)
     task = asyncio.create_task(gateway.run())
@@ -59,6 +60,7 @@ async def _day(config: Config) -> tuple[list[float], int, int]:
     for serial in serials:
         radio.events.put_nowait(Opened(serial, begun_ms, hello(uptime_s=UP_S)))
     hours: list[float] = []
+    living: list[int] = []
     spoken = 0
     while len(hours) < HOURS:
         # What a slow machine has not taken must not pile up here: it would be the test's memory, not the gateway's.
@@ -73,12 +75,14 @@ async def _day(config: Config) -> tuple[list[float], int, int]:
             await asyncio.sleep(0.001)
         if due >= (len(hours) + 1) * 3_600:
             hours.append(rss_bytes() / MIB)
+            gc.collect()
+            living.append(len(gc.get_objects()))
             print(f"bench: growth: {len(hours)} h: {hours[-1]:.1f} MiB", file=sys.stderr, flush=True)
         await asyncio.sleep(0.002)
     counters = gateway.room.counters
     gateway.stop()
     await task
-    return hours, counters["readings_received"], counters["alarms_raised"]
+    return hours, living, counters["readings_received"], counters["alarms_raised"]
 
 
 def _slope(values: list[float]) -> float:
@@ -96,11 +100,13 @@ def _measure() -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="sleepbelt-bench-") as name:
         config = _ward(configuration(Path(name), "allowed_s = 300\nsettle_s = 60\n"))
         began = time.process_time()
-        hours, readings, alarms = asyncio.run(_day(config))
+        hours, living, readings, alarms = asyncio.run(_day(config))
         cpu_ms = 1000 * (time.process_time() - began)
     growth = _slope(hours[WARM_HOURS:]) * 24
     return [
         row("day_of_8_belts_growth_per_24_h", growth, "MiB", limit=1, source=f"{PEERS}: none; a slope within noise"),
+        # A leak shows in objects first; what is left of growth in bytes is the allocator's.
+        row("day_of_8_belts_objects_growth", 100 * (living[-1] / living[WARM_HOURS - 1] - 1), "%", limit=5),
         row("day_of_8_belts_rss_after_8_h", hours[WARM_HOURS - 1], "MiB", limit=64, source=PEERS),
         row("day_of_8_belts_rss_after_24_h", hours[-1], "MiB", limit=64, source=PEERS),
         row("day_of_8_belts_readings", readings, "", source=f"of {BELTS * HOURS * 3600}"),
