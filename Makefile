@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint deb sbom appliance wheel mpy bench soak score mutation hil hil-foreign lock vectors clean
+.PHONY: help setup demo test lint deb sbom appliance wheel mpy bench soak score mutation oracle hil hil-foreign lock vectors clean
 
 help:
 	@echo "make demo   three emulated belts, gateway, broker, receiver and pages on this machine (Ctrl-C ends it)"
@@ -66,6 +66,11 @@ soak:
 score: setup
 	$(BIN)/python -m tools.score $(ARGS)
 
+oracle: requirements/oracle.lock
+	python3 -m venv build/oracle
+	build/oracle/bin/pip install -q --require-hashes -r requirements/oracle.lock
+	build/oracle/bin/python -m tools.check_night_arithmetic --nights 5000
+
 mutation:
 	@tools/setup.sh test
 	$(BIN)/python -m tools.mutation $(ARGS)
@@ -92,6 +97,8 @@ lock:
 	  --strip-extras -o tools/foreign/requirements.lock tools/foreign/requirements.in
 	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
 	  --strip-extras --extra pi -c requirements/runtime.lock -o requirements/appliance.lock pyproject.toml
+	$(BIN)/pip-compile -q --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --generate-hashes \
+	  --strip-extras -o requirements/oracle.lock requirements/oracle.in
 
 clean:
 	rm -rf build dist typings .venv

@@ -1,7 +1,6 @@
 """Compare the night report's sleep figures with the package hypnofunk (MIT) over random nights.
 
-    python -m venv /tmp/oracle && /tmp/oracle/bin/pip install hypnofunk tzdata
-    /tmp/oracle/bin/python tools/check_night_arithmetic.py --nights 2000
+    make oracle        in an environment of its own, pinned in requirements/oracle.lock
 
 hypnofunk brings pandas and matplotlib, so it is no dependency of the tests; test_night_brute_force.py compares with a
 second implementation of our own. Nights here lie in bed throughout and end asleep, and sleep begins

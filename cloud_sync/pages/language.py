@@ -32,7 +32,7 @@ class Strings:
         """The words for the detail of an event: a notice, a level, a priority or the reason of an end."""
         if detail[:1] == "L" and detail[1:].isdecimal():
             return self("board.level", level=detail[1:])
-        groups = ("clear", "notice", "priority", "rate_reason", "mode")
+        groups = ("clear", "notice", "priority", "rate_reason", "mode", "outcome")
         return next((self.texts[f"{group}.{detail}"] for group in groups if f"{group}.{detail}" in self.texts), detail)
 
 

@@ -139,6 +139,7 @@ def figures(report: Mapping[str, Any], t: Strings) -> list[list[Figure]]:
             view.rate("heart", "heart_rate_bpm", t("residents.heart_unit")),
             view.rate("respiration", "respiration_per_min", t("residents.heart_unit")),
             view.count("irregular", "irregular_minutes"),
+            view.count("weak_breath", "weak_breath_minutes"),
             view.alarms(),
             view.number("coverage", "coverage_percent", "%"),
             view.span("no_data", "no_data_s"),

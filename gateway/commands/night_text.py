@@ -17,6 +17,7 @@ _EN = {
     "hours": "{} h {:02d} min",
     "minutes": "{} min",
     "seconds": "{} s",
+    "exact": "{} min {} s",
     "in_bed_at": "In bed at",
     "rise_at": "Final rise at",
     "night_span_s": "Bed entry to final rise",
@@ -67,6 +68,7 @@ _ZH = {
     "hours": "{} 小时 {:02d} 分",
     "minutes": "{} 分钟",
     "seconds": "{} 秒",
+    "exact": "{} 分 {} 秒",
     "in_bed_at": "上床时间",
     "rise_at": "起床时间",
     "night_span_s": "上床到起床",
@@ -180,7 +182,7 @@ def _value(name: str, night: Mapping[str, Any], text: Mapping[str, str]) -> str:
     if name == "alarms":
         response = value["response_time_median_s"]
         return text["alarms_value"].format(
-            count=value["count"], response=text["none"] if response is None else _duration(response, text)
+            count=value["count"], response=text["none"] if response is None else _exact(response, text)
         )
     shown = _quantity(name, value, text)
     return text["at_least"].format(shown) if name in _COUNTS and not night["complete"] else shown
@@ -194,10 +196,16 @@ def _quantity(name: str, value: float, text: Mapping[str, str]) -> str:
     return text["per_hour"].format(value) if name == "restlessness" else f"{value:g}"
 
 
+def _exact(seconds: float, text: Mapping[str, str]) -> str:
+    """To the second below an hour, where people compare it with an allowance; as on the platform's page."""
+    whole = int(seconds)
+    return text["exact"].format(whole // 60, whole % 60) if 60 <= whole < 3600 else _duration(whole, text)
+
+
 def _duration(seconds: float, text: Mapping[str, str]) -> str:
     if seconds < 60:
-        return text["seconds"].format(round(seconds))
-    minutes = round(seconds / 60)
+        return text["seconds"].format(int(seconds))
+    minutes = int(seconds // 60)  # whole minutes that have passed, as on the platform's page
     return text["hours"].format(minutes // 60, minutes % 60) if minutes >= 60 else text["minutes"].format(minutes)
 
 
