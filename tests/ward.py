@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,10 @@ class Ward:
     def adapter(self) -> AdapterController:
         return self.link.adapters[0]
 
+    def slots(self, connections_max: int) -> None:
+        """So many sessions at a time, from the next `listen`."""
+        self.config = replace(self.config, connections_max=connections_max)
+
     def listen(self, actions: Mapping[Rung, Action] | None = None) -> Radio:
         """Start the gateway's radio; `actions` as a gateway with the rights to do them has."""
         belts = [Belt(belt.identity.serial, belt.identity.claim_secret) for belt in self.fleet.belts]
@@ -130,9 +134,12 @@ class Ward:
 
 @asynccontextmanager
 async def open_ward(
-    tier: Tier, folder: Path, scripts: list[BedScript] | int = 1, clock: HilClock | None = None
+    tier: Tier, folder: Path, scripts: list[BedScript] | int = 1, clock: HilClock | None = None, begun_s: int = 0
 ) -> AsyncIterator[Ward]:
-    """Belts on the tier's air, and what is needed to listen to them; the environment is put back at the end."""
+    """Belts on the tier's air, and what is needed to listen to them; the environment is put back at the end.
+
+    `begun_s`: for how long their nights have been going on when they are switched on.
+    """
     nights = [load("quiet") for _ in range(scripts)] if isinstance(scripts, int) else scripts
     if tier.dongles and len(nights) > len(tier.dongles):
         pytest.skip(f"{len(nights)} belts need as many --hci")
@@ -140,7 +147,7 @@ async def open_ward(
     socket = folder / "hci.sock"
     server = await serve_adapters(link, socket)
     time_of_belts = clock if clock is not None else HilClock(ClockScale())
-    fleet = Fleet(time_of_belts, link, time_of_belts.now_ms())
+    fleet = Fleet(time_of_belts, link, time_of_belts.now_ms() - 1000 * begun_s)
     box: Box | None = None
     before = dict(os.environ)
     try:

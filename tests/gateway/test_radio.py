@@ -261,3 +261,19 @@ async def test_an_adapter_that_is_not_there_is_told_by_its_address() -> None:
     clock = GatewayClock(None, "always", ClockScale())
     with pytest.raises(RadioError, match="00:11:22:33:44:55"):
         bleak_radio(RadioConfig("bluez", "00:11:22:33:44:55", 5), [], GATEWAY, clock)
+
+
+@virtual
+async def test_a_thousand_disconnects_leave_no_client_connected_and_no_task_behind() -> None:
+    """On BlueZ each client that is not disconnected keeps a connection to the bus, of which there are 256."""
+    spoken = belt()
+    async with listening(air := Air(spoken)) as radio:
+        await in_session(air, spoken)
+        tasks = len(asyncio.all_tasks())
+        for _ in range(1000):
+            spoken.drop()
+            await in_session(air, spoken)
+        assert spoken.connects == 1001
+        assert spoken.disconnects >= 1000
+        assert len(asyncio.all_tasks()) <= tasks + 2
+        assert radio.counters["sessions"] == 1001

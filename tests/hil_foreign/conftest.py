@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from firmware_py.belt.config import Config
+from hil.synth import load
 from tests.ward import Tier, Ward, open_ward
 
 
@@ -23,7 +24,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest_asyncio.fixture
 async def ward(tmp_path: Path) -> AsyncIterator[Ward]:
     """One belt that was told to expose the standard services (what CMD_EXPOSE_STANDARD sets; in force from a start)."""
-    async with open_ward(Tier("box"), tmp_path) as opened:
+    async with open_ward(Tier("box"), tmp_path, [load("short_exit")], begun_s=30) as opened:
         belt = opened.fleet.belts[0]
         Config(str(belt.state_directory)).set(expose_standard=True)
         await opened.fleet.power_cut(belt, off_s=0.2)
