@@ -264,16 +264,16 @@ async def test_an_adapter_that_is_not_there_is_told_by_its_address() -> None:
 
 
 @virtual
-async def test_a_thousand_disconnects_leave_no_client_connected_and_no_task_behind() -> None:
-    """On BlueZ each client that is not disconnected keeps a connection to the bus, of which there are 256."""
+async def test_disconnects_leave_no_client_connected_and_no_task_behind() -> None:
+    """On BlueZ each client that is not disconnected keeps one of 256 connections to the bus; `soak_radio` does 1,000."""
     spoken = belt()
     async with listening(air := Air(spoken)) as radio:
         await in_session(air, spoken)
         tasks = len(asyncio.all_tasks())
-        for _ in range(1000):
+        for _ in range(150):
             spoken.drop()
             await in_session(air, spoken)
-        assert spoken.connects == 1001
-        assert spoken.disconnects >= 1000
+        assert spoken.connects == 151
+        assert spoken.disconnects >= 150
         assert len(asyncio.all_tasks()) <= tasks + 2
-        assert radio.counters["sessions"] == 1001
+        assert radio.counters["sessions"] == 151
