@@ -265,7 +265,7 @@ async def test_an_adapter_that_is_not_there_is_told_by_its_address() -> None:
 
 @virtual
 async def test_disconnects_leave_no_client_connected_and_no_task_behind() -> None:
-    """On BlueZ each client that is not disconnected keeps one of 256 connections to the bus; `soak_radio` does 1,000."""
+    """On BlueZ each client not disconnected keeps one of 256 connections to the bus; `soak_radio` does 1,000."""
     spoken = belt()
     async with listening(air := Air(spoken)) as radio:
         await in_session(air, spoken)
