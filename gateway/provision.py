@@ -266,13 +266,13 @@ class Provisioner:
             await self._in_range(serial)
             self._serve(serial, record.key, hurry=True)
         hello = self._open.get(serial) or await self._session(serial)
-        result = await self._command(serial, frames.CMD_DECOMMISSION, 0, finish_s=WIPE_S)
-        if result.status != frames.STATUS_DONE:
-            raise ProvisionError("not_wiped", status=result.status)
+        left = await self._wiped(serial)
         refused = await self._refuses(serial, record.key)
+        if left is None and not refused:
+            raise ProvisionError("no_answer", belt=serial.hex())  # as far as we know, nothing has happened to it
         proof = {
-            "belt": serial.hex(), "bed": bed, "utc_ms": self.clock.utc_ms(), "who": who, "wiped": True,
-            "records_before": hello.record_seq, "records_left": result.value, "refuses_since": refused,
+            "belt": serial.hex(), "bed": bed, "utc_ms": self.clock.utc_ms(), "who": who, "wiped": left == 0,
+            "records_before": hello.record_seq, "records_left": left, "refuses_since": refused,
         }  # fmt: skip
         await self._change(lambda: self.site.decommission(serial))
         if bed:
@@ -280,6 +280,18 @@ class Provisioner:
         self._let_go(serial)
         self._note("belt_decommissioned", who, bed, json.dumps(proof, sort_keys=True))
         return proof
+
+    async def _wiped(self, serial: bytes) -> int | None:
+        """How many slots of the belt's records still hold anything; None if its answer was lost on the way."""
+        try:
+            result = await self._command(serial, frames.CMD_DECOMMISSION, 0, finish_s=WIPE_S)
+        except ProvisionError as error:
+            if error.code != "no_answer":
+                raise
+            return None
+        if result.status != frames.STATUS_DONE:
+            raise ProvisionError("not_wiped", status=result.status)
+        return result.value
 
     async def plan(self, label: BeltLabel, bed: str) -> None:
         """A batch wants this belt at this bed; it is listened to from now on, so that it can be told by a press."""

@@ -253,9 +253,9 @@ def _decommission(options: argparse.Namespace) -> int:
         print("sleepbelt provision: this cannot be undone; say --yes", file=sys.stderr)
         return BAD_INPUT
     proof = _ask(options, "decommission", {"belt": options.belt})
-    _say(options, proof, f"{proof['belt'].upper()}: wiped, {proof['records_left']} records left, refuses sessions: "
-         f"{proof['refuses_since']}")
-    return DONE if proof["refuses_since"] and not proof["records_left"] else FAILED
+    left = "its answer was lost, unknown" if proof["records_left"] is None else proof["records_left"]
+    _say(options, proof, f"{proof['belt'].upper()}: records left: {left}; refuses sessions: {proof['refuses_since']}")
+    return DONE if proof["refuses_since"] and proof["wiped"] else FAILED
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class SpokenBelt:
         self.away = False  # out of range
         self.obeys = False  # takes keys and commands as the firmware does
         self.deaf_to_claims = False
+        self.retires_in_silence = False
         self.discovery_s = 0.01  # how long its list of services takes to read
         self.strange_services = 0  # so many characteristics before the belt's own
         self._join: tuple[bytes, int] = fragments.IDLE
@@ -95,6 +96,8 @@ class SpokenBelt:
             request, command, _ = values
             if command == frames.CMD_DECOMMISSION:
                 self.refuses = frames.REFUSED_DECOMMISSIONED
+                if self.retires_in_silence:
+                    return
             status = frames.STATUS_STARTED if command == frames.CMD_IDENTIFY else frames.STATUS_DONE
             self.say(frames.encode(frames.RESULT, (request, status, 0)))
 

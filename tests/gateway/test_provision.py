@@ -192,6 +192,18 @@ async def test_a_decommissioned_belt_proves_it_by_refusing_and_is_never_taken_ag
     assert belt.key.hex() not in (tmp_path / "data" / "site.json").read_text()
 
 
+async def test_a_belt_whose_answer_was_lost_is_out_of_service_with_the_proof_that_it_refuses(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    belt.retires_in_silence = True
+    label = label_of(belt)
+    async with provisioning(configured(tmp_path), belt) as site:
+        await site.ask("scan", text=label, bed="101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        proof = await site.ask("decommission", belt=belt.serial.hex())
+        assert (proof["wiped"], proof["records_left"], proof["refuses_since"]) == (False, None, True)
+        assert beds(site)["101-1"] == ""
+
+
 async def test_without_a_disk_nothing_is_bound_and_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,6 +116,7 @@ async def test_a_technician_brings_a_gateway_and_its_beds_to_life(browser: Brows
         assert refused == []
 
 
+@pytest.mark.timeout(600)
 async def test_a_bed_passes_its_walk_test_by_a_body_that_moves_when_the_page_says_so(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,13 +135,30 @@ async def test_a_bed_passes_its_walk_test_by_a_body_that_moves_when_the_page_say
         bodies[0].play(GONE)
         await asyncio.sleep(20 / SPEED)
         bodies[0].play(EMPTY)
-        await _walk(tina, bodies[0])
+        await asyncio.sleep(10 / SPEED)
+        empty = await gateway.operations.call("calibrate", {"bed": "101-1", "what": "empty"}, "tina")
+        await _walk(tina, bodies[0], gateway)
+        occupied = gateway.provisioner.site.calibrated[belts[0].identity.serial]
+        print(empty, occupied)
+        assert occupied["place"] == "middle"
         quiet(tina.page)
         said, _ = verify(json.loads(await _download(tina, "acceptance.json")))
         tested = next(bed for bed in said["beds"] if bed["bed"] == "101-1")["walk_test"]
         assert tested["passed"]
         assert [step["step"] for step in tested["steps"]] == list(STEPS)
         print(json.dumps({step["step"]: step["evidence"] for step in tested["steps"]}))
+
+
+async def test_a_belt_with_the_real_firmware_wipes_itself_and_refuses_when_it_goes_out_of_service(
+    tmp_path: Path,
+) -> None:
+    async with belts_in_the_room(tmp_path, 1) as (belts, _, socket), installed(tmp_path, socket) as gateway:
+        belt = belts[0].identity.serial.hex()
+        await gateway.operations.call("scan", {"text": label(belts[0]), "bed": "101-1"}, "tina")
+        await gateway.operations.call("bind", {"belt": belt, "bed": "101-1"}, "tina")
+        proof = await gateway.operations.call("decommission", {"belt": belt}, "tina")
+        assert proof["records_before"] > 0
+        assert (proof["records_left"], proof["refuses_since"]) == (0, True)
 
 
 async def _make_admin(tina: Technician, gateway: Gateway) -> None:
@@ -201,13 +219,14 @@ async def _beds(tina: Technician, belts: list[DrivenBelt], gateway: Gateway) -> 
     await expect(tina.page.locator("#said")).to_contain_text("not a label of ours")
 
 
-async def _walk(tina: Technician, body: Body) -> None:
+async def _walk(tina: Technician, body: Body, gateway: Gateway) -> None:
     await tina.tap('button[data-op="walk_start"]')
     await tina.step("empty")
     await tina.tap(START)
     await tina.step("lie_down")
     await _done_with_body(tina, "lie_down", body, before=EMPTY, then=LYING)
     await tina.step("roll")
+    await gateway.operations.call("calibrate", {"bed": "101-1", "what": "occupied"}, "tina")
     await tina.page.evaluate("window.scrollTo(0, 0)")
     await picture(tina.page, "provision-walk")
     await tina.tap(START)
