@@ -254,3 +254,20 @@ def test_copies_of_earlier_reports_that_come_late_in_any_order_change_nothing(
             assert not disturbed.report(now_ms + 500, reports[number % len(reports)]).facts
     assert disturbed.to_state() == plain.to_state()
     assert disturbed.next_deadline_ms() == plain.next_deadline_ms()
+
+
+@pytest.mark.parametrize("ppm", [-100, 100])
+def test_a_belts_clock_that_drifts_a_hundred_millionths_makes_no_state_older_than_it_is(ppm: int) -> None:
+    """A day in one boot: 8.6 s of drift in all; radio delays of up to half a second on top."""
+    session = BeltSession("A", 1.0)
+    for second in range(1, 86_400):
+        delay_ms = second * 7919 % 500
+        now_ms = second * 1000 + delay_ms
+        uptime_s = second * (1 + ppm / 1e6)
+        outcome = session.report(now_ms, report(uptime_s, "empty", age_s=round(uptime_s)))
+        anchor_ms = session.anchor_ms(1)
+        assert anchor_ms is not None
+        # Where the belt's "now" is placed: never after it was heard, never more than the delay and a second before.
+        late_ms = now_ms - (anchor_ms + uptime_s * 1000)
+        assert -1 <= late_ms <= delay_ms + 1000
+        assert outcome.accepted
