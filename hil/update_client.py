@@ -55,6 +55,12 @@ class UpdateClient:
         """Send and install; returns the offset it began at. UpdateError if the belt refuses or the link is lost."""
         try:
             await self._client.connect()
+        except (BleakError, TimeoutError, OSError) as error:
+            raise UpdateError(
+                f"no connection to {self._client.address}: {error or type(error).__name__}; is Bluetooth on (or"
+                " --adapter right), the belt in range and no gateway connected to it?"
+            ) from None
+        try:
             await self._client.start_notify(gatt.TX, lambda _, value: self._notified(bytes(value)))
             await self._handshake()
             return await self._transfer(image, progress)

@@ -59,6 +59,16 @@ def test_a_flash_without_a_build_fails_and_says_so(tmp_path: Path, capsys: pytes
     assert "firmware build" in capsys.readouterr().err
 
 
+def test_an_update_without_bluetooth_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = tmp_path / "update.img"
+    image.write_bytes(b"SBI1")
+    address = ["--address", "F0:4D:55:00:00:01", "--belt-key", "00" * 16, "--adapter", f"unix:{tmp_path}/none"]
+    assert main(["update", str(image), *address]) == 1
+    said = capsys.readouterr().err
+    assert "no connection to F0:4D:55:00:00:01" in said
+    assert "is Bluetooth on" in said
+
+
 def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
