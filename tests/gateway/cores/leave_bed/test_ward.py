@@ -144,6 +144,23 @@ def test_a_minute_before_a_belt_was_bound_has_not_come_for_it() -> None:
     assert [effect.detail for effect in punctual] == ["not_up_by"]
 
 
+@pytest.mark.parametrize(("late_ms", "noticed"), [(0, ["not_up_by"]), (1, [])])
+def test_a_minute_set_a_millisecond_late_has_not_come(late_ms: int, noticed: list[str]) -> None:
+    ward = in_bed()
+    at_half_past = now(30 * MINUTE + late_ms)
+    decided = ward.handle(at_half_past, facts.Configure("A", {"not_up_by": "23:30"}))
+    assert [effect.detail for effect in decided] == noticed
+
+
+@pytest.mark.parametrize(("late_ms", "noticed"), [(0, ["not_up_by"]), (1, [])])
+def test_a_minute_a_millisecond_before_a_belt_was_bound_has_not_come(late_ms: int, noticed: list[str]) -> None:
+    ward = in_bed()
+    at_half_past = now(30 * MINUTE + late_ms)
+    ward.bind("A", Profile(windows=(), not_up_by=23 * 60 + 30), at_half_past)
+    decided = ward.handle(at_half_past, facts.LinkUp("A", "occupied", 7200))
+    assert [effect.detail for effect in decided] == noticed
+
+
 def test_never_occupied_since_belt_boot_is_no_exit() -> None:
     ward = Ward({"A": STANDARD}, "Asia/Shanghai", now(0))
     ward.handle(now(0), facts.BeltReport("A", "empty", 60, ever_occupied=False))
