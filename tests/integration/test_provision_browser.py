@@ -34,7 +34,7 @@ from tests.integration.technician import EMPTY, GONE, LYING, ROLLING, Body, Tech
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
-SPEED = 2
+SPEED = 3
 START = 'button[data-op="walk_go"]'
 BED_S_MAX, BATCH_S_MAX, SWAP_S_MAX = 20.0, 8.0, 30.0
 PIN = "48271"
