@@ -74,6 +74,10 @@ TICK_S = 0.25
 SIGHTINGS_MAX = 256
 
 
+class AdapterMissingError(RadioError):
+    """No adapter here has the address that the configuration names."""
+
+
 @dataclass(slots=True)
 class _Known:
     belt: Belt
@@ -93,13 +97,22 @@ def bleak_radio(
 
     `actions`: what may be done about a stuck adapter, where it is not what radio.recovery says.
     """
-    names = config.adapters or (config.adapter,)
-    parts = [_on_adapter(config, name, belts, identity, clock, actions) for name in names]
+    parts: dict[str, BleakRadio] = {}
+    missing: AdapterMissingError | None = None
+    for name in config.adapters or (config.adapter,):
+        try:
+            parts[name] = _on_adapter(config, name, belts, identity, clock, actions)
+        except AdapterMissingError as error:
+            # Of several one may be broken: the others serve the belts until somebody has seen to it.
+            missing = error
+            log.error("%s", error)
+    if missing is not None and not parts:
+        raise missing
     if len(parts) == 1:
-        return parts[0]
+        return next(iter(parts.values()))
     from gateway.radio_adapters import ManyAdapters
 
-    return ManyAdapters(dict(zip(names, parts, strict=True)), belts)
+    return ManyAdapters(parts, belts)
 
 
 def _on_adapter(
@@ -130,7 +143,9 @@ def _hci_name(adapter: str) -> str:
         with contextlib.suppress(OSError):
             if file.read_text("ascii").strip().lower() == adapter.lower():
                 return file.parent.name
-    raise RadioError(f"radio.adapter: no Bluetooth adapter has the address {adapter}; `bluetoothctl list` shows them")
+    raise AdapterMissingError(
+        f"radio.adapter: no Bluetooth adapter has the address {adapter}; `bluetoothctl list` shows them"
+    )
 
 
 class BleakRadio:

@@ -150,3 +150,16 @@ def test_a_key_may_be_read_by_the_services_own_group_and_by_no_other(mode: int, 
 
 def test_the_group_of_root_is_nobodys_own() -> None:
     assert others_may_read(0o640, 0, 0, own_gid=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ('adapters = []\n', "radio.adapters"),
+        ('adapters = ["hci0", "hci0"]\n', "radio.adapters"),
+        ('adapter = "hci0"\nadapters = ["hci1"]\n', "radio.adapters"),
+        ('recovery = "pray"\n', "radio.recovery"),
+    ],
+)
+def test_adapters_and_recovery_that_cannot_be_are_named(tmp_path: Path, change: str, path: str) -> None:
+    assert path in problems(tmp_path, f"[radio]\n{change}")

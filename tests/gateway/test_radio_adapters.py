@@ -11,7 +11,7 @@ import pytest
 
 from gateway.clock import GatewayClock
 from gateway.config import RadioConfig
-from gateway.radio import BeaconHeard, Belt, BleakRadio
+from gateway.radio import BeaconHeard, Belt, BleakRadio, RadioError, bleak_radio
 from gateway.radio_adapters import ManyAdapters
 from protocol.clock_scale import ClockScale
 from tests.gateway.spoken_belt import Air, SpokenBelt
@@ -111,3 +111,19 @@ async def test_trouble_is_told_only_when_no_adapter_works() -> None:
         await asyncio.sleep(5)
         assert radio.trouble == ""
         assert radio.scan_turn_ms is not None
+
+
+async def test_of_several_adapters_one_may_be_missing_but_not_all(caplog: pytest.LogCaptureFixture) -> None:
+    clock = GatewayClock(None, "always", ClockScale())
+    some = RadioConfig("bluez", "", 5, ("hci0", "00:11:22:33:44:55"))
+    assert isinstance(bleak_radio(some, [], GATEWAY, clock), BleakRadio)
+    assert "00:11:22:33:44:55" in caplog.text
+    none = RadioConfig("bluez", "", 5, ("00:11:22:33:44:55", "00:11:22:33:44:66"))
+    with pytest.raises(RadioError, match="no Bluetooth adapter"):
+        bleak_radio(none, [], GATEWAY, clock)
+
+
+async def test_several_adapters_are_one_radio() -> None:
+    clock = GatewayClock(None, "always", ClockScale())
+    radio = bleak_radio(RadioConfig("bluez", "", 5, ("hci0", "hci1")), [], GATEWAY, clock)
+    assert isinstance(radio, ManyAdapters)
