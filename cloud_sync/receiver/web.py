@@ -29,7 +29,7 @@ from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPor
 from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.web_care import care_routes, told_text
 from cloud_sync.receiver.web_home import home_routes
-from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk
+from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk, SharedPieces
 from cloud_sync.receiver.web_people import people_routes
 from cloud_sync.receiver.web_staff import staff_routes
 from cloud_sync.receiver.web_trend import trend_pieces
@@ -90,6 +90,7 @@ class _Pages:
     def __init__(self, desk: Desk) -> None:
         self._desk, self._port, self._kit = desk, desk.port, desk.kit
         self._zone = desk.kit.settings.timezone
+        self._shared = SharedPieces()
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
@@ -182,6 +183,10 @@ class _Pages:
         return wall_time(utc_ms, self._zone, form)
 
     def _board(self, cards: Sequence[ResidentCard], t: Strings) -> dict[str, str]:
+        online = self._port.broker_connected()
+        return self._shared.of(cards, online, (t.language, ""), lambda: self._render_board(cards, online, t))
+
+    def _render_board(self, cards: Sequence[ResidentCard], online: bool, t: Strings) -> dict[str, str]:
         states = ["unknown" if card.live.stale else card.live.state for card in cards]
         counts = {
             "in_bed": states.count("present") + states.count("held"),
@@ -189,7 +194,6 @@ class _Pages:
             "unknown": states.count("unknown"),
             "alarms": sum(len(card.open_alarms) for card in cards),
         }
-        online = self._port.broker_connected()
         pieces = {"counts": self._kit.fragment("residents_counts.html", t, counts=counts, online=online)}
         for card in cards:
             pieces[f"card:{card.resident_id}"] = self._kit.fragment(

@@ -22,7 +22,7 @@ from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.home_rows import AlarmLine, median_response_s
 from cloud_sync.receiver.port import ResidentCard
 from cloud_sync.receiver.web_care import told_text
-from cloud_sync.receiver.web_kit import DEVICES, SCRIPT_TEXTS, SEE, WALL, Desk, masked
+from cloud_sync.receiver.web_kit import DEVICES, SCRIPT_TEXTS, SEE, WALL, Desk, SharedPieces, masked
 
 HOUR_MS = 3_600_000
 REFRESH_S = 0.5
@@ -49,6 +49,7 @@ class _HomePages:
     def __init__(self, desk: Desk, home: Home) -> None:
         self._desk, self._home, self._kit = desk, home, desk.kit
         self._zone = desk.kit.settings.timezone
+        self._shared = SharedPieces()
         self._drawing = asyncio.Lock()  # one PDF at a time: each takes a processor for a while
 
     async def alarms(self, request: Request) -> Response:
@@ -168,7 +169,9 @@ class _HomePages:
 
         def pieces(cards: Sequence[ResidentCard], t: Strings) -> tuple[dict[str, str], dict[str, Any]]:
             shown = _of_rooms(cards, rooms)
-            return self._tiles(shown, t), {"order": [card.resident_id for card in shown]}
+            online = self._desk.port.broker_connected()
+            tiles = self._shared.of(cards, online, (t.language, rooms), lambda: self._tiles(shown, t))
+            return tiles, {"order": [card.resident_id for card in shown]}
 
         return self._desk.stream(request, WALL, states, pieces)
 

@@ -29,6 +29,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "technician": frozenset({DEVICES}),  # no resident data
     "display": frozenset({WALL}),  # a screen on the floor: masked names only
 }
+SHARED_MAX = 64  # keys of SharedPieces: languages times floors
 SCRIPT_TEXTS = ("common.hours_minutes", "common.minutes", "common.seconds")
 
 
@@ -51,6 +52,27 @@ SECTIONS = (
     Section("/accounts", "accounts", STAFF),
     Section("/audit", "audit", AUDIT),
 )
+
+
+class SharedPieces:
+    """Fragments of one reading of the residents, made once for all streams that wait for it, in each language.
+
+    200 open boards would else render every card 200 times for one change.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], tuple[Sequence[ResidentCard], bool, dict[str, str]]] = {}
+
+    def of(
+        self, cards: Sequence[ResidentCard], online: bool, key: tuple[str, str], make: Callable[[], dict[str, str]]
+    ) -> dict[str, str]:
+        """`make()` unless the same reading (the very same object) was made for this key last."""
+        last = self._last.get(key)
+        if last is None or last[0] is not cards or last[1] is not online:
+            if len(self._last) >= SHARED_MAX:
+                self._last.clear()
+            last = self._last[key] = (cards, online, make())
+        return last[2]
 
 
 class Desk:
