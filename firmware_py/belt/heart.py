@@ -22,6 +22,9 @@ LAG_WEIGHT = 12
 DOUBT_OFFSET = 990
 EMIT_DOUBT = -100
 CLEAR_S = 6
+FLAGGED_MIN_S = 12
+FLAGGED_MAX_S = 60  # irregular for so long, a rhythm must be without doubt for CLEAR_S and half as long as that
+SURE_DOUBT = -800  # so little doubt counts for six seconds
 REGULAR_DOUBT = -350  # above this no rate is told, and what was called irregular stays so
 SEEN_MIN_S = 10
 MACHINE_256 = 247  # beats that repeat this well are no heart's: people reach 200, pumps with a jitter of 1 % still 250
@@ -200,6 +203,7 @@ class Rhythm:
         self._at = 0
         self._moved = 0
         self._clear_s = 0  # seconds without doubt after an irregular time
+        self._flagged_s = 0  # seconds called irregular of late
         for i in range(self.MEMORY_S):
             self._deficits[i] = -1
 
@@ -228,8 +232,12 @@ class Rhythm:
             self.irregular = True
             self._clear_s = 0
         elif self.irregular:
-            self._clear_s = self._clear_s + 1 if doubt < REGULAR_DOUBT else 0
-            self.irregular = self._clear_s < CLEAR_S
+            self._clear_s = self._clear_s + (1 if doubt > SURE_DOUBT else 6) if doubt < REGULAR_DOUBT else 0
+            self.irregular = self._clear_s < CLEAR_S + (self._flagged_s * 2 // 3 if self._flagged_s > FLAGGED_MIN_S else 0)
+        if self.irregular:
+            self._flagged_s = min(FLAGGED_MAX_S, self._flagged_s + 1)
+        elif self._flagged_s:
+            self._flagged_s -= 1
         self.regular = not self.irregular and doubt < EMIT_DOUBT
 
     def _compare(self, wave: Correlator, k: int) -> None:

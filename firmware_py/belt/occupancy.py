@@ -31,6 +31,8 @@ STRANGER_MIN = 68  # whoever was not felt coming: a neighbour at -13 dB has 50-6
 FELT_S = 30  # how long ago the movement of coming may have been
 ALIVE_MAX = 110  # the relative thresholds stop here
 USUAL_S = 40
+EDGE_S = 65  # so long after a movement
+EDGE_PERCENT = 45  # beats weaker than that may be those of somebody on the edge, who must be missed when gone
 SHARE = 4  # in bed is at least this share of the usual strength; a neighbour's beats are less
 # Zero crossings of the waveform a second: bodies 7-13, ventilation and mains above, pumps below.
 CROSSINGS_MAX = 15
@@ -74,7 +76,7 @@ class Occupancy:
         self._crossings_at = (self._crossings_at + 1) & 3
         self._count(level, self._alive(level), burst)
         if self.state == OCCUPIED and not burst and self.silent_s == 0:
-            self.usual = self.usual + (level - self.usual) // USUAL_S if self.usual else level
+            self._follow(level)
         if fault_s >= FAULT_S:
             self._doubt(fault_s)
         elif self.state == EMPTY:
@@ -83,6 +85,13 @@ class Occupancy:
             self._leave()
             if self.state == UNCLEAR:
                 self._enter(level)
+
+    def _follow(self, level: int) -> None:
+        """Learn the usual strength, but not from somebody who has just sat up on the edge of the bed."""
+        if not self.usual:
+            self.usual = level
+        elif self._burst_age_s > EDGE_S or level * 100 > self.usual * EDGE_PERCENT:
+            self.usual += (level - self.usual) // USUAL_S
 
     def _alive(self, level: int) -> bool:
         threshold = ALIVE_MIN if self.state == OCCUPIED else ENTER_MIN

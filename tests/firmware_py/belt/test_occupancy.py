@@ -156,3 +156,12 @@ def test_a_bed_found_unclear_is_empty_once_no_weight_lies_on_it() -> None:
     core.weight = WEIGHT_OFF
     _run(core, 1, NOTHING)
     assert (core.state, core.state_age_s) == (EMPTY, SILENT_S + 1)
+
+
+def test_somebody_who_sat_on_the_edge_for_a_minute_is_missed_though_a_neighbour_s_beats_go_on() -> None:
+    core = _in_bed()
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 60, (75, 10))
+    _run(core, 3, (900, 8), burst=True)
+    _run(core, EXIT_S, (50, 10))
+    assert (core.state, core.exit_count) == (EMPTY, 1)
