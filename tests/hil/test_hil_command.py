@@ -110,3 +110,28 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended.value.code == 0
     assert "sleepbelt hil --belts 3" in capsys.readouterr().out
     assert SUMMARY
+
+
+def test_a_recording_is_written_with_its_truth_and_analyse_reads_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hil.analyse.reader import read
+
+    path = tmp_path / "night.npz"
+    arguments = ["--night", "short_exit", "--seed", "7", "--record", str(path), "--rate-hz", "100", "--json"]
+    assert main(arguments) == 0
+    said = json.loads(capsys.readouterr().out)
+    truth = json.loads(Path(said["truth"]).read_text())
+    assert (truth["seed"], truth["rate_hz"]) == (7, 100)
+    assert len(truth["beats_s"]) > 100
+    assert read(path, 100, "samples").duration_s == pytest.approx(truth["duration_s"])
+
+
+@pytest.mark.parametrize("wrong", [
+    ["--record", "night.csv"],
+    ["--record", "no/such/folder/n.npz"],
+    ["--record", "n.npz", "--rate-hz", "20"],
+    ["--record", "n.npz", "--night", "a", "b"],
+])  # fmt: skip
+def test_a_recording_that_cannot_be_made_is_bad_input(wrong: list[str]) -> None:
+    assert main(wrong) == 2
