@@ -22,8 +22,8 @@ LAG_WEIGHT = 12
 DOUBT_OFFSET = 990
 EMIT_DOUBT = -100
 CLEAR_S = 6
-FLAGGED_MIN_S = 12
-FLAGGED_MAX_S = 60  # irregular for so long, a rhythm must be without doubt for CLEAR_S and half as long as that
+FLAGGED_MIN_S = 12  # less is a bad moment and clears at once
+FLAGGED_MAX_S = 60  # irregular for so long, a rhythm must be without doubt for CLEAR_S and two thirds of that
 SURE_DOUBT = -800  # so little doubt counts for six seconds
 REGULAR_DOUBT = -350  # above this no rate is told, and what was called irregular stays so
 SEEN_MIN_S = 10
@@ -233,7 +233,8 @@ class Rhythm:
             self._clear_s = 0
         elif self.irregular:
             self._clear_s = self._clear_s + (1 if doubt > SURE_DOUBT else 6) if doubt < REGULAR_DOUBT else 0
-            self.irregular = self._clear_s < CLEAR_S + (self._flagged_s * 2 // 3 if self._flagged_s > FLAGGED_MIN_S else 0)
+            needed_s = CLEAR_S + (self._flagged_s * 2 // 3 if self._flagged_s > FLAGGED_MIN_S else 0)
+            self.irregular = self._clear_s < needed_s
         if self.irregular:
             self._flagged_s = min(FLAGGED_MAX_S, self._flagged_s + 1)
         elif self._flagged_s:

@@ -19,9 +19,10 @@ FILE_BYTES_MAX = 1536
 SIZE_MAX_BYTES = {
     "firmware_py/belt/app.mpy": 6144,
     "firmware_py/belt/breath.mpy": 2560,
-    "firmware_py/belt/heart.mpy": 2688,
+    "firmware_py/belt/heart.mpy": 2816,
     "firmware_py/belt/install.mpy": 2048,
     "firmware_py/belt/link.mpy": 3584,
+    "firmware_py/belt/occupancy.mpy": 1664,
     "firmware_py/belt/p256.mpy": 2048,
     "firmware_py/belt/pipeline.mpy": 2560,
     "firmware_py/belt/radio.mpy": 2048,
