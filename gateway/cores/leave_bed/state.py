@@ -134,7 +134,7 @@ class BedState:
     came_ms: dict[str, int] = field(default_factory=dict)
     """When the minute of each time-of-day notice last came."""
     minutes_from_ms: int = 0
-    """Up to here no minute counts: none comes before there is a bed, or before it is set."""
+    """Up to here no minute counts: none comes before it is set."""
     sample: Sample | None = None
     sampled_to_ms: int = 0
     watches: dict[str, VitalWatch] = field(default_factory=dict)

@@ -59,7 +59,7 @@ class Ward:
 
     def bind(self, bed: str, profile: Profile, now: Now) -> None:
         """A new bed, or a new belt on an unbound bed: it starts unheard and unknown (rule 21)."""
-        state = BedState(silent_since_ms=now.now_ms, sampled_to_ms=now.now_ms, minutes_from_ms=now.now_ms - 1)
+        state = BedState(silent_since_ms=now.now_ms, sampled_to_ms=now.now_ms)
         self._beds[bed] = Bed(bed, profile, self._timezone, state)
         self._set_clocks(self._now_ms)
 
