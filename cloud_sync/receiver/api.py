@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -19,7 +19,10 @@ from starlette.routing import Route
 from cloud_sync.pages.guard import PageGuard
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams
-from cloud_sync.receiver.port import ReceiverPort
+from cloud_sync.receiver.csv_export import csv_text
+from cloud_sync.receiver.metrics import METRICS_TYPE, metrics_text
+from cloud_sync.receiver.openapi import openapi_document
+from cloud_sync.receiver.port import AlarmRow, GapRow, ReceiverPort
 
 __all__ = ["build_api"]
 
@@ -38,6 +41,8 @@ def build_api(port: ReceiverPort, settings: WebSettings, token: str | None) -> t
 
     routes = [
         route("/healthz", api.health, is_public=True),
+        route("/metrics", api.metrics),
+        route("/api/openapi.json", api.openapi),
         route("/api/residents", api.residents),
         route("/api/residents/{resident_id}", api.resident),
         route("/api/nights", api.nights),
@@ -108,15 +113,23 @@ class _Api:
         return JSONResponse({"nights": found})
 
     async def alarms(self, request: Request) -> Response:
-        """?open=1 for those that still need somebody, ?limit=N."""
+        """?open=1 for those that still need somebody, ?limit=N, ?format=csv."""
         text = request.query_params.get("limit", "200")
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LIMIT_MAX):
             return JSONResponse({"error": "bad_limit", "message": f"limit: a number from 1 to {LIMIT_MAX}"}, 400)
         rows = await self._port.alarms(request.query_params.get("open") in ("1", "true"), int(text))
-        return JSONResponse({"alarms": [_plain(row) for row in rows]})
+        return _table(request, "alarms", AlarmRow, rows)
 
     async def gaps(self, request: Request) -> Response:
-        return JSONResponse({"gaps": [_plain(row) for row in await self._port.gaps()]})
+        """?format=csv."""
+        return _table(request, "gaps", GapRow, await self._port.gaps())
+
+    async def metrics(self, request: Request) -> Response:
+        text = metrics_text(await self._port.stats(), self._port.broker_connected())
+        return Response(text, headers={"Content-Type": METRICS_TYPE})
+
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(openapi_document())
 
     async def stats(self, request: Request) -> Response:
         return JSONResponse({**_plain(await self._port.stats()), "broker_connected": self._port.broker_connected()})
@@ -140,6 +153,16 @@ class _Api:
             return [("change", {"residents": residents, "now_utc_ms": self._port.now_utc_ms()})]
 
         return self.streams.response(changes, render)
+
+
+def _table(request: Request, name: str, row_type: type[Any], rows: Sequence[Any]) -> Response:
+    wanted = request.query_params.get("format", "json")
+    if wanted == "csv":
+        headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+        return Response(csv_text(row_type, rows), media_type="text/csv", headers=headers)
+    if wanted != "json":
+        return JSONResponse({"error": "bad_format", "message": "format: json or csv"}, 400)
+    return JSONResponse({name: [_plain(row) for row in rows]})
 
 
 def _plain(row: Any) -> dict[str, Any]:
