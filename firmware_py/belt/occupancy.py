@@ -27,7 +27,7 @@ WEIGHT_UNKNOWN, WEIGHT_OFF, WEIGHT_ON = 0, 1, 2
 # Strength of the beat band, 1/64 count rms at 10 bits (real beds: 60-400 in bed, 3-8 empty).
 ALIVE_MIN = 20
 ENTER_MIN = 44
-STRANGER_MIN = 68  # whoever was not felt coming: a neighbour at -13 dB has 50-65, the weakest residents 70-100
+STRANGER_MIN = 54  # whoever was not felt coming: a neighbour at -14 dB has 45-53, a resident at -10 dB 54-100
 FELT_S = 30  # how long ago the movement of coming may have been
 ALIVE_MAX = 110  # the relative thresholds stop here
 USUAL_S = 40
