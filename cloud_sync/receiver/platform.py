@@ -201,8 +201,10 @@ class Platform:
             bed=place.bed,
             gateway=place.gateway,
             live=live,
+            # One from before anybody was admitted there belongs to nobody, and is open for whoever lies there now.
             open_alarms=() if PRESENCE in withheld else tuple(
-                row for row in alarms if (row.gateway, row.bed) == key and row.resident_id == place.resident_id
+                row for row in alarms
+                if (row.gateway, row.bed) == key and row.resident_id in (None, place.resident_id)
             ),
             night=None if NIGHTS in withheld else nights.get(key),
             withheld=tuple(sorted(withheld)),
