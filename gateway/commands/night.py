@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; 0 also when there was no night, 2 for facts that cannot be right."""
     options = _parser().parse_args(argv)
     try:
-        answer, minutes = _answer(options.facts) if options.facts is not None else (_stored(options), ())
+        answer, minutes = _answer(options.facts) if options.facts is not None else _stored(options)
     except BadInputError as error:
         print(f"sleepbelt night: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -115,8 +115,9 @@ def _answer(facts_file: str) -> tuple[dict[str, Any], Sequence[Minute]]:
     return report_json(build_report(facts)), facts.minutes
 
 
-def _stored(options: argparse.Namespace) -> dict[str, Any]:
-    from gateway.commands.night_store import NoStoreError, stored_answer
+def _stored(options: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Minute]]:
+    """The stored answer, and for a picture the minutes of its night."""
+    from gateway.commands.night_store import NoStoreError, stored_answer, stored_minutes
 
     bed, text = options.bed or options.bed_of_night, options.date or options.date_of_night
     if bed is None or text is None:
@@ -124,13 +125,20 @@ def _stored(options: argparse.Namespace) -> dict[str, Any]:
             "a stored night needs BED and DATE (or --bed, --date): its bed and waking day, such as 3-1 2026-11-24"
         )
     try:
-        day = date.fromisoformat(text).isoformat()
+        day = date.fromisoformat(text)
     except ValueError:
         raise BadInputError(f"--date: {text!r} is no date; write it as 2026-11-24") from None
+    folder = Path(options.store or STORE)
     try:
-        return stored_answer(Path(options.store or STORE), bed, day)
+        answer = stored_answer(folder, bed, day.isoformat())
+        has_curves = options.plot is not None and answer["night"] is not None
+        minutes = stored_minutes(folder, bed, answer["night"]) if has_curves else ()
     except NoStoreError as error:
         raise BadInputError(f"--store: {error}") from None
+    # Asked last: a demo's clock runs ahead. 14 h: a day that has begun nowhere on earth.
+    if answer["night"] is None and day > (datetime.now(UTC) + timedelta(hours=14)).date():
+        raise BadInputError(f"--date: the night to {day.isoformat()} has not been yet")
+    return answer, minutes
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -7,7 +7,7 @@ at one byte a second, however many chunks are given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ from protocol.batch import VitalsChunk
 from protocol.messages import OCCUPANCIES
 from protocol.wire.frames import EMPTY, FLAG_SENSOR_FAULT, OCCUPIED
 
-__all__ = ["Gatherer", "night_of"]
+__all__ = ["Gatherer", "minutes_of", "night_of"]
 
 NO_DATA = 0  # a covered second holds 1 + its occupancy
 SILENT_S_MIN = 5  # shorter holes are lost packets, not a silent belt
@@ -41,6 +41,11 @@ def night_of(utc_s: int, timezone: str) -> date:
 
     local = datetime.fromtimestamp(utc_s, UTC).astimezone(ZoneInfo(timezone))
     return local.date() + timedelta(days=1) if local.hour >= 12 else local.date()
+
+
+def minutes_of(chunks: Iterable[VitalsChunk]) -> tuple[Minute, ...]:
+    """The minute records of chunks in any order, ascending; of a doubled one the last that was given."""
+    return _minutes({chunk.start_utc_ms // 1000: chunk.minute for chunk in chunks if chunk.minute is not None})
 
 
 class Gatherer:
@@ -94,7 +99,7 @@ class Gatherer:
             as_of_utc_s=None if as_of_utc_s is None else until_s,
             silences=tuple(self._silences(until_s)),
             assists=_merged(assists),
-            minutes=tuple(_minute(at, minute) for at, minute in sorted(self._minutes.items())),
+            minutes=_minutes(self._minutes),
             alarms=tuple(alarms),
             history=tuple(history),
             report_version=version,
@@ -137,6 +142,11 @@ class Gatherer:
                 spans[-1] = Span(spans[-1].start_utc_s, end)
             elif end - start >= self._entry_confirm_s:
                 spans.append(Span(start, end))
+        # In bed in the first second after noon, or the last before it: the night cuts a presence that reaches beyond.
+        if spans and spans[0].start_utc_s == self._start_s:
+            spans[0] = Span(self._start_s - 1, spans[0].end_utc_s)
+        if spans and spans[-1].end_utc_s == self._end_s:
+            spans[-1] = Span(spans[-1].start_utc_s, self._end_s + 1)
         running = bool(may_run_on and spans and spans[-1].end_utc_s == until_s)
         return [Presence(span.start_utc_s, None if running and span is spans[-1] else span.end_utc_s) for span in spans]
 
@@ -162,6 +172,10 @@ class Gatherer:
                 if offset - begun >= SILENT_S_MIN:
                     yield Span(self._start_s + begun, self._start_s + offset)
                 begun = None
+
+
+def _minutes(stored: Mapping[int, StoredMinute]) -> tuple[Minute, ...]:
+    return tuple(_minute(at, minute) for at, minute in sorted(stored.items()))
 
 
 def _minute(at: int, stored: StoredMinute) -> Minute:

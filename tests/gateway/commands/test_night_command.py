@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from gateway.commands.night import main
+from gateway.store_files import NightRow, StoreFiles, Writes
 from tests.gateway.cores.night_cases import minutes, night_facts, night_json, spans, stages
 
 
@@ -133,9 +132,9 @@ def test_pdf_that_cannot_be_written_is_a_failure(
 
 @pytest.fixture
 def store(tmp_path: Path) -> str:
-    with closing(sqlite3.connect(tmp_path / "events.db")) as db, db:
-        db.execute("CREATE TABLE nights(bed TEXT, night_of TEXT, version INTEGER, report TEXT)")
-        db.execute("INSERT INTO nights VALUES ('3-1', '2026-11-24', 2, ?)", (json.dumps(night_json(FULL)),))
+    files = StoreFiles(tmp_path)
+    files.commit(Writes(nights=[NightRow("3-1", "2026-11-24", 2, json.dumps(night_json(FULL)))]))
+    files.close()
     return str(tmp_path)
 
 

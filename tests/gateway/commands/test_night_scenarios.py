@@ -1,4 +1,4 @@
-"""NIGHT_REPORT.md as histories: facts and what the norm makes of them, worked out by hand; through `sleepbelt night`."""
+"""NIGHT_REPORT.md as cases: facts, and what the norm makes of them, worked out by hand; through `sleepbelt night`."""
 
 from __future__ import annotations
 

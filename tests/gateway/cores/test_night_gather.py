@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+from gateway.cores.night import build_report
 from gateway.cores.night_facts import Presence, Span
 from gateway.cores.night_gather import Gatherer, night_of
 from gateway.cores.vitals import minute_of
@@ -115,3 +116,13 @@ def test_the_same_data_twice_and_in_any_order_give_the_same_facts() -> None:
 def test_assists_that_overlap_are_one() -> None:
     facts = gatherer().facts(None, [Span(10, 30), Span(20, 40)], [], [], 1)
     assert facts.assists == (Span(10, 40),)
+
+
+def test_somebody_in_bed_from_noon_to_noon_got_in_and_up_at_no_known_time() -> None:
+    found = gatherer()
+    for n in range(24 * 60):
+        found.chunk(only_minute(found.span.start_utc_s + 60 * n))
+    report = build_report(found.facts(None, [], [], [], 1))
+    assert report is not None
+    assert (report.in_bed_at, report.rise_at, report.night_span_s) == (None, None, 86_400)
+    assert not report.provisional
