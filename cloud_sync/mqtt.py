@@ -87,16 +87,16 @@ class _ReasonedClient(aiomqtt.Client):
     """aiomqtt's client with the PUBACK's reason kept (canary: tests/cloud_sync/test_mqtt.py pins what is borrowed)."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.on_refused: dict[int, Callable[[str], None]] = {}
+        self.on_answered: dict[int, Callable[[str], None]] = {}
         super().__init__(*args, **kwargs)
 
     def _on_publish(
         self, client: Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
     ) -> None:
-        refused = self.on_refused.pop(mid, None)
+        answered = self.on_answered.pop(mid, None)
         # 0x10 "no matching subscribers" is a success that says nobody listens yet.
-        if refused is not None and reason_code.is_failure:
-            refused(str(reason_code))
+        if answered is not None:
+            answered(str(reason_code) if reason_code.is_failure else "")
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
     def _on_disconnect(self, *args: Any, **kwargs: Any) -> None:
@@ -110,12 +110,12 @@ class _ReasonedClient(aiomqtt.Client):
         if self._disconnected.done() and not self._disconnected.cancelled():
             self._disconnected.exception()
 
-    def send(self, topic: str, payload: bytes, qos: int, retain: bool, on_refused: Callable[[str], None]) -> None:
+    def send(self, topic: str, payload: bytes, qos: int, retain: bool, on_answered: Callable[[str], None]) -> None:
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc != MQTT_ERR_SUCCESS:
             raise BrokerError(f"cannot publish: {info.rc!r}")
         if qos:
-            self.on_refused[info.mid] = on_refused
+            self.on_answered[info.mid] = on_answered
 
 
 class Link:
@@ -125,10 +125,16 @@ class Link:
         self._client = client
 
     def send(
-        self, topic: str, payload: bytes, on_refused: Callable[[str], None], qos: int = 1, retain: bool = False
+        self,
+        topic: str,
+        payload: bytes,
+        on_refused: Callable[[str], None],
+        qos: int = 1,
+        retain: bool = False,
+        on_taken: Callable[[], None] = lambda: None,
     ) -> None:
-        """Hand a message to the socket; `on_refused(reason)` is called if the broker does not take it."""
-        self._client.send(topic, payload, qos, retain, on_refused)
+        """Hand a message to the socket; with `qos` 1 the broker's answer is `on_taken()` or `on_refused(reason)`."""
+        self._client.send(topic, payload, qos, retain, lambda reason: on_refused(reason) if reason else on_taken())
 
     async def subscribe(self, topic: str, qos: int = 1) -> None:
         """Subscribe; BrokerError if the broker says no (that it says yes proves little: an ACL may still filter)."""

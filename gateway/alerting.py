@@ -72,6 +72,8 @@ class Alerting:
         # Told of (channel, after real ms, error) of a test alarm, and of the point that a test alarm is answered from.
         self.on_trial_delivery: Callable[[str, int, str], None] = lambda channel, after_ms, error: None
         self.on_trial_press: Callable[[str], None] = lambda point: None
+        self.on_trial_lost: Callable[[], None] = lambda: None
+        """A real alarm has taken the test alarm's place."""
 
     def bind(self, room: Room) -> None:
         """The room that buttons act on, and in whose state the results of self-tests are kept."""
@@ -88,8 +90,10 @@ class Alerting:
         self._real = signal
         if self._trial is not None and not signal.alarming:
             return
-        self._trial = None
+        lost, self._trial = self._trial is not None, None
         self.alerter.hand(signal)
+        if lost:
+            self.on_trial_lost()
 
     def turn(self, part: str) -> None:
         """RADIO or DEADLINES did its work once more; when all do, the relay hears a heartbeat."""

@@ -98,7 +98,7 @@ class Gateway:
             file_config, site, self._site_file, clock, self.room,
             lambda kind, who, bed, detail: self.management.note(kind, who, bed, detail),
         )  # fmt: skip
-        self.operations = Operations(config, self.provisioner, self._alerting)
+        self.operations = Operations(config, self.provisioner, self._alerting, self.outlets)
         self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
         self.page = ""

@@ -15,7 +15,7 @@ from cloud_sync.pages.kit import wall_time
 from cloud_sync.pages.language import Strings, strings
 from cloud_sync.pages.pdf import MARGIN_MM, WIDTH_MM, PdfError, new_sheet
 
-__all__ = ["acceptance_pdf", "label_sheet"]
+__all__ = ["acceptance_pdf", "label_sheet", "step_text"]
 
 COLUMNS, CELL_WIDTH_MM, CELL_HEIGHT_MM = 3, 60.0, 33.0
 PAGE_END_MM = 297 - MARGIN_MM
@@ -115,10 +115,11 @@ def _bed(sheet: Any, bed: Mapping[str, Any], t: Strings) -> None:
         sheet.set_font_size(8.5)
         sheet.cell(20, 4.6, mark, border="B")
         sheet.cell(40, 4.6, t(f"acceptance.step_{step['step']}"), border="B")
-        sheet.multi_cell(WIDTH_MM - 60, 4.6, _evidence(step, t), border="B", align="L", new_x="LMARGIN", new_y="NEXT")
+        sheet.multi_cell(WIDTH_MM - 60, 4.6, step_text(step, t), border="B", align="L", new_x="LMARGIN", new_y="NEXT")
 
 
-def _evidence(step: Mapping[str, Any], t: Strings) -> str:
+def step_text(step: Mapping[str, Any], t: Strings) -> str:
+    """What was measured in a step of a walk test, and why it failed if it did."""
     evidence = step["evidence"]
     words = []
     if step["state"] == "failed":
@@ -127,7 +128,7 @@ def _evidence(step: Mapping[str, Any], t: Strings) -> str:
         if key in evidence:
             words.append(t(f"acceptance.{key}", value=evidence[key]))
     if "confirmed" in evidence:
-        words.append(", ".join(t.code("alert_channel", name) for name in evidence["confirmed"]))
+        words += _channels(evidence, t)
     if "latency_ms" in evidence:
         words.append(", ".join(f"{point} {taken} ms" for point, taken in evidence["latency_ms"].items()))
     if "heard_share" in evidence:
@@ -135,6 +136,19 @@ def _evidence(step: Mapping[str, Any], t: Strings) -> str:
             words.append(t("provision.dbm", rssi=evidence["rssi_dbm_median"]))
         words.append(t("provision.survey_share", share=round(100 * evidence["heard_share"], 1)))
     return "; ".join(words) or "–"
+
+
+def _channels(evidence: Mapping[str, Any], t: Strings) -> list[str]:
+    """What became of the test alarm on each channel."""
+    words = []
+    for name in evidence["confirmed"]:
+        after_ms = evidence["delivered_ms"].get(name)
+        key = "acceptance.confirmed" if after_ms is None else "acceptance.taken"
+        words.append(t(key, channel=t.code("alert_channel", name), value=after_ms))
+    words += [t("acceptance.missed", channel=t.code("alert_channel", name)) for name in evidence.get("missing", ())]
+    words += [t("acceptance.refused", channel=t.code("alert_channel", name), error=error)
+              for name, error in evidence["errors"].items()]
+    return words
 
 
 def _line(sheet: Any, text: str, size_pt: float) -> None:

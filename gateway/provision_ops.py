@@ -14,6 +14,7 @@ from gateway.alerting import Alerting
 from gateway.config import Config
 from gateway.cores.labels import BedLabel, BeltLabel, LabelError, parse_code, parse_label, parse_serial
 from gateway.cores.walk_test import WalkTest, result_state
+from gateway.outlets.outlets import Outlets
 from gateway.provision import Provisioner, ProvisionError, Said
 from protocol.wire import frames
 
@@ -29,8 +30,8 @@ Operation = Callable[[Mapping[str, Any], str], Awaitable[dict[str, Any]]]
 class Operations:
     """`call` one; `run` is the task that drives a walk test."""
 
-    def __init__(self, config: Config, provisioner: Provisioner, alerting: Alerting) -> None:
-        self._config, self._provisioner, self._alerting = config, provisioner, alerting
+    def __init__(self, config: Config, provisioner: Provisioner, alerting: Alerting, outlets: Outlets) -> None:
+        self._config, self._provisioner, self._alerting, self._outlets = config, provisioner, alerting, outlets
         self._site, self._room, self._clock = provisioner.site, provisioner.room, provisioner.clock
         self._walk: WalkTest | None = None
         self._walk_belt = b""
@@ -42,6 +43,8 @@ class Operations:
         provisioner.on_said = self._said
         alerting.on_trial_delivery = self._delivered
         alerting.on_trial_press = self.pressed
+        alerting.on_trial_lost = self._lost
+        outlets.on_test_delivery = self._delivered
         self._operations: dict[str, Operation] = {
             name.removeprefix("_do_"): getattr(self, name) for name in dir(self) if name.startswith("_do_")
         }
@@ -247,7 +250,7 @@ class Operations:
         if self._room.ward.view(bed, self._room.now()).alarm == "unacknowledged":
             raise ProvisionError("alarm_active", bed=bed)
         self._room.act(bed, "maintenance_on", who)
-        channels = [channel.name for channel in self._alerting.alerter.channels]
+        channels = [*(channel.name for channel in self._alerting.alerter.channels), *self._outlets.channels()]
         points = ["page", *(f"button:{button.name}" for button in self._config.alerter.buttons)]
         self._walk = WalkTest(bed, channels, points, self._clock.elapsed_ms())
         self._walk_belt, self._walker, self._saved = serial, who, False
@@ -282,7 +285,7 @@ class Operations:
     async def _do_walk_stop(self, _: Mapping[str, Any], who: str) -> dict[str, Any]:
         """Give the test up."""
         walk = self._walking()
-        self._alerting.trial_off()
+        self._end_trial()
         self._room.act(walk.bed, "maintenance_off", who)
         self._walk = None
         return {"bed": walk.bed}
@@ -311,9 +314,9 @@ class Operations:
         walk = self._walking()
         for effect in walk.effects:
             if effect == "alarm_on":
-                self._alerting.trial_on(walk.bed)
+                self._begin_trial(walk)
             else:
-                self._alerting.trial_off()
+                self._end_trial()
         walk.effects.clear()
         if walk.finished and not self._saved and not self._saving.locked():
             self._room.act(walk.bed, "maintenance_off", self._walker)
@@ -324,6 +327,22 @@ class Operations:
                     await self._provisioner.tested(walk.bed, result, self._walker)
                     self._saved = True
         return walk.to_json()
+
+    def _begin_trial(self, walk: WalkTest) -> None:
+        if not self._alerting.trial_on(walk.bed):
+            walk.interrupted(self._clock.elapsed_ms())
+        elif walk.step is not None and walk.step.name == "alarm":
+            # Once: that a point silences the room is nothing a chat is told of.
+            self._outlets.test_on(walk.bed)
+
+    def _end_trial(self) -> None:
+        self._alerting.trial_off()
+        self._outlets.test_off()
+
+    def _lost(self) -> None:
+        self._outlets.test_off()
+        if self._walk is not None:
+            self._walk.interrupted(self._clock.elapsed_ms())
 
     def _said(self, serial: bytes, said: Said) -> None:
         walk = self._walk

@@ -5,8 +5,9 @@
     timezone = "Asia/Shanghai"  light_pin = 27         beds = ["101-1", "101-2"]
                                                        profile = "standard"     # optional
 
-`[channels]` has the keys of `[alerter]`, `[platform]` those of `[uplink]`, `[radio]` and `[web]` their own. What comes
-out is checked as a whole, as `sleepbelt run --check` would, and replaces the old configuration by renaming.
+`[channels]` has the keys of `[alerter]`, `[platform]` those of `[uplink]`; `[[webhooks]]`, `[home_assistant]`,
+`[radio]` and `[web]` are as in gateway.toml. What comes out is checked as a whole, as `sleepbelt run --check` would, and replaces
+the old configuration by renaming.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from gateway.config import Config, ConfigError, Problem, load_config
 
 __all__ = ["as_before", "configuration_text", "install", "read_site"]
 
-SECTIONS = ("site", "channels", "platform", "radio", "web", "rooms")
+SECTIONS = ("site", "channels", "webhooks", "home_assistant", "platform", "radio", "web", "rooms")
 SITE_KEYS = ("gateway", "timezone", "data_dir", "retention_days")
 ROOM_KEYS = ("name", "beds", "profile", "overrides")
 DATA_DIR = "/var/lib/sleepbelt"
@@ -71,9 +72,12 @@ def configuration_text(site: Mapping[str, Any]) -> str:
                **{key: value for key, value in site["site"].items() if key != "gateway"}}
     lines = ["# Made by `sleepbelt provision setup`; docs/configuration.md explains every key."]
     for name, source in (("gateway", gateway), ("radio", site.get("radio")), ("web", site.get("web")),
-                         ("alerter", site.get("channels")), ("uplink", site.get("platform"))):
+                         ("alerter", site.get("channels")), ("home_assistant", site.get("home_assistant")),
+                         ("uplink", site.get("platform"))):
         if source is not None:
             lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in source.items())]
+    for hook in site.get("webhooks", ()):
+        lines += ["", "[[webhooks]]", *(f"{key} = {_toml(value)}" for key, value in hook.items())]
     for room in site["rooms"]:
         for bed in room["beds"]:
             values = {"label": bed, "room": str(room.get("name", "")),

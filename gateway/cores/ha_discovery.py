@@ -104,15 +104,21 @@ def outdated(home: Home, topic: str, payload: bytes, beds: Sequence[str]) -> Mes
     return Message(topic, b"", True) if ours else None
 
 
-def state(home: Home, bed: Mapping[str, Any], utc_minus_elapsed_ms: int, *, time_trusted: bool) -> Message:
-    """The state of a bed; what is not known is null, which Home Assistant shows as unknown."""
+def state(
+    home: Home, bed: Mapping[str, Any], utc_minus_elapsed_ms: int, *, time_trusted: bool, test: bool = False
+) -> Message:
+    """The state of a bed; what is not known is null, which Home Assistant shows as unknown.
+
+    `test`: a walk test's alarm is on for this bed. The alarm is then `ON`, so that what hangs on it is tried too, and
+    `alarm_state` says `test`.
+    """
     alarm, out_ms = bed["alarm"], bed["out_since_ms"]
     out = bed["state"] == "absent" and out_ms is not None
     heard = not bed["silent"] and bed["state"] != "unknown"
     payload = {
         "occupied": _on_off(bed["state"] in ("present", "held")) if heard else None,
-        "alarm": _on_off(alarm["state"] == "unacknowledged"),
-        "alarm_state": alarm["state"],
+        "alarm": _on_off(alarm["state"] == "unacknowledged" or test),
+        "alarm_state": "test" if test and alarm["state"] == "none" else alarm["state"],
         "level": alarm["level"] if alarm["state"] != "none" else 0,
         "priority": alarm["priority"] if alarm["state"] != "none" else None,
         "out_since": _iso(out_ms + utc_minus_elapsed_ms) if out and time_trusted else None,

@@ -221,6 +221,11 @@ class WalkTest:
         else:
             self.effects.append("alarm_on")
 
+    def interrupted(self, now_ms: int) -> None:
+        """A real alarm has taken the test alarm's place: what was noticed since proves nothing."""
+        if self._running("alarm") is not None or self._running("acknowledge") is not None:
+            self._end(now_ms, "real_alarm")
+
     # -- time --------------------------------------------------------------------------------------------------------
 
     def next_deadline_ms(self) -> int | None:

@@ -29,7 +29,10 @@ SENT_EVENTS = (
     "alarm_raise", "ack", "escalate", "realarm", "alarm_latched", "alarm_clear", "missed_alarm", "notice",
     "notice_clear", "tech_raise", "tech_clear", "outcome",
 )  # fmt: skip
-CHATTED_EVENTS = ("alarm_raise", "escalate", "realarm", "missed_alarm", "notice", "tech_raise")
+TEST_ALARM, TEST_ALARM_END = TEST_EVENTS = ("test_alarm", "test_alarm_end")
+"""A walk test's: not of the room's decisions, and never told once the test is over."""
+TEST_TRIES_MAX = 4
+CHATTED_EVENTS = ("alarm_raise", "escalate", "realarm", "missed_alarm", "notice", "tech_raise", TEST_ALARM)
 """What a group chat is told: what somebody should look at. Answers and ends would bury it."""
 
 
@@ -84,9 +87,14 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, "...=" if parts.query else "", ""))
 
 
+def host_of(url: str) -> str:
+    """Where it goes, without anything that may be a key."""
+    return urlsplit(url).hostname or ""
+
+
 def wants(template: str, event: str) -> bool:
     """Whether a webhook of that template is told of the event."""
-    return event in (SENT_EVENTS if template == JSON else CHATTED_EVENTS)
+    return event in ((*SENT_EVENTS, *TEST_EVENTS) if template == JSON else CHATTED_EVENTS)
 
 
 def request_of(
@@ -133,8 +141,10 @@ def permanent(status: int) -> bool:
     return 400 <= status < 500 and status not in (408, 429)
 
 
-def retry_after_s(tries: int) -> int | None:
-    """The pause after so many failed tries; None: give up."""
+def retry_after_s(tries: int, event: str = "") -> int | None:
+    """The pause after so many failed tries; None: give up. A test alarm is of use only while somebody waits for it."""
+    if event in TEST_EVENTS and tries >= TEST_TRIES_MAX:
+        return None
     return RETRY_S[tries - 1] if 1 <= tries <= len(RETRY_S) else None
 
 
@@ -179,6 +189,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "bed": "Bed {bed}", "gateway": "Gateway {gateway}", "level": "Priority {priority}, level {level}",
         "high": "high", "medium": "medium", "low": "low",
         "alarm_raise": "out of bed, please look", "escalate": "still not answered", "realarm": "still out of bed",
+        "test_alarm": "test alarm of an installation, nobody is out of bed",
         "missed_alarm": "an absence went unreported", "notice": "attention notice", "tech_raise": "technical notice",
         "check_bed": "Please check the bed", "not_in_bed_by": "Not in bed yet", "not_up_by": "Not up yet",
         "repeated_exits": "Out of bed repeatedly", "occupied_while_away": "Bed in use while away",
@@ -191,6 +202,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "bed": "{bed} 床", "gateway": "网关 {gateway}", "level": "优先级{priority}，第 {level} 级",
         "high": "高", "medium": "中", "low": "低",
         "alarm_raise": "已离床，请查看", "escalate": "仍无人应答", "realarm": "仍未回床",
+        "test_alarm": "安装测试提醒，并无人离床",
         "missed_alarm": "有一次离床未能提醒", "notice": "关注通知", "tech_raise": "技术通知",
         "check_bed": "请查看床位", "not_in_bed_by": "尚未上床", "not_up_by": "尚未起床",
         "repeated_exits": "多次离床", "occupied_while_away": "外出期间床上有人",

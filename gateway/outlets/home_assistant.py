@@ -35,6 +35,16 @@ class HomeAssistant:
         self._snapshot = snapshot
         self.failing = "not connected yet"
         self.sent = 0
+        self._tested = ""
+        self._untold = False
+        self.on_try: Callable[[str], None] = lambda error: None
+        """Told once the broker has taken the state with a test alarm, "", or why it has not."""
+
+    def test(self, bed: str) -> None:
+        """Show a test alarm at a bed from now on; "" ends it."""
+        self._tested, self._untold = bed, bool(bed)
+        if bed and self.failing:
+            self.on_try(self.failing)
 
     async def run(self) -> None:
         """Connect, tell, and begin again when the connection is gone; for ever."""
@@ -96,12 +106,21 @@ class HomeAssistant:
                 if matters != urgent or changed or now_s - at_s >= STATE_EVERY_S:
                     told[message.topic] = now_s, message.payload, matters
                     self._send(link, message)
+                if self._untold and message.topic == self._home.state_topic(self._tested):
+                    self._untold = False
+                    self._send_test(link, message)
             await asyncio.sleep(LOOK_S)
 
     def _states(self, snapshot: Mapping[str, Any]) -> list[Message]:
         offset_ms = snapshot["utc_ms"] - snapshot["elapsed_ms"]
         trusted = snapshot["time_trusted"]
-        return [state(self._home, bed, offset_ms, time_trusted=trusted) for bed in snapshot["beds"]]
+        return [state(self._home, bed, offset_ms, time_trusted=trusted, test=bed["bed"] == self._tested)
+                for bed in snapshot["beds"]]
+
+    def _send_test(self, link: Link, message: Message) -> None:
+        """Once more with the broker's receipt: an ordinary state has none."""
+        link.send(message.topic, message.payload, self.on_try, on_taken=lambda: self.on_try(""))
+        self.sent += 1
 
     def _send(self, link: Link, message: Message) -> None:
         def refused(reason: str) -> None:

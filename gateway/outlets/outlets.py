@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from gateway.clock import GatewayClock
 from gateway.config import Config
 from gateway.cores.effects import Effect
 from gateway.cores.leave_bed import BedView
-from gateway.cores.webhook import SENT_EVENTS, Event
+from gateway.cores.webhook import SENT_EVENTS, TEST_ALARM, TEST_ALARM_END, Event, host_of
 from protocol.batch import Stamp
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["Outlets"]
 
 Note = Callable[[str, str, str, str], None]
 """(kind, who, bed, detail): one audit record."""
+HOME_ASSISTANT = "home_assistant"
 
 
 class Outlets:
@@ -33,6 +35,10 @@ class Outlets:
     ) -> None:
         self._gateway = config.gateway.id
         self._note = note
+        self._clock = clock
+        self._tested, self._test_began_ms = "", 0
+        self.on_test_delivery: Callable[[str, int, str], None] = lambda channel, after_ms, error: None
+        """Told of (channel, after real ms, error) of a test alarm."""
         self.webhooks: list[Webhook] = []
         self.home_assistant: HomeAssistant | None = None
         # Imported by a gateway that has something to tell somebody.
@@ -41,10 +47,57 @@ class Outlets:
 
             zone = config.gateway.timezone
             self.webhooks = [Webhook(hook, zone, clock, self._failed(str(hook))) for hook in config.webhooks]
+            for name, webhook in zip(self._hook_names(), self.webhooks, strict=True):
+                webhook.on_try = self._tried(name)
         if config.home_assistant is not None:
             from gateway.outlets.home_assistant import HomeAssistant
 
             self.home_assistant = HomeAssistant(config.home_assistant, self._gateway, version("sleepbelt"), snapshot)
+            self.home_assistant.on_try = lambda error: self._test_delivery(HOME_ASSISTANT, error)
+
+    # -- a walk test's alarm -----------------------------------------------------------------------------------------
+
+    def channels(self) -> list[str]:
+        """Every outlet by a name that holds no key and tells it from the others."""
+        return self._hook_names() + ([HOME_ASSISTANT] if self.home_assistant is not None else [])
+
+    def test_on(self, bed: str) -> None:
+        """Tell every outlet of a test alarm at a bed; what becomes of it goes to `on_test_delivery`."""
+        self._tested, self._test_began_ms = bed, _now_ms()
+        self._hand(self._test_event(TEST_ALARM, bed))
+        if self.home_assistant is not None:
+            self.home_assistant.test(bed)
+
+    def test_off(self) -> None:
+        """The test alarm is over; who has not been told of it will not be."""
+        if not self._tested:
+            return
+        for webhook in self.webhooks:
+            webhook.withdraw(TEST_ALARM)
+        self._hand(self._test_event(TEST_ALARM_END, self._tested))
+        if self.home_assistant is not None:
+            self.home_assistant.test("")
+        self._tested = ""
+
+    def _test_event(self, name: str, bed: str) -> Event:
+        return Event(self._gateway, self._key(), bed, name, "", "", 0, self._clock.utc_ms(), self._clock.trusted())
+
+    def _tried(self, channel: str) -> Callable[[Event, str], None]:
+        def tried(event: Event, error: str) -> None:
+            if event.event == TEST_ALARM and event.bed == self._tested:
+                self._test_delivery(channel, error)
+
+        return tried
+
+    def _test_delivery(self, channel: str, error: str) -> None:
+        if self._tested:
+            self.on_test_delivery(channel, _now_ms() - self._test_began_ms, error)
+
+    def _hook_names(self) -> list[str]:
+        return [f"webhook {number}: {webhook.config.template} {host_of(webhook.config.url)}"
+                for number, webhook in enumerate(self.webhooks, 1)]
+
+    # -- what happens in the room ------------------------------------------------------------------------------------
 
     def decided(self, effect: Effect, at: Stamp, view: BedView | None) -> None:
         """One decision of the room."""
@@ -52,7 +105,7 @@ class Outlets:
             return
         event = Event(
             gateway=self._gateway,
-            key=f"{self._gateway}-{secrets.token_hex(8)}",
+            key=self._key(),
             bed=effect.bed or "",
             event=effect.event,
             detail=f"{effect.detail} {effect.reason}".strip(),
@@ -61,8 +114,14 @@ class Outlets:
             utc_ms=at.utc_ms,
             time_trusted=at.trusted,
         )
+        self._hand(event)
+
+    def _hand(self, event: Event) -> None:
         for webhook in self.webhooks:
             webhook.hand(event)
+
+    def _key(self) -> str:
+        return f"{self._gateway}-{secrets.token_hex(8)}"
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -75,7 +134,7 @@ class Outlets:
         """Outlet -> why it does not deliver at present."""
         failing = {str(webhook.config): webhook.failing for webhook in self.webhooks if webhook.failing}
         if self.home_assistant is not None and self.home_assistant.failing:
-            failing["home_assistant"] = self.home_assistant.failing
+            failing[HOME_ASSISTANT] = self.home_assistant.failing
         return failing
 
     def figures(self) -> dict[str, int]:
@@ -92,3 +151,7 @@ class Outlets:
             self._note("webhook_failed", "", delivered.bed, detail)
 
         return failed
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

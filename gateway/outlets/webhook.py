@@ -47,13 +47,15 @@ class Webhook:
         timezone: str,
         clock: Clock,
         failed: Callable[[Delivered], None] = lambda delivered: None,
-        pause: Callable[[int], int | None] = retry_after_s,
+        pause: Callable[[int, str], int | None] = retry_after_s,
     ) -> None:
-        """`failed` is told of every event that was given up, for the audit."""
+        """`failed` is told of every event that was given up, for the audit; `pause` as `retry_after_s`."""
         self.config = config
         self.deliveries: deque[Delivered] = deque(maxlen=RECORDS_MAX)
         self.failing = ""  # why it does not deliver at present
         self.dropped = 0
+        self.on_try: Callable[[Event, str], None] = lambda event, error: None
+        """Told of each try and why it failed, "" if it did not."""
         self._timezone = timezone
         self._clock = clock
         self._failed = failed
@@ -73,6 +75,10 @@ class Webhook:
         self._queue.append(event)
         self._wake.set()
 
+    def withdraw(self, name: str) -> None:
+        """Events of that name which still wait are not sent any more."""
+        self._queue = deque(event for event in self._queue if event.event != name)
+
     async def run(self) -> None:
         try:
             while True:
@@ -89,7 +95,8 @@ class Webhook:
             tries += 1
             error, final = await self._try(event)
             self._say(error)
-            pause_s = self._pause(tries) if error and not final else None
+            self.on_try(event, error)
+            pause_s = self._pause(tries, event.event) if error and not final else None
             if pause_s is None:
                 self._done(event, tries, error)
                 return

@@ -11,9 +11,10 @@ import pytest
 import zxingcpp
 from PIL import Image, ImageDraw
 
+from cloud_sync.pages.language import strings
 from gateway.acceptance import KEY_FILE, CertificateError, attached, gateway_key, pdf_streams, sign, verify
 from gateway.cores.labels import BeltLabel, belt_label_text
-from gateway.papers_pdf import acceptance_pdf, label_sheet
+from gateway.papers_pdf import acceptance_pdf, label_sheet, step_text
 from gateway.provision_papers import bed_labels
 from tests.gateway.cores.test_walk_test import Walk
 
@@ -66,6 +67,16 @@ def test_no_rate_of_anybody_stands_in_a_certificate() -> None:
     text = json.dumps(acceptance())
     assert "bpm" not in text
     assert "heart" not in text
+
+
+def test_what_every_channel_said_of_the_test_alarm_is_on_paper() -> None:
+    hook = "webhook 1: json care.example"
+    evidence = {"confirmed": ["page", hook], "delivered_ms": {hook: 41}, "missing": ["home_assistant"],
+                "errors": {"home_assistant": "not connected yet"}}
+    step = {"step": "alarm", "state": "failed", "reason": "not_confirmed", "evidence": evidence}
+    assert step_text(step, strings("en")).split("; ")[1:] == [
+        "Wall board confirmed", f"{hook} confirmed (taken after 41 ms)",
+        "Home Assistant not noticed", "Home Assistant: not connected yet"]
 
 
 def test_a_sheet_of_labels_is_made_in_pages() -> None:

@@ -29,13 +29,18 @@ from hil.radio.hci_server import serve_adapters
 from hil.radio.link import VirtualLink
 from hil.synth import load
 from protocol.clock_scale import ENVIRONMENT
+from tests.gateway.outlets.test_home_assistant import broker
+from tests.gateway.outlets.test_webhooks import Endpoint, endpoint
 from tests.integration.chromium import opened, picture, quiet
 from tests.integration.technician import EMPTY, GONE, LYING, ROLLING, Body, Technician
+
+__all__ = ["broker", "endpoint"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 SPEED = 3
 START = 'button[data-op="walk_go"]'
+CHANNELS = ("page", "buzzer", "light", "webhook 1: json 127.0.0.1", "home_assistant")
 BED_S_MAX, BATCH_S_MAX, SWAP_S_MAX = 20.0, 8.0, 30.0
 PIN = "48271"
 SITE = """
@@ -54,6 +59,7 @@ language = "en"
 buzzer_pin = 17
 light_pin = 27
 mock_pins = true
+{more}
 [[rooms]]
 name = "101"
 beds = ["101-1", "101-2"]
@@ -90,9 +96,9 @@ async def belts_in_the_room(folder: Path, count: int) -> AsyncIterator[tuple[lis
 
 
 @asynccontextmanager
-async def installed(folder: Path, socket: Path) -> AsyncIterator[Gateway]:
+async def installed(folder: Path, socket: Path, more: str = "") -> AsyncIterator[Gateway]:
     """The gateway of the site file, running."""
-    (folder / "site.toml").write_text(SITE.format(socket=socket))
+    (folder / "site.toml").write_text(SITE.format(socket=socket, more=more))
     setup = ["setup", "--site", str(folder / "site.toml"), "--config", str(folder / "gateway.toml")]
     assert await asyncio.to_thread(main, setup) == 0  # action 1 of the gateway
     gateway = await Gateway.start(load_config(folder / "gateway.toml"))  # action 2
@@ -118,11 +124,12 @@ async def test_a_technician_brings_a_gateway_and_its_beds_to_life(browser: Brows
 
 @pytest.mark.timeout(600)
 async def test_a_bed_passes_its_walk_test_by_a_body_that_moves_when_the_page_says_so(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, broker: str
 ) -> None:
     now_s = time.time()
     monkeypatch.setenv(ENVIRONMENT, f"{now_s:.3f},{now_s:.3f},{SPEED}")
-    async with belts_in_the_room(tmp_path, 1) as (belts, bodies, socket), installed(tmp_path, socket) as gateway:
+    told = f'[home_assistant]\nurl = "{broker}"\n[[webhooks]]\nurl = "{endpoint.url}"\n'
+    async with belts_in_the_room(tmp_path, 1) as (belts, bodies, socket), installed(tmp_path, socket, told) as gateway:
         tina = Technician(await opened(browser, gateway.page + "setup", width=412, height=860))
         await _make_admin(tina, gateway)
         await tina.scan(at("101-1"))
@@ -146,7 +153,10 @@ async def test_a_bed_passes_its_walk_test_by_a_body_that_moves_when_the_page_say
         tested = next(bed for bed in said["beds"] if bed["bed"] == "101-1")["walk_test"]
         assert tested["passed"]
         assert [step["step"] for step in tested["steps"]] == list(STEPS)
-        print(json.dumps({step["step"]: step["evidence"] for step in tested["steps"]}))
+        evidence = {step["step"]: step["evidence"] for step in tested["steps"]}
+        print(json.dumps(evidence))
+        assert set(evidence["alarm"]["delivered_ms"]) == set(evidence["alarm"]["confirmed"]) == set(CHANNELS)
+        assert [body["event"] for _, body in endpoint.got] == ["test_alarm", "test_alarm_end"]
 
 
 async def test_a_belt_with_the_real_firmware_wipes_itself_and_refuses_when_it_goes_out_of_service(
@@ -237,7 +247,7 @@ async def _walk(tina: Technician, body: Body, gateway: Gateway) -> None:
     await _done_with_body(tina, "get_up", body, before=LYING, then=GONE)
     await tina.step("alarm")
     await tina.tap(START)
-    for channel in ("page", "buzzer", "light"):
+    for channel in CHANNELS:
         await tina.tap(f'button[data-op="walk_confirm"][data-args*="{channel}"]')
     await tina.step("acknowledge")
     await tina.tap(START)

@@ -300,3 +300,17 @@ def test_a_failed_step_can_be_left_behind_and_then_the_bed_has_not_passed() -> N
     walk.wait(180)
     assert walk.test.finished
     assert not walk.test.passed
+
+
+@pytest.mark.parametrize("step", ["alarm", "acknowledge"])
+def test_a_real_alarm_ends_the_step_of_a_test_alarm_and_nothing_else(step: str) -> None:
+    walk = Walk()
+    walk.to(step)
+    walk.test.interrupted(walk.now_ms)
+    assert walk.state(step) == ("waiting", "")
+    walk.go()
+    for channel in CHANNELS:
+        walk.test.confirm(walk.now_ms, channel, True)
+    walk.test.interrupted(walk.now_ms)
+    assert walk.state(step) == ("failed", "real_alarm")
+    assert walk.test.effects[-1] == "alarm_off"

@@ -199,3 +199,32 @@ class Pipe:
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
+
+
+async def test_a_test_alarm_switches_the_beds_alarm_on_and_the_broker_gives_a_receipt(broker: str) -> None:
+    ward = SmallWard(bed("101-1"), bed("101-2"))
+    async with listening(broker, "sleepbelt/gw-t/+/state") as listener, telling(broker, ward, "gw-t") as outlet:
+        await listener.until(lambda _, payload: json.loads(payload)["alarm"] == "OFF")
+        receipts: list[str] = []
+        outlet.on_try = receipts.append
+        outlet.test("101-1")
+        topic, payload = await listener.until(lambda _, payload: json.loads(payload)["alarm"] == "ON")
+        assert "101-1" in topic
+        assert json.loads(payload)["alarm_state"] == "test"
+        async with asyncio.timeout(5):
+            while not receipts:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert receipts == [""]
+        outlet.test("")
+        listener.got.clear()
+        await listener.until(lambda at, payload: at == topic and json.loads(payload)["alarm"] == "OFF")
+
+
+async def test_a_test_alarm_without_a_broker_says_why_it_is_not_told() -> None:
+    url = f"mqtt://127.0.0.1:{free_port()}"
+    async with telling(url, SmallWard(bed("101-1")), "gw-u") as outlet:
+        receipts: list[str] = []
+        outlet.on_try = receipts.append
+        outlet.test("101-1")
+        assert receipts == [outlet.failing]
+        assert receipts[0]

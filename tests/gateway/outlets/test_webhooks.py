@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cloud_sync.clock import Clock
-from gateway.cores.webhook import Event
+from gateway.cores.webhook import TEST_ALARM, TEST_ALARM_END, TEST_TRIES_MAX, Event, retry_after_s
 from gateway.outlets import WebhookConfig
 from gateway.outlets.webhook import QUEUE_MAX, Delivered, Webhook
 
@@ -69,7 +69,7 @@ def event(number: int, name: str = "alarm_raise") -> Event:
 async def sending(url: str, template: str = "json", tries: int = 4) -> AsyncIterator[tuple[Webhook, list[Delivered]]]:
     given_up: list[Delivered] = []
     config = WebhookConfig(url, template, b"secret")
-    webhook = Webhook(config, ZONE, Clock(), given_up.append, lambda tried: 0 if tried < tries else None)
+    webhook = Webhook(config, ZONE, Clock(), given_up.append, lambda tried, _: 0 if tried < tries else None)
     task = asyncio.create_task(webhook.run())
     try:
         yield webhook, given_up
@@ -153,3 +153,32 @@ async def test_nobody_there_is_a_reason_that_is_told() -> None:
         await delivered(webhook, 1)
     assert "refused" in given_up[0].error
     assert webhook.failing == given_up[0].error
+
+
+async def test_a_test_alarm_is_tried_only_while_somebody_waits_for_it(endpoint: Endpoint) -> None:
+    endpoint.answers = [(500, b"")] * 9
+    tried: list[str] = []
+
+    def pause(tries: int, event: str) -> int | None:
+        return None if retry_after_s(tries, event) is None else 0
+
+    webhook = Webhook(WebhookConfig(endpoint.url), ZONE, Clock(), pause=pause)
+    webhook.on_try = lambda event, error: tried.append(error)
+    task = asyncio.create_task(webhook.run())
+    webhook.hand(event(1, TEST_ALARM))
+    (record,) = await delivered(webhook, 1)
+    assert (record.tries, record.error) == (TEST_TRIES_MAX, "HTTP status 500")
+    assert tried == ["HTTP status 500"] * TEST_TRIES_MAX
+    endpoint.hold.clear()
+    for number, name in enumerate(("alarm_raise", TEST_ALARM, TEST_ALARM_END), 2):
+        webhook.hand(event(number, name))
+    async with asyncio.timeout(5):
+        while len(endpoint.got) <= TEST_TRIES_MAX:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    webhook.withdraw(TEST_ALARM)
+    endpoint.answers.clear()
+    endpoint.hold.set()
+    await delivered(webhook, 3)
+    task.cancel()
+    await asyncio.wait([task])
+    assert [body["event"] for _, body in endpoint.got[-2:]] == ["alarm_raise", TEST_ALARM_END]
