@@ -6,8 +6,8 @@
                                                        profile = "standard"     # optional
 
 `[channels]` has the keys of `[alerter]`, `[platform]` those of `[uplink]`; `[[webhooks]]`, `[home_assistant]`,
-`[radio]` and `[web]` are as in gateway.toml. What comes out is checked as a whole, as `sleepbelt run --check` would, and replaces
-the old configuration by renaming.
+`[radio]` and `[web]` are as in gateway.toml. What comes out is checked as a whole, as `sleepbelt run
+--check` would, and replaces the old configuration by renaming.
 """
 
 from __future__ import annotations
