@@ -1,15 +1,17 @@
-"""The HTTP API: what the port knows as JSON, changes as server-sent events, and whether the receiver is well.
+"""The HTTP API: residents, beds, live states, nights, minutes, alarms, devices and gaps, as JSON, CSV and events.
 
-Everything but /healthz needs `Authorization: Bearer <receiver.api_token>`, except where the pages are open to anyone on
-loopback (demonstrations): names are among the answers.
+Everything but /healthz needs a token (api_access.py). Names are told to admins alone; a technician is told nothing of
+residents. What is asked for wrongly is answered with what belongs there, never with a server error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -19,124 +21,227 @@ from starlette.routing import Route
 from cloud_sync.pages.guard import PageGuard
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams
+from cloud_sync.receiver.api_access import Access
+from cloud_sync.receiver.api_spec import (
+    ApiError,
+    Choice,
+    Day,
+    Endpoint,
+    ParameterError,
+    Whole,
+    openapi_document,
+)
 from cloud_sync.receiver.csv_export import csv_text
+from cloud_sync.receiver.home_rows import Belt, Gateway
 from cloud_sync.receiver.metrics import METRICS_TYPE, metrics_text
-from cloud_sync.receiver.openapi import openapi_document
-from cloud_sync.receiver.port import AlarmRow, GapRow, ReceiverPort
+from cloud_sync.receiver.port import (
+    AlarmRow,
+    ApiPort,
+    BedRow,
+    GapRow,
+    LiveState,
+    MinuteRow,
+    NightRow,
+    PlatformStats,
+    ResidentCard,
+    ResidentPage,
+)
+from cloud_sync.receiver.stores.base import StoreError
+from cloud_sync.receiver.stores.tokens import ADMIN, INTEGRATOR, TECHNICIAN
 
-__all__ = ["build_api"]
+__all__ = ["ENDPOINTS", "Api", "build_api"]
 
-LIMIT_MAX = 1_000
-Handler = Callable[[Request], Awaitable[Response]]
+ALARMS_MAX = 1_000
+NIGHTS_MAX = 1_000
+MINUTES_DAYS_MAX = 31
+DAY_MS = 86_400_000
+LIVE_S = 2.0  # a bed that fell silent is told so within this
+LIVE_PAUSE_S = 0.25
 
-
-def build_api(port: ReceiverPort, settings: WebSettings, token: str | None) -> tuple[list[Route], Streams]:
-    """The API's routes, and its open streams, which must be closed before the server stops."""
-    api = _Api(port, Streams(settings.streams_max))
-    guard = [Middleware(PageGuard, hosts=settings.allowed_hosts, loopback_only=settings.open_access)]
-
-    def route(path: str, handler: Handler, is_public: bool = False) -> Route:
-        allowed = handler if is_public else _with_token(handler, token, settings.open_access)
-        return Route(path, allowed, methods=["GET"], middleware=guard)
-
-    routes = [
-        route("/healthz", api.health, is_public=True),
-        route("/metrics", api.metrics),
-        route("/api/openapi.json", api.openapi),
-        route("/api/residents", api.residents),
-        route("/api/residents/{resident_id}", api.resident),
-        route("/api/nights", api.nights),
-        route("/api/alarms", api.alarms),
-        route("/api/gaps", api.gaps),
-        route("/api/stats", api.stats),
-        route("/api/events", api.events),
-    ]
-    return routes, api.streams
+R = TypeVar("R")
+ReadDevices = Callable[[], Awaitable[tuple[Sequence[Gateway], Sequence[Belt]]]]
 
 
-def _with_token(handler: Handler, token: str | None, is_open: bool) -> Handler:
-    async def checked(request: Request) -> Response:
-        if token is not None:
-            offered = request.headers.get("authorization", "").removeprefix("Bearer ")
-            allowed = hmac.compare_digest(offered.encode(), token.encode())
-        else:
-            allowed = is_open
-        if not allowed:
-            hint = (
-                "send Authorization: Bearer with receiver.api_token"
-                if token
-                else "set receiver.api_token to use the API"
-            )
-            return JSONResponse({"error": "not_allowed", "message": hint}, 401, {"WWW-Authenticate": "Bearer"})
-        return await handler(request)
-
-    return checked
+@dataclass(frozen=True, slots=True)
+class Health:
+    ok: bool
+    broker: str
 
 
-class _Api:
-    def __init__(self, port: ReceiverPort, streams: Streams) -> None:
-        self._port, self.streams = port, streams
+@dataclass(frozen=True, slots=True)
+class Residents:
+    now_utc_ms: int
+    residents: tuple[ResidentCard, ...]
 
-    async def health(self, request: Request) -> Response:
-        """200 while batches can arrive, 503 while the broker is out of reach."""
+
+@dataclass(frozen=True, slots=True)
+class LinkedBed:
+    """One bed; to a technician without who lies there and how."""
+
+    gateway: str
+    bed: str
+    room: str
+    watched: bool
+    why_unwatched: str
+    stale: bool
+    belt_heard_utc_ms: int | None
+    reported_utc_ms: int | None
+    resident_id: str | None
+    live: LiveState | None
+
+
+@dataclass(frozen=True, slots=True)
+class Beds:
+    now_utc_ms: int
+    beds: tuple[LinkedBed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nights:
+    nights: tuple[NightRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Minutes:
+    minutes: tuple[MinuteRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    alarms: tuple[AlarmRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    gateways: tuple[Gateway, ...]
+    belts: tuple[Belt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    gaps: tuple[GapRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats(PlatformStats):
+    broker_connected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: who asks, for what."""
+
+    role: str
+    path: Mapping[str, Any]
+    query: Mapping[str, Any]
+
+
+class _Refused(Exception):
+    """Answered with this status and error."""
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.error = status, ApiError(error, message)
+
+
+class Api:
+    """The handlers; each gives its endpoint's answer, a response of its own, or raises _Refused."""
+
+    def __init__(self, port: ApiPort, devices: ReadDevices, streams: Streams) -> None:
+        self._port, self._devices, self.streams = port, devices, streams
+
+    async def health(self, call: Call) -> Health | Response:
         connected = self._port.broker_connected()
-        return JSONResponse(
-            {"ok": connected, "broker": "connected" if connected else "down"}, 200 if connected else 503
-        )
+        health = Health(connected, "connected" if connected else "down")
+        return health if connected else JSONResponse(_plain(health), 503)
 
-    async def residents(self, request: Request) -> Response:
+    async def residents(self, call: Call) -> Residents:
         cards = await self._port.residents()
-        return JSONResponse({"now_utc_ms": self._port.now_utc_ms(), "residents": [_plain(card) for card in cards]})
+        return Residents(self._port.now_utc_ms(), tuple(_card_for(call.role, card) for card in cards))
 
-    async def resident(self, request: Request) -> Response:
-        page = await self._port.resident(request.path_params["resident_id"], request.query_params.get("night_of"))
-        if page is None:
-            return JSONResponse({"error": "not_found", "message": "no such resident or night"}, 404)
-        return JSONResponse(_plain(page))
+    async def resident(self, call: Call) -> ResidentPage:
+        page = _found(await self._port.resident(call.path["resident_id"], call.query["night_of"]))
+        return dataclasses.replace(page, card=_card_for(call.role, page.card))
 
-    async def nights(self, request: Request) -> Response:
-        """The night of each resident: the latest, or the one of ?night_of=YYYY-MM-DD, with the whole report."""
-        night_of = request.query_params.get("night_of")
-        found = []
-        for card in await self._port.residents():
-            page = await self._port.resident(card.resident_id, night_of)
-            if page is not None and page.report is not None and page.night is not None:
-                found.append(
-                    {
-                        "resident_id": card.resident_id,
-                        "gateway": card.gateway,
-                        "bed": card.bed,
-                        **_plain(page.night),
-                        "report": dict(page.report),
-                    }
-                )
-        return JSONResponse({"nights": found})
+    async def nights_of(self, call: Call) -> Nights:
+        return Nights(tuple(_found(await self._port.nights_of(call.path["resident_id"], call.query["limit"]))))
 
-    async def alarms(self, request: Request) -> Response:
-        """?open=1 for those that still need somebody, ?limit=N, ?format=csv."""
-        text = request.query_params.get("limit", "200")
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LIMIT_MAX):
-            return JSONResponse({"error": "bad_limit", "message": f"limit: a number from 1 to {LIMIT_MAX}"}, 400)
-        rows = await self._port.alarms(request.query_params.get("open") in ("1", "true"), int(text))
-        return _table(request, "alarms", AlarmRow, rows)
+    async def minutes_of(self, call: Call) -> Minutes:
+        end_ms = call.query["to_utc_ms"]
+        if end_ms is None:
+            end_ms = self._port.now_utc_ms()
+        start_ms = call.query["from_utc_ms"]
+        if start_ms is None:
+            start_ms = max(0, end_ms - DAY_MS)
+        if not 0 <= end_ms - start_ms <= MINUTES_DAYS_MAX * DAY_MS:
+            raise _Refused(400, "bad_parameter", "from_utc_ms to to_utc_ms: forwards in time, and at most "
+                           f"{MINUTES_DAYS_MAX} days")  # fmt: skip
+        return Minutes(tuple(_found(await self._port.minutes_of(call.path["resident_id"], start_ms, end_ms))))
 
-    async def gaps(self, request: Request) -> Response:
-        """?format=csv."""
-        return _table(request, "gaps", GapRow, await self._port.gaps())
+    async def nights(self, call: Call) -> Nights:
+        return Nights(tuple(await self._port.nights(call.query["night_of"])))
 
-    async def metrics(self, request: Request) -> Response:
+    async def beds(self, call: Call) -> Beds:
+        rows = await self._port.beds()
+        return Beds(self._port.now_utc_ms(), tuple(_bed_for(call.role, row) for row in rows))
+
+    async def alarms(self, call: Call) -> Alarms:
+        return Alarms(tuple(await self._port.alarms(call.query["open"] in ("1", "true"), call.query["limit"])))
+
+    async def devices(self, call: Call) -> Devices:
+        gateways, belts = await self._devices()
+        return Devices(tuple(gateways), tuple(belts))
+
+    async def gaps(self, call: Call) -> Gaps:
+        return Gaps(tuple(await self._port.gaps()))
+
+    async def stats(self, call: Call) -> Stats:
+        return Stats(**_plain(await self._port.stats()), broker_connected=self._port.broker_connected())
+
+    async def metrics(self, call: Call) -> Response:
         text = metrics_text(await self._port.stats(), self._port.broker_connected())
         return Response(text, headers={"Content-Type": METRICS_TYPE})
 
-    async def openapi(self, request: Request) -> Response:
-        return JSONResponse(openapi_document())
+    async def openapi(self, call: Call) -> Response:
+        return JSONResponse(openapi_document(ENDPOINTS))
 
-    async def stats(self, request: Request) -> Response:
-        return JSONResponse({**_plain(await self._port.stats()), "broker_connected": self._port.broker_connected()})
+    async def live(self, call: Call) -> Response:
+        """All beds at first, then those that changed."""
+        sent: dict[tuple[str, str], LinkedBed] = {}
 
-    async def events(self, request: Request) -> Response:
+        def render(rows: Sequence[BedRow] | None) -> list[tuple[str, Mapping[str, Any]]]:
+            now = {"now_utc_ms": self._port.now_utc_ms()}
+            if rows is None:
+                return [("beat", now)]
+            shown = {(row.gateway, row.bed): _bed_for(call.role, row) for row in rows}
+            fresh = [_plain(bed) for key, bed in shown.items() if sent.get(key) != bed]
+            sent.update(shown)
+            return [("live", {**now, "beds": fresh})] if fresh else []
+
+        return self.streams.response(self._bed_states, render)
+
+    async def _bed_states(self) -> AsyncIterator[Sequence[BedRow]]:
+        """The beds now, after each change, and now and then: that a bed fell silent is no change anybody tells of."""
+        changes = self._port.changes()
+        coming = asyncio.ensure_future(anext(changes))
+        try:
+            while True:
+                yield await self._port.beds()
+                await asyncio.wait([coming], timeout=LIVE_S)
+                if coming.done():
+                    try:
+                        coming.result()
+                    except StopAsyncIteration:
+                        return
+                    coming = asyncio.ensure_future(anext(changes))
+                    await asyncio.sleep(LIVE_PAUSE_S)
+        finally:
+            coming.cancel()
+            with suppress(asyncio.CancelledError, StopAsyncIteration):
+                await coming
+
+    async def events(self, call: Call) -> Response:
         """`change` events with the ids of the residents that changed; a `beat` while nothing does."""
-
         untold: set[str] = set()
 
         async def changes() -> AsyncIterator[bool]:
@@ -155,14 +260,110 @@ class _Api:
         return self.streams.response(changes, render)
 
 
-def _table(request: Request, name: str, row_type: type[Any], rows: Sequence[Any]) -> Response:
-    wanted = request.query_params.get("format", "json")
-    if wanted == "csv":
-        headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-        return Response(csv_text(row_type, rows), media_type="text/csv", headers=headers)
-    if wanted != "json":
-        return JSONResponse({"error": "bad_format", "message": "format: json or csv"}, 400)
-    return JSONResponse({name: [_plain(row) for row in rows]})
+Handler = Callable[[Api, Call], Awaitable[Any]]
+_SEE = (ADMIN, INTEGRATOR)
+_ALL = (ADMIN, INTEGRATOR, TECHNICIAN)
+_NIGHT_OF = Day("night_of", "the waking date of the night; without it the latest")
+_NOT_FOUND = {404: "no such resident"}
+_EVENTS = "text/event-stream"
+
+ENDPOINTS: tuple[Endpoint[Handler], ...] = (
+    Endpoint("/healthz", "whether batches can arrive (503: the broker is out of reach)", Api.health, Health),
+    Endpoint("/metrics", "counts for Prometheus", Api.metrics, "text/plain", _ALL),
+    Endpoint("/api/openapi.json", "this document", Api.openapi, "application/json", _ALL),
+    Endpoint("/api/residents", "every resident's card", Api.residents, Residents, _SEE),
+    Endpoint("/api/residents/{resident_id}", "one resident with a night in full", Api.resident, ResidentPage, _SEE,
+             (_NIGHT_OF,), errors=_NOT_FOUND),
+    Endpoint("/api/residents/{resident_id}/nights", "a resident's nights, newest first", Api.nights_of, Nights, _SEE,
+             (Whole("limit", "how many at most", 60, 1, NIGHTS_MAX),), "nights", _NOT_FOUND),
+    Endpoint("/api/residents/{resident_id}/minutes", "a resident's minutes", Api.minutes_of, Minutes, _SEE,
+             (Whole("from_utc_ms", "the first instant; without it a day before the last"),
+              Whole("to_utc_ms", f"the instant after the last, at most {MINUTES_DAYS_MAX} days on; without it now")),
+             "minutes", _NOT_FOUND),
+    Endpoint("/api/nights", "every resident's night, with the report", Api.nights, Nights, _SEE, (_NIGHT_OF,),
+             "nights"),
+    Endpoint("/api/beds", "every bed and its live state", Api.beds, Beds, _ALL),
+    Endpoint("/api/live", "live states as events: `live` with all beds, then with those that changed", Api.live,
+             _EVENTS, _ALL),
+    Endpoint("/api/alarms", "alarms, open ones first", Api.alarms, Alarms, _SEE,
+             (Choice("open", "1: only those that still need somebody", "0", ("0", "1", "true", "false")),
+              Whole("limit", "how many at most", 200, 1, ALARMS_MAX)), "alarms"),
+    Endpoint("/api/devices", "gateways and belts; as CSV the belts", Api.devices, Devices, _ALL, table="belts"),
+    Endpoint("/api/gaps", "what is proven missing, newest first", Api.gaps, Gaps, _ALL, table="gaps"),
+    Endpoint("/api/stats", "counts since the database began", Api.stats, Stats, _ALL),
+    Endpoint("/api/events", "which residents changed, as events", Api.events, _EVENTS, _SEE),
+)  # fmt: skip
+
+
+def build_api(
+    port: ApiPort, devices: ReadDevices, settings: WebSettings, access: Access
+) -> tuple[list[Route], Streams]:
+    """The API's routes, and its open streams, which must be closed before the server stops."""
+    api = Api(port, devices, Streams(settings.streams_max))
+    guard = [Middleware(PageGuard, hosts=settings.allowed_hosts, loopback_only=settings.open_access)]
+    routes = [Route(one.path, _answering(api, one, access), methods=["GET"], middleware=guard) for one in ENDPOINTS]
+    return routes, api.streams
+
+
+def _answering(
+    api: Api, endpoint: Endpoint[Handler], access: Access
+) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            role = await _admitted(endpoint, access, request.headers.get("authorization"))
+            query = endpoint.read(request.query_params.multi_items())
+            found = await endpoint.handler(api, Call(role, request.path_params, query))
+        except _Refused as refused:
+            headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None
+            return JSONResponse(_plain(refused.error), refused.status, headers)
+        except ParameterError as error:
+            return JSONResponse(_plain(ApiError("bad_parameter", str(error))), 400)
+        except StoreError:
+            return JSONResponse(_plain(ApiError("store", "the database cannot be read at the moment")), 503)
+        if isinstance(found, Response):
+            return found
+        if query.get("format") == "csv":
+            return _csv(endpoint, found)
+        return JSONResponse(_plain(found))
+
+    return answer
+
+
+async def _admitted(endpoint: Endpoint[Handler], access: Access, authorization: str | None) -> str:
+    if not endpoint.roles:
+        return ""
+    role = await access.role(authorization)
+    if role is None:
+        raise _Refused(401, "no_token", "send Authorization: Bearer with a token of `sleepbelt platform token add`, "
+                       "or with receiver.api_token")  # fmt: skip
+    if role not in endpoint.roles:
+        raise _Refused(403, "not_allowed", f"a token of the role {role} may not read this; it is for: "
+                       f"{', '.join(endpoint.roles)}")  # fmt: skip
+    return role
+
+
+def _csv(endpoint: Endpoint[Handler], found: Any) -> Response:
+    row_type = get_args(get_type_hints(type(found))[endpoint.table])[0]
+    headers = {"Content-Disposition": f'attachment; filename="{endpoint.table}.csv"'}
+    return Response(csv_text(row_type, getattr(found, endpoint.table)), media_type="text/csv", headers=headers)
+
+
+def _card_for(role: str, card: ResidentCard) -> ResidentCard:
+    return card if role == ADMIN else dataclasses.replace(card, display_name="", initials="")
+
+
+def _bed_for(role: str, row: BedRow) -> LinkedBed:
+    live, may_see = row.live, role != TECHNICIAN
+    return LinkedBed(
+        row.gateway, row.bed, row.room, live.watched, live.why_unwatched, live.stale, live.last_heard_utc_ms,
+        live.reported_utc_ms, row.resident_id if may_see else None, live if may_see else None,
+    )  # fmt: skip
+
+
+def _found(row: R | None) -> R:
+    if row is None:
+        raise _Refused(404, "not_found", "no such resident")
+    return row
 
 
 def _plain(row: Any) -> dict[str, Any]:

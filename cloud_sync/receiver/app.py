@@ -17,8 +17,10 @@ from cloud_sync.authority import load_authority
 from cloud_sync.broker import embedded_broker
 from cloud_sync.clock import Clock
 from cloud_sync.pages.server import PageServer
+from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.api import build_api
+from cloud_sync.receiver.api_access import Access
 from cloud_sync.receiver.commander import Commander, open_command_key
 from cloud_sync.receiver.consumer import Consumer
 from cloud_sync.receiver.enrol_routes import build_enrol_routes
@@ -85,7 +87,8 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
 
         consumer = Consumer(address, writes, clock, platform.committed, heard)
         platform.is_connected = lambda: consumer.is_connected
-        app = _build_app(platform, home, register, settings)
+        access = Access(reads, settings.api_token, settings.web.open_access)
+        app = _build_app(platform, home, register, access, settings.web)
         if settings.gateway_token is not None:
             app.router.routes[:0] = build_http_uplink(consumer.take, settings.gateway_token)
         renewals = None
@@ -177,9 +180,11 @@ class _AllStreams:
             await streams.close()
 
 
-def _build_app(platform: Platform, home: Home, register: Register, settings: ReceiverSettings) -> Starlette:
-    routes, api_streams = build_api(platform, settings.web, settings.api_token)
-    pages = build_pages(platform, settings.web, home, register)
+def _build_app(
+    platform: Platform, home: Home, register: Register, access: Access, settings: WebSettings
+) -> Starlette:
+    routes, api_streams = build_api(platform, home.devices, settings, access)
+    pages = build_pages(platform, settings, home, register)
     app = Starlette(routes=[*routes, *pages.routes], exception_handlers={StoreError: _store_fails})
     app.state.streams = _AllStreams([api_streams, pages.streams])
     return app

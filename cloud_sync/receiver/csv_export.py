@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_origin, get_type_hints
 
 __all__ = ["csv_text"]
 
@@ -14,8 +14,9 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_text(row_type: type[Any], rows: Sequence[Any]) -> str:
-    """`rows` of the dataclass `row_type`; the header is there without rows too."""
-    names = [field.name for field in dataclasses.fields(row_type)]
+    """`rows` of the dataclass `row_type`, without its maps; the header is there without rows too."""
+    hints = get_type_hints(row_type)
+    names = [field.name for field in dataclasses.fields(row_type) if get_origin(hints[field.name]) is not Mapping]
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(names)

@@ -108,6 +108,11 @@ class Stay:
         """True for an instant that belongs to this resident."""
         return utc_ms >= self.from_utc_ms and (self.to_utc_ms is None or utc_ms < self.to_utc_ms)
 
+    def within(self, from_utc_ms: int, to_utc_ms: int) -> tuple[int, int]:
+        """The part of [from, to) that belongs to this resident; empty where its end is not after its start."""
+        end = to_utc_ms if self.to_utc_ms is None else min(to_utc_ms, self.to_utc_ms)
+        return max(from_utc_ms, self.from_utc_ms), end
+
 
 @dataclass(frozen=True, slots=True)
 class Night:

@@ -1,6 +1,7 @@
 """ReceiverPort on a store: what pages and the API read, and who is told that something changed."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,12 @@ from cloud_sync.receiver import home_reads
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.port import (
     AlarmRow,
+    BedRow,
     GapRow,
     LiveState,
+    MinuteRow,
     NightCard,
+    NightRow,
     PlatformStats,
     ResidentCard,
     ResidentPage,
@@ -145,6 +149,55 @@ class Platform:
             )
         )
 
+    async def beds(self) -> Sequence[BedRow]:
+        rooms, places = await self._reads.call(lambda store: (home_reads.beds(store), store.places()))
+        of = {(place.gateway, place.bed): place.resident_id for place in places}
+        keys = sorted({*rooms, *self._live}, key=lambda key: (rooms.get(key, ""), key[1], key[0]))
+        return [
+            BedRow(*key, rooms.get(key, ""), of.get(key), self._shown_live(key, self.withheld(of.get(key))))
+            for key in keys
+            if key[1]  # "" is the gateway itself
+        ]
+
+    async def nights(self, night_of: str | None = None) -> Sequence[NightRow]:
+        def read(store: StoreReads) -> list[NightRow]:
+            found = []
+            for place in store.places():
+                if NIGHTS not in self.withheld(place.resident_id):
+                    of_one = home_reads.nights(store, place.resident_id, NIGHTS_MAX)
+                    found += [_night_row(place.resident_id, night) for night in of_one
+                              if night_of in (None, night.card.night_of)][:1]  # fmt: skip
+            return found
+
+        return await self._reads.call(read)
+
+    async def nights_of(self, resident_id: str, limit: int) -> Sequence[NightRow] | None:
+        if not await self._is_here(resident_id):
+            return None
+        if NIGHTS in self.withheld(resident_id):
+            return []
+        found = await self._reads.call(lambda store: home_reads.nights(store, resident_id, limit))
+        return [_night_row(resident_id, night) for night in found]
+
+    async def minutes_of(self, resident_id: str, from_utc_ms: int, to_utc_ms: int) -> Sequence[MinuteRow] | None:
+        if not await self._is_here(resident_id):
+            return None
+        if VITALS in self.withheld(resident_id):
+            return []
+
+        def read(store: StoreReads) -> list[MinuteRow]:
+            rows: list[MinuteRow] = []
+            for stay in home_reads.stays(store, resident_id):
+                start, end = stay.within(from_utc_ms, to_utc_ms)
+                rows += store.minutes(*stay.bed, start, end) if start < end else ()
+            return sorted(rows, key=lambda row: row.utc_ms)
+
+        return await self._reads.call(read)
+
+    async def _is_here(self, resident_id: str) -> bool:
+        places = await self._reads.call(lambda store: store.places())
+        return any(place.resident_id == resident_id for place in places)
+
     async def alarms(self, open_only: bool = False, limit: int = 200) -> Sequence[AlarmRow]:
         opened = [row for row in await self._reads.call(lambda store: store.open_alarms()) if self._may_tell(row)]
         if open_only:
@@ -188,11 +241,6 @@ class Platform:
         name = names.get(place.resident_id, "?")
         key = (place.gateway, place.bed)
         withheld = self.withheld(place.resident_id)
-        live = self._live_state(key)
-        if VITALS in withheld:
-            live = replace(live, heart_rate_bpm=None, respiration_per_min=None, movement=None)
-        if PRESENCE in withheld:
-            live = replace(live, state="unknown", stale=False, out_since_utc_ms=None)
         return ResidentCard(
             resident_id=place.resident_id,
             display_name=name,
@@ -200,7 +248,7 @@ class Platform:
             room=place.room,
             bed=place.bed,
             gateway=place.gateway,
-            live=live,
+            live=self._shown_live(key, withheld),
             # One from before anybody was admitted there belongs to nobody, and is open for whoever lies there now.
             open_alarms=() if PRESENCE in withheld else tuple(
                 row for row in alarms
@@ -209,6 +257,14 @@ class Platform:
             night=None if NIGHTS in withheld else nights.get(key),
             withheld=tuple(sorted(withheld)),
         )
+
+    def _shown_live(self, key: tuple[str, str], withheld: frozenset[str]) -> LiveState:
+        live = self._live_state(key)
+        if VITALS in withheld:
+            live = replace(live, heart_rate_bpm=None, respiration_per_min=None, movement=None)
+        if PRESENCE in withheld:
+            live = replace(live, state="unknown", stale=False, out_since_utc_ms=None)
+        return live
 
     def _live_state(self, key: tuple[str, str]) -> LiveState:
         heard = self._live.get(key)
@@ -271,6 +327,11 @@ class _Subscriber:
         taken = frozenset(self._pending)
         self._pending.clear()
         return taken
+
+
+def _night_row(resident_id: str, night: home_reads.Night) -> NightRow:
+    fields = {field.name: getattr(night.card, field.name) for field in dataclasses.fields(night.card)}
+    return NightRow(resident_id, *night.bed, **fields, report=dict(night.report))
 
 
 def _never() -> bool:

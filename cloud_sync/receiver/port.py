@@ -12,11 +12,14 @@ from typing import Any, Literal, Protocol
 
 __all__ = [
     "AlarmRow",
+    "ApiPort",
+    "BedRow",
     "EventRow",
     "GapRow",
     "LiveState",
     "MinuteRow",
     "NightCard",
+    "NightRow",
     "PlatformStats",
     "ReceiverPort",
     "ResidentCard",
@@ -96,6 +99,17 @@ class ResidentCard:
 
 
 @dataclass(frozen=True, slots=True)
+class BedRow:
+    """One bed a gateway told of, whoever lies there."""
+
+    gateway: str
+    bed: str
+    room: str
+    resident_id: str | None
+    live: LiveState
+
+
+@dataclass(frozen=True, slots=True)
 class EventRow:
     """One line of a resident's day: an alarm event, a notice, an occupancy change or a fault."""
 
@@ -118,6 +132,25 @@ class MinuteRow:
     occupied_s: int
     empty_s: int
     readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class NightRow:
+    """One resident's night, in the bed it was slept in, with the report as the gateway wrote it."""
+
+    resident_id: str
+    gateway: str
+    bed: str
+    night_of: str
+    version: int
+    provisional: bool
+    coverage_percent: float | None
+    sleep_s: int | None
+    times_out: int | None
+    turn_overs: int | None
+    heart_rate_mean_bpm: float | None
+    reason: str | None
+    report: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,4 +231,24 @@ class ReceiverPort(Protocol):
 
     def changes(self) -> AsyncIterator[frozenset[str]]:
         """After each change the resident ids it touched (empty: something global); changes while busy are merged."""
+        ...
+
+
+class ApiPort(ReceiverPort, Protocol):
+    """What the HTTP API reads beyond what pages show."""
+
+    async def beds(self) -> Sequence[BedRow]:
+        """All beds, ordered by room, bed; nothing of what a resident's consent withholds."""
+        ...
+
+    async def nights(self, night_of: str | None = None) -> Sequence[NightRow]:
+        """The night with that waking date (the latest without one) of every resident who has one."""
+        ...
+
+    async def nights_of(self, resident_id: str, limit: int) -> Sequence[NightRow] | None:
+        """A resident's last nights, newest first; None: no such resident."""
+        ...
+
+    async def minutes_of(self, resident_id: str, from_utc_ms: int, to_utc_ms: int) -> Sequence[MinuteRow] | None:
+        """A resident's minutes in [from, to), ascending, in whichever bed; None: no such resident."""
         ...

@@ -1,9 +1,12 @@
 """What the stores need of a database, in SQL that SQLite and PostgreSQL both speak; values are marked by `?`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
-__all__ = ["Database", "Rows"]
+from cloud_sync.receiver.stores.base import StoreError
+
+__all__ = ["Database", "Rows", "transaction"]
 
 
 class Rows(Protocol):
@@ -43,3 +46,18 @@ class Database(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@contextmanager
+def transaction(database: Database, what: str) -> Iterator[Database]:
+    """All of the block in one transaction, or StoreError ("cannot <what> in ...") and nothing."""
+    try:
+        database.begin()
+        yield database
+        database.commit()
+    except database.errors as error:
+        database.rollback()
+        raise StoreError(f"cannot {what} in {database.where}: {error}") from error
+    except BaseException:
+        database.rollback()
+        raise

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from cloud_sync.receiver.stores import sqlite_file
 from cloud_sync.receiver.stores.base import StoreReads
+from cloud_sync.receiver.stores.database import Database
 from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from cloud_sync.receiver.stores.writes import DatabaseWrites
 
-__all__ = ["open_reads", "open_writes"]
+__all__ = ["open_existing", "open_reads", "open_writes"]
 
 
 def open_writes(where: Path | str) -> DatabaseWrites:
@@ -26,3 +28,12 @@ def open_reads(where: Path | str) -> StoreReads:
     from cloud_sync.receiver.stores.postgres import PostgresReads
 
     return PostgresReads(where)
+
+
+def open_existing(where: Path | str) -> Database:
+    """A further connection for a command, beside receivers that may be running; StoreError if it is not ready."""
+    if isinstance(where, Path):
+        return sqlite_file.open_existing(where)
+    from cloud_sync.receiver.stores import postgres
+
+    return postgres.open_existing(where)

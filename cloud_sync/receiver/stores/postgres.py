@@ -18,7 +18,7 @@ from cloud_sync.receiver.stores.base import StoreError
 from cloud_sync.receiver.stores.reads import DatabaseReads
 from cloud_sync.receiver.stores.writes import DatabaseWrites
 
-__all__ = ["PostgresDatabase", "PostgresReads", "PostgresWrites", "shown_url"]
+__all__ = ["PostgresDatabase", "PostgresReads", "PostgresWrites", "is_empty", "open_existing", "shown_url"]
 
 LOCK = 0x5342_5256  # advisory: one worker at a time migrates or makes partitions
 DAY_MS = 86_400_000
@@ -26,6 +26,7 @@ CHUNK_MS_MAX = 600_000
 PAST_DAYS, FUTURE_DAYS = 400, 2  # other days (a clock that was never set) share one partition
 CONNECT_TIMEOUT_S = 5
 PARTITIONED = ("packs", "minutes")
+SCHEMA_TABLE = "sleepbelt_schema"
 
 
 def shown_url(url: str) -> str:
@@ -52,6 +53,26 @@ class PostgresReads(DatabaseReads):
 
     def __init__(self, url: str) -> None:
         super().__init__(PostgresDatabase(url))
+
+
+def open_existing(url: str) -> PostgresDatabase:
+    """A further connection to a database of this very version, which may be in use; StoreError otherwise."""
+    database = PostgresDatabase(url)
+    try:
+        tables = _tables(database)
+        current = _current_version(database) if SCHEMA_TABLE in tables else 0
+    except psycopg.Error as error:
+        raise StoreError(f"cannot use the database {database.where}: {error}") from error
+    if current != max(_versions()):
+        database.close()
+        raise StoreError(f"{database.where} is no receiver's database of version {max(_versions())}: start the "
+                         "receiver of this sleepbelt once, which brings its database up to date")
+    return database
+
+
+def is_empty(database: PostgresDatabase) -> bool:
+    """True while the database holds no table at all."""
+    return not _tables(database)
 
 
 class PostgresDatabase:
@@ -146,13 +167,10 @@ def _translated(statement: str) -> bytes:
 
 def _migrate(database: PostgresDatabase) -> None:
     versions = _versions()
-    tables = {row[0] for row in database.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
-    if "sleepbelt_schema" not in tables:
-        if tables:
-            raise StoreError(f"{database.where} holds tables of another program; give a database of its own")
-        current = 0
-    else:
-        (current,) = database.execute("SELECT coalesce(max(version), 0) FROM sleepbelt_schema").fetchall()[0]
+    tables = _tables(database)
+    if tables and SCHEMA_TABLE not in tables:
+        raise StoreError(f"{database.where} holds tables of another program; give a database of its own")
+    current = _current_version(database) if tables else 0
     if current > max(versions):
         raise StoreError(
             f"{database.where} has version {current}, this sleepbelt knows versions up to {max(versions)}: "
@@ -168,6 +186,14 @@ def _migrate(database: PostgresDatabase) -> None:
         except psycopg.Error:
             database.rollback()
             raise
+
+
+def _tables(database: PostgresDatabase) -> set[str]:
+    return {row[0] for row in database.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")}
+
+
+def _current_version(database: PostgresDatabase) -> int:
+    return int(database.execute("SELECT coalesce(max(version), 0) FROM sleepbelt_schema").fetchall()[0][0])
 
 
 def _versions() -> dict[int, str]:

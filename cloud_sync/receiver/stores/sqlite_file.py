@@ -13,7 +13,7 @@ from typing import Any
 from cloud_sync.receiver.stores.base import StoreError
 from cloud_sync.receiver.stores.packs import make_pack
 
-__all__ = ["SqliteDatabase", "open_for_reading", "open_for_writing", "schema_versions"]
+__all__ = ["SqliteDatabase", "open_existing", "open_for_reading", "open_for_writing", "schema_versions"]
 
 APPLICATION_ID = 0x5342_5256  # "SBRV": a file of somebody else is not touched
 BUSY_TIMEOUT_S = 10.0
@@ -94,6 +94,23 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     connection = _connect(path, "ro")
     connection.execute("PRAGMA query_only=ON")
     return connection
+
+
+def open_existing(path: Path) -> SqliteDatabase:
+    """A further connection to a database of this very version, which may be in use; StoreError otherwise."""
+    try:
+        connection = _connect(path, "rw")
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+        connection.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error as error:
+        hint = "" if path.exists() else "; start sleepbelt receiver once, or name its --data folder"
+        raise StoreError(f"cannot use the database {path}: {error}{hint}") from error
+    if application != APPLICATION_ID or version != max(schema_versions()):
+        connection.close()
+        raise StoreError(f"{path} is no receiver's database of version {max(schema_versions())}: start the receiver of "
+                         "this sleepbelt once, which brings its database up to date")
+    return SqliteDatabase(connection, path)
 
 
 @contextmanager

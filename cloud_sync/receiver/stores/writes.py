@@ -9,7 +9,7 @@ from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, minutes_of
 from cloud_sync.receiver.port import GapRow
 from cloud_sync.receiver.stores import forgetting
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreError
-from cloud_sync.receiver.stores.database import Database
+from cloud_sync.receiver.stores.database import Database, transaction
 from cloud_sync.receiver.stores.packs import PACK_CHUNKS_MAX, PackedChunk, make_pack
 from protocol.batch import (
     AlarmEvent,
@@ -77,16 +77,10 @@ class DatabaseWrites:
         return Committed(outcomes, frozenset(group.touched), tuple(group.new_gaps), rewinds)
 
     def admit(self, admissions: Sequence[Admission], now_utc_ms: int) -> None:
-        database = self._database
-        try:
-            database.begin()
-            group = _Group(database, self._beds, self._streams, now_utc_ms)
+        with transaction(self._database, "admit residents") as database:
+            group = _Group(database, {}, {}, now_utc_ms)
             for admission in admissions:
                 _admit(database, admission, group.bed_id(admission.gateway, admission.bed), now_utc_ms)
-            database.commit()
-        except database.errors as error:
-            self._abandon()
-            raise StoreError(f"cannot admit residents in {database.where}: {error}") from error
 
     def discharge(self, resident_id: str, now_utc_ms: int) -> bool:
         return self._at_once(lambda database: forgetting.discharge(database, resident_id, now_utc_ms))
@@ -104,15 +98,8 @@ class DatabaseWrites:
 
     def _at_once(self, change: Callable[[Database], T]) -> T:
         """One transaction, or StoreError and nothing."""
-        database = self._database
-        try:
-            database.begin()
-            result = change(database)
-            database.commit()
-        except database.errors as error:
-            self._abandon()
-            raise StoreError(f"cannot change residents in {database.where}: {error}") from error
-        return result
+        with transaction(self._database, "change residents") as database:
+            return change(database)
 
     def _abandon(self) -> None:
         # Ids remembered from a transaction that never was would point nowhere.

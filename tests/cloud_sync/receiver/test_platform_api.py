@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -15,16 +17,21 @@ from cloud_sync.clock import Clock
 from cloud_sync.ingest import examine
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.receiver.api import build_api
+from cloud_sync.receiver.api_access import Access
+from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.names import NameBook
+from cloud_sync.receiver.people import People
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.residents import ResidentsError, admissions, read_residents
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreReads, StoreWrites
+from cloud_sync.receiver.stores.opening import open_existing
 from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from cloud_sync.receiver.stores.tokens import add_token
 from cloud_sync.receiver.threads import StoreThread
-from protocol.batch import Envelope, Item, LiveBed, LiveSnapshot, encode_envelope, encode_item
+from protocol.batch import DeviceState, Envelope, Item, LiveBed, LiveSnapshot, encode_envelope, encode_item
 from protocol.clock_scale import ClockScale
-from tests.cloud_sync.samples import START_UTC_MS, alarm, minute, night
+from tests.cloud_sync.samples import START_UTC_MS, alarm, minute, night, stamp
 
 RESIDENTS = """\
 [[resident]]
@@ -48,6 +55,8 @@ class Bench:
     """A platform on a store, without broker or network; its clock runs an hour after the samples begin."""
 
     platform: Platform
+    home: Home
+    reads: StoreThread[StoreReads]
     writes: StoreThread[StoreWrites]
     folder: Path
 
@@ -59,9 +68,23 @@ class Bench:
         self.platform.committed(committed)
         return committed
 
+    def hear(self, *beds: LiveBed, gateway: str = "gw-01") -> None:
+        snapshot = LiveSnapshot(gateway, self.platform.now_utc_ms(), True, beds)
+        self.platform.heard(snapshot)
+        self.home.heard(snapshot)
+
+    def app(self, token: str | None = None, is_open: bool = True) -> Starlette:
+        access = Access(self.reads, token, is_open)
+        routes, _ = build_api(self.platform, self.home.devices, WebSettings(open_access=is_open), access)
+        return Starlette(routes=routes)
+
     def client(self, token: str | None = None, is_open: bool = True) -> TestClient:
-        routes, _ = build_api(self.platform, WebSettings(open_access=is_open), token)
-        return TestClient(Starlette(routes=routes), base_url="http://127.0.0.1", raise_server_exceptions=False)
+        return TestClient(self.app(token, is_open), base_url="http://127.0.0.1", raise_server_exceptions=False)
+
+    def token(self, role: str) -> dict[str, str]:
+        """The header of a new token of that role."""
+        with closing(open_existing(self.folder / "r.db")) as database:
+            return {"Authorization": "Bearer " + add_token(database, f"of-{role}", role, None, START_UTC_MS)}
 
 
 @pytest.fixture
@@ -75,8 +98,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     real_ms = Clock(ClockScale()).utc_ms()
     platform = Platform(reads, names, Clock(ClockScale(real_ms, START_UTC_MS + 3_600_000, 1.0)), "Asia/Shanghai")
     asyncio.run(platform.refresh_places())
-    yield Bench(platform, writes, tmp_path)
-    for thread in (reads, writes):
+    people = StoreThread("people", lambda: People(tmp_path / "people.db"))
+    yield Bench(platform, Home(platform, reads, people), reads, writes, tmp_path)
+    for thread in (reads, writes, people):
         thread.call_now(lambda store: store.close())
         thread.shutdown()
 
@@ -116,6 +140,8 @@ def test_last_night_shows_on_its_card_and_in_full_on_the_resident(bench: Bench) 
     assert (card["night"]["sleep_s"], card["night"]["times_out"], card["night"]["turn_overs"]) == (25_200, 2, 12)
     assert page["report"]["night"]["heart_rate_bpm"] == {"mean": 61.4, "min": 52, "max": 80}
     assert client.get("/api/nights").json()["nights"][0]["resident_id"] == "r-wang"
+    (row,) = client.get("/api/residents/r-wang/nights").json()["nights"]
+    assert (row["bed"], row["sleep_s"], row["report"]) == ("101-A", 25_200, page["report"])
 
 
 def test_minutes_of_the_night_lie_between_noon_and_noon(bench: Bench) -> None:
@@ -145,7 +171,9 @@ def test_counts_are_told(bench: Bench) -> None:
 def test_a_resident_or_date_that_is_none_is_not_found(bench: Bench) -> None:
     client = bench.client()
     assert client.get("/api/residents/nobody").status_code == 404
-    assert client.get("/api/residents/r-wang", params={"night_of": "yesterday"}).status_code == 404
+    assert client.get("/api/residents/r-wang", params={"night_of": "yesterday"}).status_code == 400
+    assert client.get("/api/residents/nobody/nights").status_code == 404
+    assert client.get("/api/residents/nobody/minutes").status_code == 404
 
 
 def test_a_limit_that_is_none_is_a_bad_request(bench: Bench) -> None:
@@ -209,6 +237,55 @@ def test_an_error_in_a_residents_file_repeats_no_name(tmp_path: Path) -> None:
     with pytest.raises(ResidentsError) as caught:
         read_residents(file)
     assert "Wang" not in str(caught.value)
+
+
+def test_minutes_are_told_of_a_span_and_of_no_longer_one_than_a_month(bench: Bench) -> None:
+    bench.take(minute(number=0), minute(number=1))
+    client = bench.client()
+
+    def asked(**query: int) -> Any:
+        return client.get("/api/residents/r-wang/minutes", params=query)
+
+    start = START_UTC_MS
+    assert [row["utc_ms"] for row in asked().json()["minutes"]] == [start, start + 60_000]
+    assert [row["utc_ms"] for row in asked(to_utc_ms=start + 60_000).json()["minutes"]] == [start]
+    assert asked(from_utc_ms=start + 1, to_utc_ms=start).status_code == 400
+    assert asked(from_utc_ms=0).status_code == 400
+
+
+def test_minutes_of_a_bed_belong_to_who_lay_there(bench: Bench) -> None:
+    names = NameBook(bench.folder / "names.key")
+    bench.take(minute(number=0))
+    moves = [
+        Admission(names.seal("r-wang", "王秀兰"), "gw-01", "102-A", "102"),
+        Admission(names.seal("r-new", "李"), "gw-01", "101-A", "101"),
+    ]
+    bench.writes.call_now(lambda store: store.admit(moves, START_UTC_MS + 60_000))
+    bench.take(minute(number=1), minute("102-A", number=2), seq=2)
+    client = bench.client()
+
+    def times(who: str) -> list[int]:
+        rows = client.get(f"/api/residents/{who}/minutes").json()["minutes"]
+        return [row["utc_ms"] - START_UTC_MS for row in rows]
+
+    assert (times("r-wang"), times("r-new")) == ([0, 120_000], [60_000])
+
+
+def test_beds_are_told_with_who_lies_there_and_how(bench: Bench) -> None:
+    bench.take(minute("103-A"))
+    bench.hear(LiveBed("101-A", "present", heart_rate_bpm=61, heart_reason=0, watched=True))
+    beds = {bed["bed"]: bed for bed in bench.client().get("/api/beds").json()["beds"]}
+    assert list(beds) == ["103-A", "101-A", "101-B"]  # by room, and 103-A has none yet
+    assert (beds["101-A"]["resident_id"], beds["101-A"]["live"]["heart_rate_bpm"]) == ("r-wang", 61)
+    assert (beds["103-A"]["resident_id"], beds["103-A"]["stale"]) == (None, True)
+
+
+def test_devices_are_told_with_what_they_said_of_themselves(bench: Bench) -> None:
+    bench.take(DeviceState("belt-1", "belt", stamp(), "101-A", {"firmware": "1.2", "battery_percent": 71}))
+    told = bench.client().get("/api/devices").json()
+    (belt,) = [belt for belt in told["belts"] if belt["bed"] == "101-A"]
+    assert (belt["device"], belt["firmware"], belt["battery_percent"]) == ("belt-1", "1.2", 71)
+    assert told["gateways"][0]["gateway"] == "gw-01"
 
 
 async def test_history_follows_the_person_and_not_the_bed(bench: Bench) -> None:

@@ -18,10 +18,12 @@ import pytest
 
 from cloud_sync.ingest import Arrival, Outcome, examine
 from cloud_sync.receiver.names import KeyFileError, NameBook
+from cloud_sync.receiver.stores import base
 from cloud_sync.receiver.stores.base import Admission, SealedName, StoreError
-from cloud_sync.receiver.stores.opening import open_reads, open_writes
+from cloud_sync.receiver.stores.opening import open_existing, open_reads, open_writes
 from cloud_sync.receiver.stores.postgres import PostgresWrites
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from cloud_sync.receiver.stores.tokens import add_token, list_tokens
 from protocol.batch import BeltEventItem, DeviceState, Envelope, GapReport, encode_envelope, encode_item
 from tests.cloud_sync.postgres_server import emptied, postgres_server
 from tests.cloud_sync.samples import START_UTC_MS, alarm, minute, night, stamp
@@ -319,6 +321,7 @@ from subprocess import PIPE
 from typing import Any
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from cloud_sync.receiver.stores.tokens import add_token, list_tokens
 sys.stdin.readline()
 folder = Path(sys.argv[1])
 sealed = NameBook(folder / "names.key").seal("r", "n")
@@ -343,23 +346,49 @@ def test_receivers_that_start_at_once_on_a_new_folder_share_one_database_and_one
     assert {names.open(SealedName("r", bytes.fromhex(a), bytes.fromhex(b))) for a, b, _ in answers} == {"n"}
 
 
-FIRST_VERSION = Path(__file__).parent / "store_versions" / "receiver-1.sql"
+VERSIONS = Path(__file__).parent / "store_versions"
+"""Databases as earlier versions wrote them: sqlite3 .dump, and pg_dump --inserts without its settings."""
 
 
-def test_the_first_versions_database_opens_with_all_it_held(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_earlier_versions_database_opens_with_all_it_held(tmp_path: Path, version: int) -> None:
     path = tmp_path / "receiver.db"
     with closing(sqlite3.connect(path)) as direct:
-        direct.executescript(FIRST_VERSION.read_text())
+        direct.executescript((VERSIONS / f"receiver-{version}.sql").read_text())
         direct.execute(f"PRAGMA application_id={0x53425256}")
-        direct.execute("PRAGMA user_version=1")
-    store = Store(path)
+        direct.execute(f"PRAGMA user_version={version}")
+    check_what_earlier_versions_held(Store(path))
+
+
+@pytest.mark.parametrize("version", [1])
+def test_an_earlier_versions_postgresql_opens_with_all_it_held(server: str, version: int) -> None:
+    with psycopg.connect(emptied(server), autocommit=True) as direct:
+        direct.execute((VERSIONS / f"receiver_postgres-{version}.sql").read_bytes())
+    check_what_earlier_versions_held(Store(server))
+
+
+def check_what_earlier_versions_held(store: Store) -> None:
     counts = store.reads.counts()
-    assert (counts["readings"], counts["chunks"], counts["alarms"], counts["rejected"]) == (120, 2, 1, 1)
+    assert (counts["readings"] >= 120, counts["alarms"], counts["rejected"]) == (True, 1, 1)
     assert list(store.reads.chunks("gw-01", "101-A", 0, 2**50)) == [encode_item(minute(number=n)) for n in (0, 1)]
     bodies = (encode_item(minute(number=0)), encode_item(minute(number=1)), b"\xc1poison")
     assert store.take(*bodies) == ("repeated", "repeated", "rejected")
     assert store.take(encode_item(minute(number=2))) == ("conflict",)
+    assert store.take(encode_item(minute(number=3)), encode_item(alarm(alarm_id="a-2")), seq=20) == ("stored", "stored")
+    assert {row.alarm_id for row in store.reads.alarms(9)} == {"a-1", "a-2"}
     store.close()
+    with closing(open_existing(store.where)) as database:
+        add_token(database, "t", "admin", None, NOW)
+        assert [token.name for token in list_tokens(database)] == ["t"]
+
+
+@pytest.mark.parametrize("folder", ["schema", "schema_postgres"])
+def test_of_every_version_but_the_newest_a_database_is_kept_to_migrate_from(folder: str) -> None:
+    files = (Path(base.__file__).parent / folder).glob("*.sql")
+    name = {"schema": "receiver", "schema_postgres": "receiver_postgres"}[folder]
+    newest = max(int(file.stem) for file in files)
+    kept = {int(file.stem.rpartition("-")[2]) for file in VERSIONS.glob(f"{name}-*.sql")}
+    assert kept == set(range(1, newest))
 
 
 def test_chunks_are_given_back_byte_for_byte_by_bed_and_time(store: Store) -> None:

@@ -1,0 +1,144 @@
+"""`sleepbelt platform`: what is done to the receiver's database from outside: tokens of the API."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cloud_sync.receiver.settings import ReceiverSettings
+
+SUMMARY = "look after the platform: tokens of its API"
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+
+_EPILOG = """\
+A receiver may be running meanwhile, also on the same database.
+
+roles of a token:
+  admin       reads everything
+  integrator  reads residents' data by their ids, without names
+  technician  reads beds, devices, gaps and counts, nothing of residents
+
+examples:
+  sleepbelt platform token add nurse-call --role integrator --days 365 --config receiver.toml
+  sleepbelt platform token list --data /var/lib/sleepbelt-platform
+  sleepbelt platform token revoke nurse-call --config receiver.toml
+
+Exit code: 0 done, 1 failed, 2 bad input.
+"""
+
+Said = tuple[Any, list[str]]  # for programs, for people
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do what the subcommand says; 0 done, 1 failed, 2 bad input."""
+    options = _parser().parse_args(argv)
+    from cloud_sync.receiver.settings import SettingsError
+    from cloud_sync.receiver.stores.base import StoreError
+    from cloud_sync.receiver.stores.tokens import TokenError
+
+    try:
+        said, lines = options.act(options, _settings(options))
+    except (SettingsError, TokenError) as error:
+        return _fail(str(error), BAD_INPUT)
+    except (StoreError, OSError) as error:
+        return _fail(str(error), FAILED)
+    print(json.dumps(said, ensure_ascii=False) if options.json else "\n".join(lines))
+    return DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--config", type=Path, metavar="FILE", help="the receiver's TOML file")
+    where.add_argument("--data", type=Path, metavar="DIR", help="the receiver's data folder (default: sleepbelt-data)")
+    where.add_argument("--database", metavar="URL", help="postgresql://user:password@host/name in place of a file")
+    where.add_argument("--json", action="store_true", help="say it as JSON")
+    parser = argparse.ArgumentParser(
+        prog="sleepbelt platform", description=SUMMARY.capitalize() + ".", epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
+    token = subjects.add_parser("token", help="who may read the API").add_subparsers(required=True, metavar="WHAT")
+
+    def command(group: Any, name: str, act: Callable[..., Said], text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = group.add_parser(name, parents=[where], help=text, description=text)
+        made.set_defaults(act=act)
+        return made
+
+    add = command(token, "add", _token_add, "make a token and show it, this once")
+    add.add_argument("name", metavar="NAME", help="what it is for; never a resident's name")
+    add.add_argument("--role", required=True, metavar="ROLE", help="admin, integrator or technician")
+    add.add_argument("--days", type=int, metavar="N", help="good for so long (default: until revoked)")
+    command(token, "list", _token_list, "all tokens ever made, without their texts")
+    command(token, "revoke", _token_revoke, "it opens nothing from the next request on").add_argument(
+        "name", metavar="NAME"
+    )
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> ReceiverSettings:
+    from cloud_sync.receiver.settings import ReceiverSettings, checked, read_settings
+
+    if options.config is not None:
+        settings = read_settings(options.config, options.data)
+    else:
+        settings = ReceiverSettings(data=options.data or Path("sleepbelt-data"))
+    if options.database is not None:
+        settings = dataclasses.replace(settings, postgres=options.database)
+    return checked(settings, has_broker=False)
+
+
+def _token_add(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.stores.opening import open_existing
+    from cloud_sync.receiver.stores.tokens import add_token
+
+    with closing(open_existing(settings.database)) as database:
+        text = add_token(database, options.name, options.role, options.days, _now_utc_ms())
+    said = {"name": options.name, "role": options.role, "token": text}
+    return said, [text, "", "It is shown this once: only its hash is kept. Send it as: Authorization: Bearer <token>"]
+
+
+def _token_list(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.stores.opening import open_existing
+    from cloud_sync.receiver.stores.tokens import list_tokens
+
+    with closing(open_existing(settings.database)) as database:
+        tokens = list_tokens(database)
+    now_ms = _now_utc_ms()
+    rows = [{**dataclasses.asdict(token), "valid": token.is_valid(now_ms)} for token in tokens]
+    lines = [
+        f"{token.name:<24} {token.role:<11} {'valid' if token.is_valid(now_ms) else 'not valid':<10} "
+        f"made {_day(token.made_utc_ms)}  expires {_day(token.expires_utc_ms)}  revoked {_day(token.revoked_utc_ms)}"
+        for token in tokens
+    ]
+    return {"tokens": rows}, lines or ["no token was ever made here"]
+
+
+def _token_revoke(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.stores.opening import open_existing
+    from cloud_sync.receiver.stores.tokens import revoke_token
+
+    with closing(open_existing(settings.database)) as database:
+        revoke_token(database, options.name, _now_utc_ms())
+    return {"revoked": options.name}, [f"{options.name} opens nothing any more"]
+
+
+def _now_utc_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _day(utc_ms: int | None) -> str:
+    return "-" if utc_ms is None else datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"sleepbelt platform: {message}", file=sys.stderr)
+    return code
