@@ -1,7 +1,7 @@
 """The belt's signal path over a file of samples: one line a second, the same on CPython and on MicroPython.
 
-`micropython belt_runner.py ROOT FILE RATE_HZ` prints the twelve numbers of each second, comma-separated. FILE holds
-little-endian int16 in 14-bit units at RATE_HZ. ROOT is the folder that holds firmware_py and protocol.
+`micropython belt_runner.py ROOT FILE RATE_HZ BITS` prints the twelve numbers of each second, comma-separated.
+FILE holds little-endian int16 of BITS bits at RATE_HZ. ROOT is the folder that holds firmware_py and protocol.
 """
 
 import sys
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-def seconds(file: "BinaryIO", rate_hz: int) -> "Iterator[tuple[int, ...]]":
+def seconds(file: "BinaryIO", rate_hz: int, bits: int) -> "Iterator[tuple[int, ...]]":
     """Yield the pipeline's report for each whole second of samples in the file."""
     from firmware_py.belt.decimate import RATE_HZ, Decimator
-    from firmware_py.belt.pipeline import Pipeline
+    from firmware_py.belt.pipeline import UNITS_BITS, Pipeline
 
-    pipeline = Pipeline(bits=14)
-    decimator = Decimator(rate_hz)
+    pipeline = Pipeline(bits=UNITS_BITS)
+    decimator = Decimator(rate_hz, UNITS_BITS - bits)  # as the belt's sampler does
     block = array("h", [0] * rate_hz)
     out = array("h", [0] * (RATE_HZ + 2))
     while file.readinto(block) == 2 * rate_hz:  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def main(argv: "list[str]") -> None:
     """Print the reports of the file named in argv."""
     sys.path.insert(0, argv[1])
     with open(argv[2], "rb") as file:
-        for second in seconds(file, int(argv[3])):
+        for second in seconds(file, int(argv[3]), int(argv[4])):
             print(",".join([str(value) for value in second]))
 
 

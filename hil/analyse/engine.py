@@ -26,14 +26,14 @@ def seconds(recording: Recording, runtime: str = "cpython") -> Iterator[tuple[in
     """The pipeline's report for each whole second; runtime is cpython or micropython, the numbers are the same."""
     raw = np.ascontiguousarray(recording.samples, dtype="<i2").tobytes()
     if runtime == "cpython":
-        yield from belt_runner.seconds(io.BytesIO(raw), recording.rate_hz)
+        yield from belt_runner.seconds(io.BytesIO(raw), recording.rate_hz, recording.bits)
         return
     command = [*find_interpreter(), "-X", "heapsize=512wK", str(RUNNER)]
     with tempfile.NamedTemporaryFile(suffix=".i16") as file:
         file.write(raw)
         file.flush()
         with subprocess.Popen(
-            [*command, str(PROJECT), file.name, str(recording.rate_hz)],
+            [*command, str(PROJECT), file.name, str(recording.rate_hz), str(recording.bits)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -26,6 +26,7 @@ EXAMPLE = """\
 examples:
   sleepbelt analyse night.csv --rate-hz 250 > night_rows.csv
   sleepbelt analyse recording.npz --array 'samples[3]' --rate-hz 226 --json --plot night.png
+  sleepbelt analyse load_cell.npy --rate-hz 80 --bits 24 --plot night.png --lang zh > rows.csv
 """
 
 
@@ -40,9 +41,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate-hz", type=_whole, required=True, metavar="R", help="samples a second, 50 to 1000")
     parser.add_argument("--array", metavar="NAME", help="array in a NPZ file; NAME[3] takes one row of it")
     parser.add_argument("--bits", type=int, metavar="N", help="width of a count (default 10)")
-    parser.add_argument("--rails", type=float, nargs=2, metavar=("LOW", "HIGH"), help="counts where the sensor clips")
+    parser.add_argument(
+        "--rails", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        help="counts where the sensor clips (default: found where the signal stands still far from its middle)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON lines instead of CSV")
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="also draw signal, occupancy, rates and quality")
+    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the picture (default: en)")
     parser.add_argument(
         "--runtime", choices=("cpython", "micropython"), default="cpython", help="interpreter; the output is the same"
     )
@@ -50,8 +55,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _whole(text: str) -> int:
-    value = float(text)
-    if value != int(value):
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not value.is_integer():
         raise argparse.ArgumentTypeError(f"{text}: the rate must be a whole number of samples a second")
     return int(value)
 
@@ -60,37 +72,34 @@ def main(argv: Sequence[str]) -> int:
     """Analyse a recording; exit codes: 0 done, 1 failed, 2 bad input."""
     options = _parser().parse_args(argv)
     from hil.analyse import engine, reader
+    from hil.analyse.plot import check_plot, plot
     from hil.runtime import RuntimeMissingError
 
     rails = tuple(options.rails) if options.rails else None
     try:
         if options.plot is not None:
-            _check_plot(options.plot)
-        recording = reader.read(options.file, options.rate_hz, options.array, options.bits, rails)
+            check_plot(options.plot, options.lang)
+        recording = reader.read(options.file, options.rate_hz, options.array, options.bits, rails, _tell)
     except reader.RecordingError as error:
-        print(f"sleepbelt analyse: {error}", file=sys.stderr)
+        _tell(str(error))
         return BAD_INPUT
+    for warning in recording.warnings:
+        _tell(f"warning: {warning}")
     try:
         rows = _print_rows(recording, options.runtime, options.json, keep=options.plot is not None)
         if options.plot is not None:
-            from hil.analyse.plot import plot
-
-            plot(recording, rows, options.plot, options.file.name)
+            title = f"{options.file.name} {options.array or ''}".strip()
+            plot(recording, rows, options.plot, title, options.lang)
     except (engine.EngineError, RuntimeMissingError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        print(f"sleepbelt analyse: {error}", file=sys.stderr)
+        _tell(str(error))
         return FAILED
     return DONE
 
 
-def _check_plot(path: Path) -> None:
-    from hil.analyse.reader import RecordingError
-
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise RecordingError(f"--plot {path}: the picture must be a .png, .pdf or .svg file")
-    if not path.absolute().parent.is_dir():
-        raise RecordingError(f"--plot {path}: the folder {path.absolute().parent} does not exist")
+def _tell(words: str) -> None:
+    print(f"sleepbelt analyse: {words}", file=sys.stderr, flush=True)
 
 
 def _print_rows(recording: Recording, runtime: str, as_json: bool, keep: bool) -> list[Row]:

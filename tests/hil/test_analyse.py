@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,8 +99,11 @@ def test_csv_npy_and_npz_of_the_same_counts_give_the_same_rows(
     plain.write_text("\n".join(map(str, counts)) + "\n")
     timed.write_text("time_s,counts\n" + "".join(f"{k / RATE_HZ:.2f},{v}\n" for k, v in enumerate(counts)))
     np.savez(archive, flat=counts, many=np.stack([counts, counts]))
+    excel = tmp_path / "excel.csv"  # as a Chinese Windows writes it
+    lines = [f"{k / RATE_HZ:.2f};{v}" for k, v in enumerate(counts)]
+    excel.write_bytes("\r\n".join(["# 3 号床", '"时间";"计数"', *lines, ""]).encode("gbk"))
     _, expected, _ = _run(capsys, recording, "--rate-hz", RATE_HZ)
-    for arguments in ([plain], [timed], [archive, "--array", "flat"], [archive, "--array", "many[1]"]):
+    for arguments in ([plain], [timed], [excel], [archive, "--array", "flat"], [archive, "--array", "many[1]"]):
         code, out, _ = _run(capsys, *arguments, "--rate-hz", RATE_HZ)
         assert (code, out) == (0, expected)
 
@@ -137,6 +142,35 @@ def test_a_plot_is_written(recording: Path, tmp_path: Path, capsys: pytest.Captu
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_plot_in_chinese_takes_any_name_of_a_file(
+    counts: NDArray[np.int16], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording, picture = tmp_path / "夜 $1$ _{.npy", tmp_path / "out.svg"
+    np.save(recording, counts)
+    code, _, err = _run(capsys, recording, "--rate-hz", RATE_HZ, "--plot", picture, "--lang", "zh")
+    assert (code, err) == (0, "")
+    assert "<!-- 心率质量 -->" in picture.read_text()
+
+
+def test_a_plot_that_cannot_be_written_is_refused_before_the_analysis(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    code, out, err = _run(capsys, recording, "--rate-hz", RATE_HZ, "--plot", tmp_path / "folder.png")
+    assert (code, out) == (2, "")
+    assert "cannot be written: Is a directory" in err
+
+
+def test_reading_a_long_csv_shows_progress(
+    counts: NDArray[np.int16], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hil.analyse.csv_file.PROGRESS_LINES", 3000)
+    path = tmp_path / "long.csv"
+    path.write_text("\n".join(map(str, counts)))
+    _, _, err = _run(capsys, path, "--rate-hz", RATE_HZ)
+    assert "read 6000 samples" in err
+
+
 def test_long_recordings_show_progress_on_stderr(
     counts: NDArray[np.int16], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,6 +191,8 @@ def test_long_recordings_show_progress_on_stderr(
         ("500\nnan\n", "line 2, column 1: nan"),
         ("500\n501,502\n", "line 2: 2 columns"),
         ("1,2,3\n", "line 1: 3 columns"),
+        ("t;c\n0,01;484\n", "line 2, column 1: '0,01' is not a number"),
+        ("5" * 4000 + "\n", "5... is not a count"),
         ("0.00,500\n0.01,501\n0.01,502\n", "line 3: time 0.01 s does not come after"),
         ("".join(f"{k / 100:.2f},500\n" for k in range(200)).replace("1.00,", "9.00,"), "9 s"),
     ],
@@ -190,6 +226,8 @@ def test_a_time_column_of_another_rate_is_refused(
         (np.full(99, 500), "less than one second"),
         (np.array([0, 1023] * 300), "clipped or stuck"),
         (np.full(600, 1023), "clipped or stuck"),
+        (np.tile([1021, 1022, 1023, 1022], 150), "clipped or stuck"),
+        (np.tile([413, 470, 579], 200).astype(complex), "are no counts"),
         (np.array(["a"] * 300), "are no counts"),
         (np.full((3, 300), 500), "one row of samples"),
         (np.arange(600) * 10.0, "--bits 13"),
@@ -203,6 +241,52 @@ def test_arrays_that_are_no_recording_are_refused(
     code, out, err = _run(capsys, path, "--rate-hz", RATE_HZ)
     assert (code, out) == (2, "")
     assert complaint in err
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "complaint"),
+    [
+        (lambda counts: counts, ["--bits", 24], "all the same as --bits 24"),
+        (lambda counts: counts * 2.0**24, [], "nor the 24 bits"),
+        (lambda counts: np.clip(counts, 0, 440), ["--rails", 0, 440.5], "clipped or stuck"),
+    ],
+)
+def test_a_wrong_width_or_rail_that_leaves_nothing_is_refused(
+    change: Callable[[Any], Any], arguments: list[object], complaint: str, counts: NDArray[np.int16],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = tmp_path / "wrong.npy"
+    np.save(path, change(np.maximum(counts, 441) if "--rails" in arguments else counts))
+    code, out, err = _run(capsys, path, "--rate-hz", RATE_HZ, *arguments)
+    assert (code, out) == (2, "")
+    assert complaint in err
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "words"),
+    [
+        (lambda counts: counts, ["--bits", 16], "fills 10 bits and not --bits 16"),
+        (lambda counts: (counts - 500.0) / 500, [], "not volts"),
+        (lambda counts: counts, ["--rails", 480, 520], "beyond --rails"),
+    ],
+)
+def test_counts_that_seem_to_be_of_another_converter_are_analysed_with_a_warning(
+    change: Callable[[Any], Any], arguments: list[object], words: str, counts: NDArray[np.int16],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = tmp_path / "doubtful.npy"
+    np.save(path, change(counts))
+    code, out, err = _run(capsys, path, "--rate-hz", RATE_HZ, *arguments)
+    assert (code, len(out.splitlines())) == (0, 71)
+    assert f"warning: {path}" in err
+    assert words in err
+
+
+def test_rails_that_are_the_sensors_change_nothing_and_warn_of_nothing(
+    recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, expected, _ = _run(capsys, recording, "--rate-hz", RATE_HZ)
+    assert _run(capsys, recording, "--rate-hz", RATE_HZ, "--rails", 0, 820) == (0, expected, "")
 
 
 def test_arrays_of_an_archive_are_named_in_the_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,12 +306,33 @@ def test_arrays_of_an_archive_are_named_in_the_error(tmp_path: Path, capsys: pyt
 def test_files_that_are_no_recordings_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "zip.npz").write_bytes(b"PK nothing")
     (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff\xfe\x00")
+    (tmp_path / "wide.csv").write_text("500\n501\n", encoding="utf-16")
+    (tmp_path / "text.npy").write_text("500\n501\n")
+    np.save(tmp_path / "huge.npy", np.zeros(100, np.int16))
+    content = (tmp_path / "huge.npy").read_bytes()
+    (tmp_path / "huge.npy").write_bytes(content.replace(b"(100,), }" + 9 * b" ", b"(999999999999,), }"))
+    np.save(tmp_path / "header.npy", np.zeros(100, np.int16))
+    content = (tmp_path / "header.npy").read_bytes()
+    (tmp_path / "header.npy").write_bytes(content.replace(b"}", b"("))
+    np.savez_compressed(tmp_path / "damaged.npz", night=np.arange(3000) % 97)
+    damaged = bytearray((tmp_path / "damaged.npz").read_bytes())
+    damaged[len(damaged) // 2] ^= 0xFF
+    (tmp_path / "damaged.npz").write_bytes(damaged)
+    np.savez(tmp_path / "archive.npz", night=np.arange(3000) % 97)
+    (tmp_path / "archive.npz").rename(tmp_path / "archive.npy")
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     for name, complaint in (
         ("", "is a folder"),
         ("missing.csv", "no such file"),
         ("zip.npz", "not a readable NumPy file"),
         ("picture.csv", "not text"),
+        ("wide.csv", "not in UTF-8"),
+        ("text.npy", "not a readable NumPy file: it does not begin as one"),
+        ("huge.npy", "more than fits into memory"),
+        ("header.npy", "not a readable NumPy file"),
+        ("damaged.npz", "array night cannot be read"),
+        ("archive.npy", "rename it to .npz"),
+        ("x" * 300, "cannot be read: File name too long"),
         ("objects.npy", "Python objects"),
     ):
         code, out, err = _run(capsys, tmp_path / name, "--rate-hz", RATE_HZ)
@@ -240,7 +345,8 @@ def test_files_that_are_no_recordings_are_refused(tmp_path: Path, capsys: pytest
     [["--rate-hz", "20"], ["--rate-hz", "2000"], ["--rate-hz", "99.5"], ["--rate-hz", "fast"], [],
      ["--rate-hz", "100", "--bits", "2"], ["--rate-hz", "100", "--plot", "x.txt"],
      ["--rate-hz", "100", "--plot", "/nowhere/x.png"], ["--rate-hz", "100", "--array", "x"],
-     ["--rate-hz", "100", "--rails", "9", "3"]],
+     ["--rate-hz", "100", "--plot", "/proc/x.png"], ["--rate-hz", "inf"], ["--rate-hz", "nan"],
+     ["--rate-hz", "100", "--rails", "9", "3"], ["--rate-hz", "100", "--rails", "nan", "3"]],
 )  # fmt: skip
 def test_wrong_options_are_bad_input(
     arguments: list[str], recording: Path, capsys: pytest.CaptureFixture[str]

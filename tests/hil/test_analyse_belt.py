@@ -58,7 +58,7 @@ def _analysed(directory: Path, samples: NDArray[np.int16], rate_hz: int, bits: i
     return list(seconds(read(path, rate_hz, bits=bits)))
 
 
-@pytest.mark.parametrize(("rate_hz", "bits"), [(50, 10), (226, 10), (250, 12), (100, 14)])
+@pytest.mark.parametrize(("rate_hz", "bits"), [(50, 10), (226, 10), (250, 12), (100, 14), (100, 15)])
 def test_the_belts_sampler_gives_the_rows_of_analyse(tmp_path: Path, rate_hz: int, bits: int) -> None:
     samples = Synth(load("short_mixed"), rate_hz).block(0, 60 * rate_hz) << (bits - 10)
     sampler = Sampler(_Block(samples, rate_hz, bits), Pipeline(bits=UNITS_BITS))
