@@ -107,6 +107,17 @@ class Kit:
         theme = theme if theme in THEMES else self.settings.theme
         return Visitor(token, account, permissions, strings(language), theme)
 
+    def watcher(self, request: HTTPConnection, permission: str) -> Callable[[], bool]:
+        """Whether who asked for a stream may still look on: cheap, as it is asked with each event of each stream."""
+        token = request.cookies.get(self._cookie)
+        is_open = self.settings.open_access and _from_loopback(request)
+
+        def may_look() -> bool:
+            account = self._sessions.account(token, time.monotonic(), touch=False) or (OPEN_ACCESS if is_open else None)
+            return permission in self._permissions.get(account.role if account else "", frozenset())
+
+        return may_look
+
     def csrf(self, visitor: Visitor) -> str:
         """The CSRF token for this visitor's cookie; empty before the first page has set one."""
         return self._sessions.csrf(visitor.token) if visitor.token else ""

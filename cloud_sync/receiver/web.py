@@ -5,7 +5,7 @@ Names appear only here, only to roles that may see residents, and in no log. A t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -23,19 +23,18 @@ from cloud_sync.pages import charts, night_view
 from cloud_sync.pages.kit import script_texts, wall_time
 from cloud_sync.pages.language import Strings, duration
 from cloud_sync.pages.settings import WebSettings
-from cloud_sync.pages.streams import Streams, read_on_change
+from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
 from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.web_care import care_routes, told_text
 from cloud_sync.receiver.web_home import home_routes
-from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk, SharedPieces
+from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk
 from cloud_sync.receiver.web_people import people_routes
 from cloud_sync.receiver.web_staff import staff_routes
 from cloud_sync.receiver.web_trend import trend_pieces
 
 _YEARS = range(1970, 2200)  # beyond them no clock of ours can count
-REFRESH_S = 0.5  # a page is told at most twice a second, however fast the changes come
 _UNSEEN = ("audio_on", "audio_off")  # the sound of the room: in the log, no news for people
 # What protocol/wire/frames.py REASON_* say, as the words both page servers share.
 _REASONS = ("", "no_signal", "irregular", "moving", "weak", "sensor_fault")
@@ -90,7 +89,6 @@ class _Pages:
     def __init__(self, desk: Desk) -> None:
         self._desk, self._port, self._kit = desk, desk.port, desk.kit
         self._zone = desk.kit.settings.timezone
-        self._shared = SharedPieces()
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
@@ -142,15 +140,12 @@ class _Pages:
         )
 
     async def residents_stream(self, request: Request) -> Response:
-        def states() -> AsyncIterator[Sequence[ResidentCard]]:
-            return read_on_change(self._port.changes(), self._desk.fresh_cards, pause_s=REFRESH_S)
-
         def pieces(cards: Sequence[ResidentCard], t: Strings) -> tuple[dict[str, str], dict[str, Any]]:
             alarms = [alarm for card in cards for alarm in card.open_alarms if alarm.state == "unacknowledged"]
             texts = [{"id": alarm.alarm_id, "text": _announcement(alarm, t)} for alarm in alarms]
             return self._board(cards, t), {"order": [card.resident_id for card in cards], "alarms": texts}
 
-        return self._desk.stream(request, SEE, states, pieces)
+        return self._desk.stream(request, SEE, self._desk.fresh_cards, pieces)
 
     async def resident_stream(self, request: Request) -> Response:
         resident_id, night_of = request.path_params["resident"], request.query_params.get("night")
@@ -163,16 +158,13 @@ class _Pages:
         def concerns(touched: frozenset[str]) -> bool:
             return not touched or resident_id in touched
 
-        def states() -> AsyncIterator[tuple[ResidentPage | None, list[AlarmRow]]]:
-            return read_on_change(self._port.changes(), read, concerns, REFRESH_S)
-
         def pieces(
             state: tuple[ResidentPage | None, list[AlarmRow]], t: Strings
         ) -> tuple[dict[str, str], dict[str, Any]]:
             page, alarms = state
             return (self._one(page, night_of, alarms, t) if page else {}), {}
 
-        return self._desk.stream(request, SEE, states, pieces)
+        return self._desk.stream(request, SEE, read, pieces, concerns)
 
     async def _alarms_of(self, resident_id: str) -> list[AlarmRow]:
         return [alarm for alarm in await self._port.alarms() if alarm.resident_id == resident_id]
@@ -184,9 +176,6 @@ class _Pages:
 
     def _board(self, cards: Sequence[ResidentCard], t: Strings) -> dict[str, str]:
         online = self._port.broker_connected()
-        return self._shared.of(cards, online, (t.language, ""), lambda: self._render_board(cards, online, t))
-
-    def _render_board(self, cards: Sequence[ResidentCard], online: bool, t: Strings) -> dict[str, str]:
         states = ["unknown" if card.live.stale else card.live.state for card in cards]
         counts = {
             "in_bed": states.count("present") + states.count("held"),

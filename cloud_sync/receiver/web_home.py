@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,16 +16,14 @@ from starlette.routing import Route
 from cloud_sync.pages.kit import script_texts, wall_time
 from cloud_sync.pages.language import Strings, exact_duration
 from cloud_sync.pages.pdf import PdfError
-from cloud_sync.pages.streams import read_on_change
 from cloud_sync.receiver.handover_pdf import handover_pdf, night_lines, shift_lines
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.home_rows import AlarmLine, median_response_s
 from cloud_sync.receiver.port import ResidentCard
 from cloud_sync.receiver.web_care import told_text
-from cloud_sync.receiver.web_kit import DEVICES, SCRIPT_TEXTS, SEE, WALL, Desk, SharedPieces, masked
+from cloud_sync.receiver.web_kit import DEVICES, SCRIPT_TEXTS, SEE, WALL, Desk, masked
 
 HOUR_MS = 3_600_000
-REFRESH_S = 0.5
 ALARM_DAYS, UNWATCHED_DAYS, SHIFT_HOURS = (1, 7, 30), (1, 7), (8, 12, 24)
 ALARMS_SHOWN_MAX = 200
 ROOMS_LENGTH_MAX = 20
@@ -49,7 +47,6 @@ class _HomePages:
     def __init__(self, desk: Desk, home: Home) -> None:
         self._desk, self._home, self._kit = desk, home, desk.kit
         self._zone = desk.kit.settings.timezone
-        self._shared = SharedPieces()
         self._drawing = asyncio.Lock()  # one PDF at a time: each takes a processor for a while
 
     async def alarms(self, request: Request) -> Response:
@@ -164,16 +161,11 @@ class _HomePages:
     async def wall_stream(self, request: Request) -> Response:
         rooms = _rooms(request)
 
-        def states() -> AsyncIterator[Sequence[ResidentCard]]:
-            return read_on_change(self._desk.port.changes(), self._desk.fresh_cards, pause_s=REFRESH_S)
-
         def pieces(cards: Sequence[ResidentCard], t: Strings) -> tuple[dict[str, str], dict[str, Any]]:
             shown = _of_rooms(cards, rooms)
-            online = self._desk.port.broker_connected()
-            tiles = self._shared.of(cards, online, (t.language, rooms), lambda: self._tiles(shown, t))
-            return tiles, {"order": [card.resident_id for card in shown]}
+            return self._tiles(shown, t), {"order": [card.resident_id for card in shown]}
 
-        return self._desk.stream(request, WALL, states, pieces)
+        return self._desk.stream(request, WALL, self._desk.fresh_cards, pieces)
 
     def _tiles(self, cards: Sequence[ResidentCard], t: Strings) -> dict[str, str]:
         counts = Counter("unknown" if card.live.stale else card.live.state for card in cards)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from cloud_sync.pages.kit import Kit, Visitor
 from cloud_sync.pages.language import Strings
 from cloud_sync.pages.settings import WebSettings
+from cloud_sync.pages.streams import Pieces, read_on_change
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.people import AuditRow
 from cloud_sync.receiver.port import ReceiverPort, ResidentCard
@@ -29,7 +30,9 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "technician": frozenset({DEVICES}),  # no resident data
     "display": frozenset({WALL}),  # a screen on the floor: masked names only
 }
-SHARED_MAX = 64  # keys of SharedPieces: languages times floors
+REFRESH_S = 0.5  # a page is told at most twice a second, however fast the changes come
+REREAD_S = 10.0  # that a gateway has gone silent is no change anybody tells
+State = TypeVar("State")
 SCRIPT_TEXTS = ("common.hours_minutes", "common.minutes", "common.seconds")
 
 
@@ -52,27 +55,6 @@ SECTIONS = (
     Section("/accounts", "accounts", STAFF),
     Section("/audit", "audit", AUDIT),
 )
-
-
-class SharedPieces:
-    """Fragments of one reading of the residents, made once for all streams that wait for it, in each language.
-
-    200 open boards would else render every card 200 times for one change.
-    """
-
-    def __init__(self) -> None:
-        self._last: dict[tuple[str, str], tuple[Sequence[ResidentCard], bool, dict[str, str]]] = {}
-
-    def of(
-        self, cards: Sequence[ResidentCard], online: bool, key: tuple[str, str], make: Callable[[], dict[str, str]]
-    ) -> dict[str, str]:
-        """`make()` unless the same reading (the very same object) was made for this key last."""
-        last = self._last.get(key)
-        if last is None or last[0] is not cards or last[1] is not online:
-            if len(self._last) >= SHARED_MAX:
-                self._last.clear()
-            last = self._last[key] = (cards, online, make())
-        return last[2]
 
 
 class Desk:
@@ -120,29 +102,26 @@ class Desk:
         self,
         request: Request,
         permission: str,
-        states: Any,
-        pieces_of: Callable[[Any, Strings], tuple[dict[str, str], dict[str, Any]]],
+        read: Callable[[], Awaitable[State]],
+        pieces_of: Callable[[State, Strings], Pieces],
+        concerns: Callable[[frozenset[str]], bool] = lambda touched: True,
     ) -> Response:
-        """Fragments of a page, each sent again only when it has changed."""
+        """Fragments of a page, each sent again only when it has changed; pages of one address and language share it."""
         visitor = self.kit.visitor(request, touch=False)
         if not visitor.may(permission):
             return self.kit.error(request, visitor, 401, "sign_in")
-        sent: dict[str, str] = {}
+        t = visitor.t
 
-        def render(state: Any) -> list[tuple[str, Mapping[str, Any]]]:
-            now = self.kit.visitor(request, touch=False)
-            if not now.may(permission):
-                return [("reload", {})]  # the session has ended: the page asks for sign-in
-            clock = {"elapsed_ms": self.port.now_utc_ms()}
-            if state is None:
-                return [("beat", clock)]
-            pieces, more = pieces_of(state, now.t)
-            fresh = {name: html for name, html in pieces.items() if sent.get(name) != html}
-            sent.clear()
-            sent.update(pieces)
-            return [("state", {**clock, "fragments": fresh, **more})]
+        def states() -> AsyncIterator[State]:
+            return read_on_change(self.port.changes(), read, concerns, REFRESH_S, REREAD_S)
 
-        return self.kit.streams.response(states, render)
+        return self.kit.streams.shared(
+            (request.url.path, request.url.query, t.language),
+            states,
+            lambda state: pieces_of(state, t),
+            lambda: {"elapsed_ms": self.port.now_utc_ms()},
+            self.kit.watcher(request, permission),
+        )
 
 
 def masked(name: str) -> str:
