@@ -37,6 +37,7 @@ from gateway.provision_socket import serve_operations
 from gateway.radio import BeaconHeard, Belt, Heard, Radio, bleak_radio
 from gateway.room import Room
 from gateway.site_file import SiteFile
+from gateway.site_upload import SiteUpload
 from gateway.store import Store, StoreOutbox
 from gateway.store_files import Writes
 from gateway.time_sync import watch_time
@@ -98,10 +99,13 @@ class Gateway:
             file_config, site, self._site_file, clock, self.room,
             lambda kind, who, bed, detail: self.management.note(kind, who, bed, detail),
         )  # fmt: skip
-        self.operations = Operations(config, self.provisioner, self._alerting, self.outlets)
+        self.operations = Operations(config, self.provisioner, self._alerting, self.outlets, SiteUpload(
+            file_config, self._open_beds, self.restart, self.management.note))
         self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
         self.page = ""
+        self.restarting = False
+        """Ended to begin anew with a configuration that was changed."""
 
     @classmethod
     async def start(cls, config: Config, radio_factory: RadioFactory | None = None) -> Gateway:
@@ -159,6 +163,11 @@ class Gateway:
     def stop(self) -> None:
         """End in order: readings that are here are stored and offered to the cloud once more."""
         self._stopping.set()
+
+    def restart(self) -> None:
+        """End in order, to be started anew by whoever runs us."""
+        self.restarting = True
+        self.stop()
 
     def ready(self) -> dict[str, Any]:
         """The ready line: where to look."""

@@ -19,10 +19,12 @@ from cloud_sync.pages.settings import SettingsError, WebSettings, parse_web_sett
 from gateway import config_checks as checks
 from gateway.alerter_config import ALERTER, AlerterConfig, read_alerter
 from gateway.config_outlets import HOME_ASSISTANT, STATISTICS, read_webhooks
+from gateway.config_problems import ConfigError, Problem
 from gateway.cores.profile import SHIPPED, Profile, ProfileError
 from gateway.outlets import HomeAssistantConfig, WebhookConfig
 
 __all__ = [
+    "SITE_TEXT",
     "AlerterConfig",
     "BedConfig",
     "Config",
@@ -31,36 +33,18 @@ __all__ = [
     "Problem",
     "RadioConfig",
     "UplinkConfig",
+    "check_config",
     "gateway_identity",
     "load_config",
+    "load_raw",
     "others_may_read",
 ]
 
 BEDS_MAX = 64
 TLS_DIR = "tls"  # below data_dir
+SITE_TEXT = "site.toml"
+"""Below data_dir: the site file that was put in force on the page. It stands above the configuration file."""
 LABEL_CHARS_MAX = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with the file: the key's path, what was found there, what is allowed."""
-
-    path: str
-    found: str
-    allowed: str
-
-    def __str__(self) -> str:
-        found = f": found {self.found}" if self.found else ""
-        return f"{self.path}{found}; {self.allowed}"
-
-
-class ConfigError(Exception):
-    """The file is not usable; `problems` lists everything wrong with it, not only the first."""
-
-    def __init__(self, file: Path, problems: list[Problem]) -> None:
-        self.file = file
-        self.problems = problems
-        super().__init__("\n".join(f"{file}: {problem}" for problem in problems))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +111,57 @@ def gateway_identity(gateway_id: str) -> bytes:
 
 
 def load_config(file: Path) -> Config:
-    """The validated configuration in `file`; ConfigError with every problem found in it."""
+    """The validated configuration in `file`, with the page's site file in force; ConfigError with every problem.
+
+    A site file that does not fit any more (the configuration was edited since, the card is dying) is a warning: the
+    configuration file alone is in force then.
+    """
+    return _load(file)[1]
+
+
+def load_raw(file: Path, *, uploaded: bool = True) -> dict[str, Any]:
+    """What `load_config` reads, as written; without `uploaded` the configuration file alone."""
+    return _load(file)[0] if uploaded else _toml(file)
+
+
+def check_config(file: Path, raw: Mapping[str, Any]) -> Config:
+    """The configuration that `raw` would be in `file`; ConfigError with every problem."""
+    return _Reader(file, raw).config()
+
+
+def _load(file: Path) -> tuple[dict[str, Any], Config]:
+    raw = _toml(file)
+    config = check_config(file, raw)
+    uploaded = config.gateway.data_dir / SITE_TEXT
     try:
-        raw = tomllib.loads(file.read_text("utf-8"))
+        text = uploaded.read_text("utf-8")
+    except FileNotFoundError:
+        return raw, config
+    except (OSError, UnicodeDecodeError) as error:
+        return raw, _warned(config, f"{uploaded}: {error}")
+    from gateway.site_toml import as_configuration, parse_site
+
+    try:
+        above = as_configuration(parse_site(text, uploaded), raw)
+        return above, check_config(file, above)
+    except ConfigError as error:
+        return raw, _warned(config, str(error).replace("\n", " "))
+
+
+def _warned(config: Config, why: str) -> Config:
+    said = f"{why}; the site file of the page is not in force, upload it again"
+    return replace(config, warnings=(*config.warnings, said))
+
+
+def _toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(file, [Problem("file", "none", "write one (docs/configuration.md has a sample)")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(file, [Problem("file", str(error), "a readable UTF-8 text file belongs there")]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(file, [Problem("file", str(error), "TOML syntax: https://toml.io")]) from None
-    return _Reader(file, raw).config()
 
 
 # key -> (check, default)
@@ -280,10 +305,13 @@ class _Reader:
 
     def _beds(self) -> list[BedConfig]:
         raw_beds = self._raw.get("beds")
-        if not isinstance(raw_beds, list) or not raw_beds or len(raw_beds) > BEDS_MAX:
+        if raw_beds == []:
+            self._warnings.append("no bed yet: give the gateway its site file (page /provision, or provision setup)")
+            return []
+        if not isinstance(raw_beds, list) or len(raw_beds) > BEDS_MAX:
             found = "nothing" if raw_beds is None else _shown(raw_beds) if not isinstance(raw_beds, list) else \
                 f"{len(raw_beds)} beds"
-            self._bad("beds", found, f"1 to {BEDS_MAX} tables [[beds]]")
+            self._bad("beds", found, f"1 to {BEDS_MAX} tables [[beds]]; beds = [] for none yet")
             return []
         beds: list[BedConfig] = []
         labels: dict[str, str] = {}

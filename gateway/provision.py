@@ -22,6 +22,7 @@ from gateway.config import Config, gateway_identity
 from gateway.cores.labels import BeltLabel
 from gateway.cores.provisioning import BeltRecord, Refusal, Site, react
 from gateway.cores.survey import Survey, survey
+from gateway.provision_error import ProvisionError
 from gateway.radio import BeaconHeard, Belt, Closed, Heard, NoSession, Opened, Radio, RadioEvent
 from gateway.radio_link import Result
 from gateway.room import Room
@@ -29,7 +30,7 @@ from gateway.site_file import SiteFile
 from protocol.messages import BeaconReport, Hello, LiveReport
 from protocol.wire import frames, session
 
-__all__ = ["ProvisionError", "Provisioner", "Said", "with_site"]
+__all__ = ["Provisioner", "Said", "with_site"]
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +47,6 @@ AIR_MAX = 1200
 REACT_MS = 30_000
 REQUEST_FIRST = 0x8000  # apart from the numbers that history requests use
 FATAL = ("decommissioned", "busy", "version", "not_a_belt", "refused")
-
-
-class ProvisionError(Exception):
-    """It cannot be done. `code` names the problem (`provision_error.CODE` has the words and the next step)."""
-
-    def __init__(self, code: str, **values: Any) -> None:
-        self.code = code
-        self.values = values
-        super().__init__(f"{code} {values}" if values else code)
 
 
 @dataclass(frozen=True, slots=True)

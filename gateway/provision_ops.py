@@ -15,7 +15,9 @@ from gateway.config import Config
 from gateway.cores.labels import BedLabel, BeltLabel, LabelError, parse_code, parse_label, parse_serial
 from gateway.cores.walk_test import WalkTest, result_state
 from gateway.outlets.outlets import Outlets
-from gateway.provision import Provisioner, ProvisionError, Said
+from gateway.provision import Provisioner, Said
+from gateway.provision_error import ProvisionError
+from gateway.site_upload import SiteUpload
 from protocol.wire import frames
 
 __all__ = ["Operations"]
@@ -30,9 +32,12 @@ Operation = Callable[[Mapping[str, Any], str], Awaitable[dict[str, Any]]]
 class Operations:
     """`call` one; `run` is the task that drives a walk test."""
 
-    def __init__(self, config: Config, provisioner: Provisioner, alerting: Alerting, outlets: Outlets) -> None:
+    def __init__(
+        self, config: Config, provisioner: Provisioner, alerting: Alerting, outlets: Outlets, upload: SiteUpload,
+    ) -> None:
         self._config, self._provisioner, self._alerting, self._outlets = config, provisioner, alerting, outlets
         self._site, self._room, self._clock = provisioner.site, provisioner.room, provisioner.clock
+        self._upload = upload
         self._walk: WalkTest | None = None
         self._walk_belt = b""
         self._walker = ""
@@ -49,13 +54,18 @@ class Operations:
             name.removeprefix("_do_"): getattr(self, name) for name in dir(self) if name.startswith("_do_")
         }
 
-    async def call(self, name: str, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
-        """Do one operation. ProvisionError; `unknown_operation` and `bad_argument` are the caller's own."""
+    async def call(
+        self, name: str, arguments: Mapping[str, Any], who: str, *, admin: bool = False
+    ) -> dict[str, Any]:
+        """Do one operation. ProvisionError; `unknown_operation` and `bad_argument` are the caller's own.
+
+        `admin`: `who` may do what could lead to residents' data.
+        """
         operation = self._operations.get(name)
         if operation is None:
             raise ProvisionError("unknown_operation", found=name)
         try:
-            return await operation(arguments, who)
+            return await operation({**arguments, "admin": admin}, who)
         except LabelError as error:
             raise ProvisionError(error.code, **error.values) from None
 
@@ -236,6 +246,22 @@ class Operations:
             "time_trusted": self._room.now().trusted, "who": who, "beds": beds,
             "accepted": all(bed["walk_test"] is not None and bed["walk_test"]["passed"] for bed in beds),
         }  # fmt: skip
+
+    # -- the site file -----------------------------------------------------------------------------------------------
+
+    async def _do_site(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """What the site file `text` would change, or with `apply` true change it; beds go only with `remove_beds`."""
+        text = arguments.get("text")
+        if not isinstance(text, str):
+            raise ProvisionError("bad_argument", name="text", allowed="text")
+        if not arguments.get("apply"):
+            return await self._upload.check(text)
+        if self._walk is not None and not self._walk.finished:
+            raise ProvisionError("walk_running", bed=self._walk.bed)
+        return await self._upload.apply(
+            text, who, admin=arguments["admin"] is True, remove_beds=arguments.get("remove_beds") is True,
+            belts=bool(self._site.belts),
+        )  # fmt: skip
 
     # -- the walk test -----------------------------------------------------------------------------------------------
 

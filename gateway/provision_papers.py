@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.acceptance import gateway_key, sign
 from gateway.cores.labels import BedLabel, bed_label_text
-from gateway.provision import ProvisionError
+from gateway.provision_error import ProvisionError
 from gateway.provision_ops import Operations
 
 __all__ = ["PAPERS", "bed_labels", "paper"]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloud_sync.pages.language import Strings
-from gateway.provision import ProvisionError
+from gateway.provision_error import ProvisionError
 
-__all__ = ["explain", "survey_text"]
+__all__ = ["change_text", "explain", "survey_text"]
 
 
 def explain(t: Strings, error: ProvisionError) -> str:
@@ -21,6 +21,11 @@ def explain(t: Strings, error: ProvisionError) -> str:
         return t(key, **values)
     except KeyError:
         return f"{error.code} {error.values or ''}".strip()
+
+
+def change_text(t: Strings, change: Mapping[str, str]) -> str:
+    """One change of a new configuration."""
+    return t(f"site_change.{change['change']}", **{key: value for key, value in change.items() if key != "change"})
 
 
 def survey_text(t: Strings, row: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 
-from gateway.provision import ProvisionError
+from gateway.provision_error import ProvisionError
 
 __all__ = ["PICTURE_BYTES_MAX", "read_codes"]
 

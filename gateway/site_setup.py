@@ -1,119 +1,99 @@
-"""A site file: the few things only the site knows (gateway, zone, rooms and beds, channels), made into gateway.toml.
-
-    [site]                      [channels]             [[rooms]]
-    gateway = "gw-floor2"       buzzer_pin = 17        name = "101"
-    timezone = "Asia/Shanghai"  light_pin = 27         beds = ["101-1", "101-2"]
-                                                       profile = "standard"     # optional
-
-`[channels]` has the keys of `[alerter]`, `[platform]` those of `[uplink]`; `[[webhooks]]`, `[home_assistant]`,
-`[radio]` and `[web]` are as in gateway.toml. What comes out is checked as a whole, as `sleepbelt run
---check` would, and replaces the old configuration by renaming.
-"""
+"""`sleepbelt provision setup`: gateway.toml made of a site file, checked as a whole, put in place by renaming."""
 
 from __future__ import annotations
 
 import contextlib
 import grp
 import os
+import platform
+import re
 import shutil
 import stat
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.config import Config, ConfigError, Problem, load_config
+from gateway.config import SITE_TEXT, Config, check_config, load_config, load_raw
+from gateway.config_problems import ConfigError, Problem
+from gateway.cores.site_changes import changes, removed_beds
+from gateway.site_toml import DATA_DIR, as_configuration, configuration_text, located, parse_site, read_text
 
-__all__ = ["as_before", "configuration_text", "install", "read_site"]
+__all__ = ["as_before", "checked_site", "install", "install_bare", "preview", "write_durably"]
 
-SECTIONS = ("site", "channels", "webhooks", "home_assistant", "platform", "radio", "web", "rooms")
-SITE_KEYS = ("gateway", "timezone", "data_dir", "retention_days")
-ROOM_KEYS = ("name", "beds", "profile", "overrides")
-DATA_DIR = "/var/lib/sleepbelt"
 PACKAGE_GROUP = "sleepbelt"
 
 
-def read_site(file: Path) -> dict[str, Any]:
-    """The site file; ConfigError names what is wrong with it, a half-written one included."""
+def checked_site(text: str, file: Path, target: Path, base: dict[str, Any]) -> dict[str, Any]:
+    """What the site file in `text` makes of `base` at `target`; ConfigError with the site file's own lines."""
+    site = parse_site(text, file)
+    raw = as_configuration(site, base)
     try:
-        raw = tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(file, [Problem("file", "none", "write one; docs/provisioning.md has a sample")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(file, [Problem("file", str(error), "a readable UTF-8 text file belongs there")]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(file, [Problem("file", f"not whole or not TOML: {error}", "copy the file again")]) from None
-    problems = [Problem(name, "an unknown section", f"sections are {', '.join(SECTIONS)}")
-                for name in raw if name not in SECTIONS]
-    site, rooms = raw.get("site"), raw.get("rooms")
-    if not isinstance(site, dict) or not isinstance(site.get("gateway"), str):
-        problems.append(Problem("site.gateway", "nothing", "the gateway's name is required"))
-    else:
-        problems += [Problem(f"site.{key}", "an unknown key", f"keys here are {', '.join(SITE_KEYS)}")
-                     for key in site if key not in SITE_KEYS]
-    if not isinstance(rooms, list) or not rooms:
-        problems.append(Problem("rooms", "nothing", "at least one table [[rooms]]; was the file copied whole?"))
-        rooms = []
-    for number, room in enumerate(rooms):
-        beds = room.get("beds") if isinstance(room, dict) else None
-        if not isinstance(beds, list) or not beds or not all(isinstance(bed, str) and bed for bed in beds):
-            problems.append(Problem(f"rooms[{number}].beds", "no beds", 'a list of labels such as ["101-1", "101-2"]'))
-        elif unknown := [key for key in room if key not in ROOM_KEYS]:
-            problems.append(Problem(f"rooms[{number}].{unknown[0]}", "an unknown key",
-                                    f"keys here are {', '.join(ROOM_KEYS)}"))
-    if problems:
-        raise ConfigError(file, problems)
+        check_config(target, raw)
+    except ConfigError as error:
+        raise ConfigError(file, located(error.problems, text, site)) from None
     return raw
 
 
-def configuration_text(site: Mapping[str, Any]) -> str:
-    """gateway.toml of a site file that `read_site` has passed."""
-    gateway = {"id": site["site"]["gateway"], "data_dir": DATA_DIR,
-               **{key: value for key, value in site["site"].items() if key != "gateway"}}
-    lines = ["# Made by `sleepbelt provision setup`; docs/configuration.md explains every key."]
-    for name, source in (("gateway", gateway), ("radio", site.get("radio")), ("web", site.get("web")),
-                         ("alerter", site.get("channels")), ("home_assistant", site.get("home_assistant")),
-                         ("uplink", site.get("platform"))):
-        if source is not None:
-            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in source.items())]
-    for hook in site.get("webhooks", ()):
-        lines += ["", "[[webhooks]]", *(f"{key} = {_toml(value)}" for key, value in hook.items())]
-    for room in site["rooms"]:
-        for bed in room["beds"]:
-            values = {"label": bed, "room": str(room.get("name", "")),
-                      **{key: room[key] for key in ("profile", "overrides") if key in room}}
-            lines += ["", "[[beds]]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
-    return "\n".join(lines) + "\n"
+def preview(site_file: Path, target: Path) -> list[dict[str, str]]:
+    """What `install` would change at `target`, as cores/site_changes says it; ConfigError."""
+    before = load_raw(target) if target.exists() else {}
+    return changes(before, checked_site(read_text(site_file), site_file, target, _belts_only(before)))
 
 
-def install(site_file: Path, target: Path, *, replace: bool = False) -> Config:
+def install(site_file: Path, target: Path, *, replace: bool = False, remove_beds: bool = False) -> Config:
     """Make `target` of the site file; the configuration as it will be read. ConfigError, FileExistsError, OSError.
 
-    Until the last rename nothing has changed; the configuration that was there stays beside it as `.before`.
+    Until the last rename nothing has changed; the configuration that was there stays beside it as `.before`. Beds go
+    only with `remove_beds`: a file that was cut between two rooms is a smaller site in good order.
     """
-    text = configuration_text(read_site(site_file))
-    if target.exists() and not replace:
+    before = load_raw(target) if target.exists() else {}
+    raw = checked_site(read_text(site_file), site_file, target, _belts_only(before))
+    if before and not replace:
         raise FileExistsError(17, "there is a configuration already; --replace puts this one in its place", str(target))
+    if (gone := removed_beds(before, raw)) and not remove_beds:
+        raise ConfigError(site_file, [Problem(
+            "rooms", f"no bed {', '.join(gone)}", "was the file copied whole? To remove these beds say --remove-beds")])
+    return _put(target, raw)
+
+
+def install_bare(target: Path) -> Config:
+    """A configuration without beds: a gateway that starts, and takes its site file on the page. FileExistsError."""
+    if target.exists():
+        raise FileExistsError(17, "there is a configuration already; give a site file and --replace", str(target))
+    name = re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:32] or "gateway"
+    return _put(target, {"gateway": {"id": name, "data_dir": DATA_DIR}, "beds": []})
+
+
+def _put(target: Path, raw: dict[str, Any]) -> Config:
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that relative paths in it mean the same, and the rename stays within one file system.
     part = target.with_name(f"{target.name}.part")
-    part.unlink(missing_ok=True)
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            load_config(part)
-        except ConfigError as error:
-            raise ConfigError(site_file, error.problems) from None
+        write_durably(part, configuration_text(raw))
         as_before(part, target)
         if target.exists():
             shutil.copy2(target, target.with_name(f"{target.name}.before"))
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+    config = load_config(target)
+    uploaded = config.gateway.data_dir / SITE_TEXT
+    with contextlib.suppress(FileNotFoundError):
+        uploaded.replace(uploaded.with_name(f"{SITE_TEXT}.before"))  # this one is newer
     return load_config(target)
+
+
+def _belts_only(before: dict[str, Any]) -> dict[str, Any]:
+    """Of a configuration that gives way to a whole new one: the belts of its beds."""
+    return {"beds": before["beds"]} if "beds" in before else {}
+
+
+def write_durably(part: Path, text: str) -> None:
+    """A new file for its owner alone, on the disk when this returns."""
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def as_before(part: Path, target: Path) -> None:
@@ -130,18 +110,3 @@ def as_before(part: Path, target: Path) -> None:
     with contextlib.suppress(PermissionError):
         os.chown(part, status.st_uid if known == target else -1, group)
         part.chmod(stat.S_IMODE(status.st_mode) if known == target else 0o640)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str):
-        plain = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in plain) + '"'
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(each) for each in value) + "]"
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f'{_toml(str(key))} = {_toml(each)}' for key, each in value.items()) + " }"
-    return _toml(str(value))

@@ -17,7 +17,7 @@ class Strings:
         self.language = language
         self.texts = texts
 
-    def __call__(self, key: str, **values: object) -> str:
+    def __call__(self, key: str, /, **values: object) -> str:
         """The text of `key` with its {placeholders} filled."""
         text = self.texts[key]
         return text.format(**values) if values else text

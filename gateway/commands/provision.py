@@ -16,6 +16,7 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 CONFIG = "/etc/sleepbelt/gateway.toml"
 _EPILOG = """\
 examples:
+  sleepbelt provision setup --site site.toml --check    # what is wrong with it, line by line, or what it would change
   sleepbelt provision setup --site site.toml            # gateway.toml of rooms, beds, zone, channels
   sleepbelt provision scan                              # belts in range, beds, what is bound
   sleepbelt provision claim 'BB1:...' --bed 101-1       # the text of the belt's label, typed or from a scanner
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     from gateway.acceptance import CertificateError
     from gateway.backup import BackupError
     from gateway.config import ConfigError
-    from gateway.provision import ProvisionError
+    from gateway.provision_error import ProvisionError
     from gateway.provision_socket import GatewayAwayError
     from gateway.provision_words import explain
 
@@ -69,9 +70,21 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    from gateway.site_setup import install
+    from gateway.provision_words import change_text
+    from gateway.site_setup import install, install_bare, preview
 
-    config = install(options.site, options.config, replace=options.replace)
+    if options.check:
+        if options.site is None:
+            print("sleepbelt provision: --check needs --site FILE", file=sys.stderr)
+            return BAD_INPUT
+        found, t = preview(options.site, options.config), _words(options)
+        _say(options, {"config": str(options.config), "changes": found},
+             "\n".join(change_text(t, change) for change in found) or t("provision.site_same"))
+        return DONE
+    if options.site is None:
+        config = install_bare(options.config)
+    else:
+        config = install(options.site, options.config, replace=options.replace, remove_beds=options.remove_beds)
     beds = [bed.label for bed in config.beds]
     _say(options, {"config": str(options.config), "gateway": config.gateway.id, "beds": beds},
          f"{options.config}: gateway {config.gateway.id}, {len(beds)} beds. Start it: systemctl start sleepbelt "
@@ -158,7 +171,7 @@ def _survey(options: argparse.Namespace) -> int:
 
 def _batch(options: argparse.Namespace) -> int:
     from gateway.commands.provision_tables import read_batch
-    from gateway.provision import ProvisionError
+    from gateway.provision_error import ProvisionError
     from gateway.provision_words import explain
 
     rows, done, failed = read_batch(options.csv), [], []
@@ -317,7 +330,9 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     setup = step("setup", _setup, "make gateway.toml from a site file")
-    setup.add_argument("--site", type=Path, required=True, metavar="FILE")
+    setup.add_argument("--site", type=Path, metavar="FILE", help="without one: no beds yet, the page takes it")
+    setup.add_argument("--check", action="store_true", help="only say what is wrong, or what would change")
+    setup.add_argument("--remove-beds", action="store_true", help="also where the site file has fewer beds")
     setup.add_argument("--replace", action="store_true", help="also where a configuration is already")
     step("scan", _scan, "belts in range with their strength, beds and what is bound")
     claim = step("claim", _claim, "take a belt over by its label, and bind it with --bed")

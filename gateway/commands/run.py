@@ -87,11 +87,12 @@ def _run(config: Config, as_json: bool) -> int:
     from cloud_sync.mqtt import BrokerUrlError
     from cloud_sync.pages.server import ListenError
     from gateway.app import Gateway, GatewayError
+    from gateway.config import ConfigError, load_config
     from gateway.radio import RadioError
     from gateway.site_file import SiteFileError
     from gateway.store_repair import StoreError
 
-    async def serve() -> dict[str, Any]:
+    async def serve(config: Config) -> tuple[dict[str, Any], bool]:
         gateway = await Gateway.start(config)
         gateway.stop_on_signals()
         ready = gateway.ready()
@@ -103,10 +104,16 @@ def _run(config: Config, as_json: bool) -> int:
             )
         _say(ready, as_json, text)
         await gateway.run()
-        return gateway.summary()
+        return gateway.summary(), gateway.restarting
 
     try:
-        summary = asyncio.run(serve())
+        summary, again = asyncio.run(serve(config))
+        # A supervisor that was told that we stop starts us anew by itself.
+        while again and "NOTIFY_SOCKET" not in os.environ:
+            config = load_config(config.file)
+            summary, again = asyncio.run(serve(config))
+    except ConfigError as error:
+        return _bad_config(error, as_json)
     except (StoreError, ListenError, GatewayError, SiteFileError) as error:
         print(f"sleepbelt run: {error}", file=sys.stderr)
         return FAILED

@@ -16,10 +16,11 @@ from starlette.routing import Route
 
 from cloud_sync.pages.kit import Kit, Visitor, error_json, script_texts
 from gateway.cores.walk_test import STEPS
-from gateway.provision import ProvisionError
+from gateway.provision_error import ProvisionError
 from gateway.provision_papers import PAPERS, paper
-from gateway.provision_words import explain, survey_text
+from gateway.provision_words import change_text, explain, survey_text
 from gateway.qr import PICTURE_BYTES_MAX, read_codes
+from gateway.site_upload import SITE_BYTES_MAX
 from gateway.web.manage import Guard
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ BODY_BYTES_MAX = 8192
 _SCRIPT_TEXTS = (
     "provision.working", "provision.done", "provision.confirm_again", "board_script.failed",
     "provision.calibrated_empty", "provision.calibrated_middle", "provision.calibrated_edge",
-    "provision.calibrated_outside", "provision.calibrating",
+    "provision.calibrated_outside", "provision.calibrating", "provision.site_same", "provision.site_changes",
+    "provision.site_applied", "provision.site_apply",
 )  # fmt: skip
 
 
@@ -48,6 +50,7 @@ def provision_routes(kit: Kit, operations: Operations) -> list[Route]:
         guard.get("/api/provision/parts", TECHNICIANS, pages.parts),
         guard.get("/provision/{name}", TECHNICIANS, pages.paper),
         guarded("/api/provision/picture", pages.picture, methods=["POST"], max_body_size=PICTURE_BYTES_MAX + 1),
+        guarded("/api/provision/site", pages.site, methods=["POST"], max_body_size=SITE_BYTES_MAX + 1),
         guarded("/api/provision/{operation}", pages.operate, methods=["POST"], max_body_size=BODY_BYTES_MAX),
     ]
 
@@ -96,6 +99,16 @@ class _Pages:
         text = next((text for text in texts if text.upper().startswith(("BB1", "BED1"))), texts[0])
         return await self._answer(visitor, "scan", {"text": text, "bed": request.query_params.get("bed", "")[:64]})
 
+    async def site(self, request: Request) -> Response:
+        """POST /api/provision/site[?apply=1[&remove_beds=1]]: a site file's text; what it changes, or is changed."""
+        visitor = self._kit.visitor(request)
+        denied = self._kit.refusal(request, visitor, PROVISION)
+        if denied is not None:
+            return self._kit.error(request, visitor, *denied)
+        text = (await request.body()).decode(errors="replace")
+        wanted = {name: request.query_params.get(name) == "1" for name in ("apply", "remove_beds")}
+        return await self._answer(visitor, "site", {"text": text, **wanted})
+
     async def paper(self, request: Request, visitor: Visitor) -> Response:
         """Bed labels and the acceptance certificate."""
         name = request.path_params["name"]
@@ -113,12 +126,15 @@ class _Pages:
     async def _answer(self, visitor: Visitor, operation: str, arguments: dict[str, Any]) -> Response:
         assert visitor.account is not None
         try:
-            result = await self._operations.call(operation, arguments, visitor.account.name)
+            result = await self._operations.call(
+                operation, arguments, visitor.account.name, admin=visitor.account.role == "admin")
         except ProvisionError as error:
             return error_json(409, error.code, explain(visitor.t, error))
         if operation == "survey":
             for row in result["beds"]:
                 row["text"] = survey_text(visitor.t, row)
+        elif operation == "site":
+            result["texts"] = [change_text(visitor.t, change) for change in result["changes"]]
         return JSONResponse({"ok": True, "result": result})
 
     async def _rendered(self, visitor: Visitor, bed: str, belt: str) -> dict[str, str]:

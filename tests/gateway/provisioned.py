@@ -12,7 +12,7 @@ from typing import Any
 from gateway.app import Gateway
 from gateway.config import Config, gateway_identity, load_config
 from gateway.cores.labels import BeltLabel, belt_label_text
-from gateway.provision import ProvisionError
+from gateway.provision_error import ProvisionError
 from gateway.radio import BleakRadio
 from tests.gateway.spoken_belt import Air, SpokenBelt
 
@@ -23,7 +23,7 @@ def configured(folder: Path, beds: str = "101-1 101-2 102-1", more: str = "") ->
     file = folder / "gateway.toml"
     listed = "".join(f'[[beds]]\nlabel = "{bed}"\nroom = "{bed[:3]}"\n' for bed in beds.split())
     file.write_text(
-        '[gateway]\nid = "gw-01"\ndata_dir = "data"\ntime_trust = "always"\n'
+        ("" if listed else "beds = []\n") + '[gateway]\nid = "gw-01"\ndata_dir = "data"\ntime_trust = "always"\n'
         f'[web]\nhost = "127.0.0.1"\nport = 0\nlanguage = "en"\n{more}'
         f'[alerter]\nbuzzer_pin = 17\nlight_pin = 27\nmock_pins = true\n{listed}',
         "utf-8",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.cores.labels import BedLabel, BeltLabel, bed_label_text, belt_label_text, parse_label
-from gateway.provision import ProvisionError
+from gateway.provision_error import ProvisionError
 from gateway.qr import read_codes
 from tests.gateway.qr_pictures import nothing, picture
 

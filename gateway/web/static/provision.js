@@ -8,6 +8,7 @@
   let belt = sessionStorage.getItem("belt") || "";
   let busy = 0;
   let pressed = "";
+  let restarting = false;
 
   const say = (text, good) => {
     said.textContent = text;
@@ -52,14 +53,47 @@
     refresh();
   };
 
-  const show = (rows) => {
-    const table = document.createElement("ul");
+  const listed = (rows) => {
+    const list = document.createElement("ul");
     for (const row of rows) {
       const item = document.createElement("li");
       item.textContent = row;
-      table.append(item);
+      list.append(item);
     }
-    document.getElementById("survey").replaceChildren(table);
+    return list;
+  };
+
+  const show = (rows) => document.getElementById("survey").replaceChildren(listed(rows));
+
+  // A site file: first what it changes, then a tap; where beds go, a second one.
+  const offer = async (text) => {
+    const place = document.getElementById("site-said");
+    place.replaceChildren();
+    const result = await send("/api/provision/site", text, "text/plain");
+    if (!result) return;
+    const head = document.createElement("p");
+    head.textContent = result.changes.length ? texts.site_changes : texts.site_same;
+    place.append(head);
+    if (!result.changes.length) return;
+    const button = document.createElement("button");
+    button.className = "button primary big";
+    button.textContent = texts.site_apply;
+    button.dataset.site = "1";
+    let confirmed = !result.removes.length;
+    button.addEventListener("click", async () => {
+      if (!confirmed) {
+        confirmed = true;
+        button.textContent = texts.confirm_again;
+        return;
+      }
+      const query = new URLSearchParams({ apply: "1", remove_beds: result.removes.length ? "1" : "0" });
+      const done = await send(`/api/provision/site?${query}`, text, "text/plain");
+      if (!done) return;
+      place.replaceChildren();
+      say(texts.site_applied, true);
+      restarting = true;
+    });
+    place.append(listed(result.texts), button);
   };
 
   const operate = async (button) => {
@@ -102,10 +136,15 @@
         operate(now);  // the belt itself said that it is here
       }
     } catch {
-      say(texts.failed);
+      if (!restarting) say(texts.failed);
     }
   };
 
+  document.getElementById("site").addEventListener("change", async (event) => {
+    const file = event.target.files[0];
+    event.target.value = "";
+    if (file) offer(await file.text());
+  });
   document.getElementById("picture").addEventListener("change", async (event) => {
     const file = event.target.files[0];
     event.target.value = "";

@@ -86,8 +86,9 @@ def test_a_half_written_site_file_leaves_the_gateway_as_it_was(tmp_path: Path, c
     (tmp_path / "site.toml").write_text(SITE[:cut])
     code = main([*setup, "--replace"])
     after = (tmp_path / "gateway.toml").read_text()
-    # Some cuts leave a whole, smaller site; all others change nothing and say so.
-    assert (code == 2 and after == before) or (code == 0 and after != before and load_config(tmp_path / "gateway.toml"))
+    # A cut between two lines after the last bed leaves a whole site; every other changes nothing and says so.
+    beds = [bed.label for bed in load_config(tmp_path / "gateway.toml").beds]
+    assert (code == 2 and after == before) or (code == 0 and beds == ["101-1", "101-2", "102-1"])
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -102,6 +103,25 @@ def test_what_is_wrong_with_a_site_file_is_named(tmp_path: Path, capsys: pytest.
         assert main(setup) == 2
         assert said in capsys.readouterr().err
     assert not (tmp_path / "gateway.toml").exists()
+
+
+def test_a_site_file_is_only_checked_and_a_bare_gateway_waits_for_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "site.toml").write_text(SITE)
+    target = ["--config", str(tmp_path / "gateway.toml"), "--language", "en"]
+    setup = ["setup", "--site", str(tmp_path / "site.toml"), *target]
+    assert main(["setup", *target]) == 0
+    assert load_config(tmp_path / "gateway.toml").beds == ()
+    assert main([*setup, "--check"]) == 0
+    assert "new bed 102-1 (room 102)" in capsys.readouterr().out
+    assert load_config(tmp_path / "gateway.toml").beds == ()
+    assert main([*setup, "--replace"]) == 0
+    (tmp_path / "site.toml").write_text(SITE.replace('beds = ["102-1"]', 'beds = ["102-9"]'))
+    assert main([*setup, "--replace"]) == 2
+    assert "--remove-beds" in capsys.readouterr().err
+    assert main([*setup, "--replace", "--remove-beds"]) == 0
+    assert load_config(tmp_path / "gateway.toml").beds[-1].label == "102-9"
 
 
 async def test_scan_claim_swap_release_and_identify(tmp_path: Path, command: Command) -> None:

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from gateway.commands import run
+from gateway.provision_socket import ask, is_served
 
 GOOD = (
     '[gateway]\nid = "gw-01"\ndata_dir = "data"\n[radio]\nbackend = "bumble"\nadapter = "unix:{folder}/none.sock"\n'
@@ -67,3 +69,28 @@ def test_a_signal_ends_it_cleanly_with_a_summary_also_without_an_adapter(tmp_pat
     assert process.returncode == 0
     assert (summary["event"], summary["readings_received"], summary["alarms_raised"]) == ("summary", 0, 0)
     assert "Traceback" not in err
+
+
+def test_a_site_file_put_in_force_starts_the_gateway_anew_in_the_same_process(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli", "run", "--config", str(config(tmp_path)), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        assert json.loads(process.stdout.readline())["beds"] == ["A"]
+        for _ in range(200):
+            if is_served(tmp_path / "data"):
+                break
+            time.sleep(0.05)
+        site = '[site]\ngateway = "gw-01"\n[[rooms]]\nname = "1"\nbeds = ["A", "B"]\n'
+        assert ask(tmp_path / "data", "site", {"text": site, "apply": True})["applied"]
+        again = json.loads(process.stdout.readline())
+        assert (again["event"], again["beds"]) == ("ready", ["A", "B"])
+        process.send_signal(signal.SIGTERM)
+        assert json.loads(process.stdout.readline())["event"] == "summary"
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
