@@ -24,9 +24,10 @@ from bleak.exc import BleakDeviceNotFoundError, BleakError
 from bumble import hci
 from bumble.core import AdvertisingData, BaseBumbleError
 from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
-from bumble.host import Host
 from bumble.transport import open_transport
 from bumble.transport.common import Transport
+
+from hil.radio.host import SteadyHost
 
 __all__ = ["BumbleClient", "BumbleScanner", "radio_classes"]
 
@@ -64,7 +65,7 @@ class _Adapter:
                 return self._device
             try:
                 transport = await asyncio.wait_for(open_transport(self._spec), OPEN_TIMEOUT_S)
-                host = Host(transport.source, transport.sink)
+                host = SteadyHost(transport.source, transport.sink)
                 address = hci.Address.generate_static_address()
                 device = Device(config=DeviceConfiguration(name="gateway", address=address), host=host)
                 await asyncio.wait_for(device.power_on(), OPEN_TIMEOUT_S)

@@ -15,11 +15,11 @@ from typing import Any
 from bumble import hci
 from bumble.core import BaseBumbleError
 from bumble.device import AdvertisingType, Device, DeviceConfiguration
-from bumble.host import Host
 from bumble.transport import open_transport
 from bumble.transport.common import Transport
 
 from hil.channel import ToBelt
+from hil.radio.host import SteadyHost
 from hil.radio.link import VirtualLink
 from hil.radio.peripheral import Peripheral
 
@@ -52,7 +52,7 @@ class DonglePeripheral(Peripheral):
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 self._transport = await open_transport(self._spec)
-                host = Host(self._transport.source, self._transport.sink)
+                host = SteadyHost(self._transport.source, self._transport.sink)
                 configuration = DeviceConfiguration(name="belt", address=self.address)
                 device = Device(config=configuration, host=host)
                 self._fill(device, table)

@@ -12,10 +12,10 @@ from bumble import att, hci
 from bumble.core import UUID
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, CharacteristicValue, Service
-from bumble.host import Host
 from bumble.transport.common import AsyncPipeSink
 
 from hil.channel import ToBelt
+from hil.radio.host import SteadyHost
 from hil.radio.link import BeltController, VirtualLink
 from protocol.wire import frames, session
 
@@ -55,7 +55,7 @@ class Peripheral:
         """Power the chip on with the firmware's GATT table: {"mtu", "services": [[uuid, [[uuid, flags, handle]]]]}."""
         await self.power_off()
         controller = BeltController(f"belt-{self.address}", self._link)
-        host = Host(controller, AsyncPipeSink(controller))
+        host = SteadyHost(controller, AsyncPipeSink(controller))
         configuration = DeviceConfiguration(name="belt", address=self.address)
         device = Device(config=configuration, host=host)
         self._fill(device, table)
