@@ -105,6 +105,10 @@ class Ward:
 
         return {Rung.POWER: BluezWatch("hci0").power_cycle, Rung.DAEMON: restart, Rung.ADAPTER: replug}
 
+    async def bus_connections(self) -> int:
+        """How many clients of this machine the bus in the box has, one socat each."""
+        return (await self.box.run("ps")).count("UNIX-CONNECT")
+
     async def _collect(self, radio: Radio) -> None:
         while True:
             event = await radio.event()

@@ -59,7 +59,7 @@ async def test_a_link_held_by_a_killed_gateway_is_taken_over(ward: Ward, table: 
 async def test_a_belt_that_hangs_up_leaves_no_connection_to_the_bus(ward: Ward, table: FailureTable) -> None:
     ward.listen()
     await in_session(ward)
-    before = await _bus_connections(ward)
+    before = await ward.bus_connections()
     detected: list[float] = []
     recovered: list[float] = []
     for _ in range(5):
@@ -67,7 +67,7 @@ async def test_a_belt_that_hangs_up_leaves_no_connection_to_the_bus(ward: Ward, 
         ward.fleet.belts[0].radio.hang_up_all()
         detected.append(await ward.until(Closed, since=begun) - begun)
         recovered.append(await in_session(ward, begun + detected[-1]) - begun)
-    assert await _bus_connections(ward) <= before
+    assert await ward.bus_connections() <= before
     table.add(
         2, "belt disconnects by itself", "five hang-ups in a row",
         f"the client is always disconnected; connections to the bus: {before} before, as many after",
@@ -134,11 +134,6 @@ async def test_a_belt_that_was_gone_is_connected_from_a_live_scan(ward: Ward, ta
         9, "a device seen long ago is gone from BlueZ", "belt's power cut, its link lost",
         "the next connect waits for its advertisement", closed - begun, reported - begun,
     )  # fmt: skip
-
-
-async def _bus_connections(ward: Ward) -> int:
-    """How many clients of this machine the bus in the box has, one socat each."""
-    return (await ward.box.run("ps")).count("UNIX-CONNECT")
 
 
 PAIR_SCRIPT = """
