@@ -18,10 +18,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from bleak import BleakAdapter, BleakClient, BleakScanner
+from bleak import BleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
-from bleak.exc import BleakError
 
 from gateway.aes import aes
 from gateway.clock import GatewayClock
@@ -29,7 +28,7 @@ from gateway.config import RadioConfig
 from gateway.cores.air import AirLog, BeltAir
 from gateway.cores.radio_ladder import Rung
 from gateway.cores.reconnect import Reconnector
-from gateway.radio_bluez import ABSENT, DEAD, BluezWatch, bond_path
+from gateway.radio_bluez import BluezWatch, bond_path
 from gateway.radio_events import (
     BeaconHeard,
     Belt,
@@ -44,6 +43,7 @@ from gateway.radio_events import (
 )  # fmt: skip
 from gateway.radio_link import BeltLink, LinkError, Message, RefusedError, UnreachableError
 from gateway.radio_recovery import Action, Recovery, bluez_actions
+from gateway.radio_scan import AdapterScan, cancelled, real_ms
 from protocol.messages import beacon_from
 from protocol.wire import beacon as wire_beacon
 from protocol.wire import gatt, session
@@ -66,10 +66,6 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 QUEUE_MAX = 4096
-SCAN_RETRY_S_MAX = 15.0
-SCAN_START_TIMEOUT_S = 10.0
-SCAN_SILENT_S = 15.0
-WATCH_S = 3.0
 TICK_S = 0.25
 SIGHTINGS_MAX = 256
 
@@ -163,21 +159,17 @@ class BleakRadio:
         actions: Mapping[Rung, Action] | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        self.trouble = ""
-        self.scan_turn_ms: int | None = None
         self._identity = identity
         self._clock = clock
-        self._scanner_options = dict(scanner_options)
-        self._client_options = dict(client_options)
+        options, self._client_options = dict(scanner_options), dict(client_options)
         self._watch = None if scanner_options else BluezWatch(hci)
         if actions is None:
             actions = {} if self._watch is None else bluez_actions(self._watch, hci, config.recovery)
-        self._recovery = Recovery(hci or "hci0", actions, self.counters)
-        self._ladder = self._recovery.ladder
-        self._scan_is_stale = False
         if hci:
-            self._scanner_options["bluez"] = {"adapter": hci}
-            self._client_options["bluez"] = {"adapter": hci}
+            options["bluez"] = self._client_options["bluez"] = {"adapter": hci}
+        recovery = Recovery(hci or "hci0", actions, self.counters)
+        self._ladder = recovery.ladder
+        self._scan = AdapterScan(options, self._watch, recovery, self)
         self._belts = {belt.serial: _known(belt) for belt in belts}
         self._sightings: dict[bytes, Sighting] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -185,8 +177,16 @@ class BleakRadio:
         self._serial_at: dict[str, bytes] = {}
         self._events: asyncio.Queue[RadioEvent] = asyncio.Queue(QUEUE_MAX)
         self._wake = asyncio.Event()
-        self._heard_any_ms = _real_ms()
-        self._scan_said: str | None = None
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be heard at present, "" while the scan runs."""
+        return self._scan.trouble
+
+    @property
+    def scan_turn_ms(self) -> int | None:
+        """When the scan last showed life."""
+        return self._scan.turn_ms
 
     async def event(self) -> RadioEvent:
         return await self._events.get()
@@ -224,7 +224,7 @@ class BleakRadio:
         return list(self._sightings.values())
 
     def air(self) -> dict[bytes, BeltAir]:
-        now_ms = _real_ms()
+        now_ms = real_ms()
         return {serial: known.air.figures(now_ms) for serial, known in self._belts.items()}
 
     def allow(self, serial: bytes, allowed: bool) -> None:
@@ -238,82 +238,33 @@ class BleakRadio:
     async def run(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._scan())
+                tasks.create_task(self._scan.run())
                 tasks.create_task(self._connect_belts(tasks))
         finally:
             for known in self._belts.values():
                 if known.link is not None:
                     await known.link.close()
 
-    # -- scanning ----------------------------------------------------------------------------------------------------
+    # -- what is heard ------------------------------------------------------------------------------------------------
 
-    async def _scan(self) -> None:
-        retry_s = 0.5
-        while not _cancelled():
-            scanner = None
-            await self._reattach()
-            try:
-                scanner = BleakScanner(self._advertised, **self._scanner_options)
-                async with asyncio.timeout(SCAN_START_TIMEOUT_S):
-                    await scanner.start()
-                self._ladder.scan_started()
-                self._scan_is_stale = False
-                self._say_scan("")
-                retry_s = 0.5
-                self._heard_any_ms = _real_ms()
-                await self._until_silent()
-            except (BleakError, OSError, EOFError, TimeoutError) as error:
-                self._say_scan(await self._scan_error(error))
-            finally:
-                if scanner is not None:
-                    with contextlib.suppress(BleakError, OSError, EOFError, TimeoutError):
-                        async with asyncio.timeout(SCAN_START_TIMEOUT_S):
-                            await scanner.stop()
-            await self._recover_if_due()
-            await asyncio.sleep(retry_s)
-            retry_s = min(retry_s * 2, SCAN_RETRY_S_MAX)
+    def census(self) -> tuple[int, int]:
+        """(belts that are served, sessions that are up)."""
+        return len(self._belts), sum(known.link is not None for known in self._belts.values())
 
-    async def _until_silent(self) -> None:
-        """Returns when nothing at all was heard for a while though several belts are there: the scan has died."""
-        watched_ms = _real_ms()
-        while True:
-            await asyncio.sleep(1.0)
-            self.scan_turn_ms = _real_ms()
-            if self._scan_is_stale:
-                # bluetoothd may go on saying that it scans though switching off has ended that.
-                self._say_scan("the adapter was switched off and on; the scan starts anew")
-                return
-            if self._watch is not None and _real_ms() - watched_ms >= WATCH_S * 1000:
-                trouble = await self._watch.trouble()
-                watched_ms = _real_ms()
-                if trouble:
-                    self.counters["scan_restarts"] += 1
-                    self._say_scan(f"{trouble}; the scan starts anew")
-                    return
-            # Never for one silent belt: that is the belt's trouble, and the others' links are healthy.
-            if len(self._belts) >= 2 and _real_ms() - self._heard_any_ms > SCAN_SILENT_S * 1000:
-                self._say_scan(f"nothing was heard for {SCAN_SILENT_S:g} s; the scan starts anew")
-                return
+    def held(self, device: BLEDevice) -> None:
+        """BlueZ has a link with this device from before."""
+        self._saw(gatt.serial_of(device.name or ""), device)
 
-    async def _recover_if_due(self) -> None:
-        sessions = sum(known.link is not None for known in self._belts.values())
-        if await self._recovery.act_if_due(sessions, _real_ms()):
-            self._scan_is_stale = True
+    def links_died(self) -> None:
+        """All links are gone, and where belts were seen is void."""
+        for serial, known in self._belts.items():
+            known.device = None
+            self._plan.unseen(serial)
+            if known.link is not None:
+                known.link.disconnected()
 
-    async def _reattach(self) -> None:
-        """Belts that BlueZ still holds from before a kill do not advertise: take them as seen (failure 1)."""
-        if self._watch is None:
-            return
-        try:
-            async with asyncio.timeout(SCAN_START_TIMEOUT_S):
-                adapter = await BleakAdapter.get(bluez=self._scanner_options.get("bluez", {}))
-                for device in await adapter.get_connected_devices([gatt.SERVICE]):
-                    self._saw(gatt.serial_of(device.name or ""), device)
-        except (BleakError, OSError, EOFError, TimeoutError, NotImplementedError) as error:
-            log.debug("no list of connected devices: %s", error)
-
-    def _advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
-        self._heard_any_ms = _real_ms()
+    def advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
+        """Take what a belt says of itself."""
         # A scan response may come later than the advertisement, so the address stands in for the name once it is known.
         serial = gatt.serial_of(advertisement.local_name or device.name or "") or self._serial_at.get(device.address)
         if serial is not None:
@@ -337,7 +288,7 @@ class BleakRadio:
             return False
         self._serial_at[device.address] = serial
         self._belts[serial].device = device
-        self._plan.seen(serial, _real_ms())
+        self._plan.seen(serial, real_ms())
         self._wake.set()
         return True
 
@@ -353,14 +304,14 @@ class BleakRadio:
             self.counters["bad_beacons"] += 1
             return
         known.beacon_counter = counter
-        known.air.beacon(counter, rssi_dbm, _real_ms())
+        known.air.beacon(counter, rssi_dbm, real_ms())
         self.counters["beacons"] += 1
         self._put(BeaconHeard(known.belt.serial, self._clock.elapsed_ms(), counter, content, rssi_dbm))
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 
     async def _connect_belts(self, tasks: asyncio.TaskGroup) -> None:
-        while not _cancelled():
+        while not cancelled():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()
@@ -368,7 +319,7 @@ class BleakRadio:
             # Without a scan every connect fails too, and says nothing about the adapter.
             if self.trouble:
                 continue
-            now_ms = _real_ms()
+            now_ms = real_ms()
             turn_over = self._plan.to_release(now_ms)
             if turn_over is not None and (link := self._belts[turn_over].link) is not None:
                 await link.close()
@@ -385,8 +336,7 @@ class BleakRadio:
         link: BeltLink | None = None
 
         def received(message: Message) -> None:
-            self._heard_any_ms = _real_ms()
-            known.air.frame(self._heard_any_ms)
+            known.air.frame(self._scan.heard_any())
             event = Heard(serial, self._clock.elapsed_ms(), message)
             # The belt speaks as soon as the handshake is written: what it says comes after `Opened` all the same.
             if known.link is None:
@@ -407,12 +357,12 @@ class BleakRadio:
             await link.close()
             if self._belts.get(serial) is not known:
                 return  # dropped meanwhile
-            pause_ms = self._plan.failed(serial, _real_ms())
+            pause_ms = self._plan.failed(serial, real_ms())
             self._say(known, f"no session: {error}", warn=isinstance(error, RefusedError))
             self._put(NoSession(serial, self._clock.elapsed_ms(), error.code, str(error)))
             if isinstance(error, UnreachableError):
                 self._ladder.connect_failed(serial)
-                await self._recover_if_due()
+                await self._scan.recover_if_due()
             log.debug("belt %s: next attempt in %d ms", serial.hex(), pause_ms)
             return
         except asyncio.CancelledError:
@@ -422,7 +372,7 @@ class BleakRadio:
             await link.close()
             return
         self._ladder.connected()
-        self._plan.connected(serial, _real_ms())
+        self._plan.connected(serial, real_ms())
         self.counters["sessions"] += 1
         self._put(Opened(serial, self._clock.elapsed_ms(), hello))
         for event in early:
@@ -442,7 +392,7 @@ class BleakRadio:
         log.warning("belt %s: a bond with it is removed from BlueZ%s", serial.hex(), f": {trouble}" if trouble else "")
         known.device = None
         if self._belts.get(serial) is known:
-            self._plan.failed(serial, _real_ms())
+            self._plan.failed(serial, real_ms())
             self._plan.unseen(serial)
         return True
 
@@ -456,7 +406,7 @@ class BleakRadio:
         finally:
             known.link = None
             if self._belts.get(serial) is known:
-                self._plan.dropped(serial, _real_ms())
+                self._plan.dropped(serial, real_ms())
                 self._put(Closed(serial, self._clock.elapsed_ms()))
             await link.close()
             self._wake.set()
@@ -481,36 +431,6 @@ class BleakRadio:
             log.info("belt %s: session established", name)
         known.said = trouble
 
-    async def _scan_error(self, error: Exception) -> str:
-        """Why the scan does not run; tells the ladder, unless there is nothing that could be stuck."""
-        state, said = ("", "") if self._watch is None else await self._watch.look()
-        if state != ABSENT:
-            self._ladder.scan_failed(daemon_is_dead=state == DEAD)
-        if said and state in (ABSENT, DEAD):
-            return f"{said}. Trying again"
-        return f"{error or 'the adapter does not answer'}. Trying again"
-
-    def _say_scan(self, trouble: str) -> None:
-        self.trouble = trouble
-        self.scan_turn_ms = _real_ms()
-        if trouble == self._scan_said:
-            return
-        if trouble:
-            log.error("radio: %s", trouble)
-        else:
-            log.info("radio: scanning")
-        self._scan_said = trouble
-
 
 def _known(belt: Belt) -> _Known:
     return _Known(belt, aes(session.beacon_key(aes, belt.key)), belt.beacon_counter)
-
-
-def _cancelled() -> bool:
-    """True if this task was told to end: a library's `wait_for` may raise its own error in place of that (3.11)."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _real_ms() -> int:
-    return round(asyncio.get_running_loop().time() * 1000)

@@ -1,12 +1,13 @@
 """What bleak does not do with BlueZ: watch over bluetoothd and switch an adapter off and on, over D-Bus directly.
 
-bleak notices nothing when bluetoothd dies while the bus lives (facts/RADIO.md, failure 3), so the gateway asks. Each
-question has a connection of its own that is always given back: the bus allows 256 of them.
+bleak notices nothing when bluetoothd dies while the bus lives (facts/RADIO.md, failure 3), so the gateway has the bus
+tell it, and asks besides. Each question has a connection of its own that is always given back: the bus allows 256.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ABSENT", "DEAD", "PRESENT", "BluezWatch", "bond_path", "system_call", "with_system_bus"]
 
+log = logging.getLogger(__name__)
+
 CALL_TIMEOUT_S = 5.0
 POWER_TIMEOUT_S = 15.0  # each way: the kernel waits 2 s for each command that a stuck controller does not answer
 PRESENT, DEAD, ABSENT = "present", "dead", "absent"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _ADAPTER = "org.bluez.Adapter1"
 _DBUS = "org.freedesktop.DBus"
+_OWNER_RULE = f"type='signal',sender='{_DBUS}',member='NameOwnerChanged',arg0='org.bluez'"
 _NOT_INSTALLED = "bluetoothd is not installed; on Debian: apt-get install bluez"
 
 
@@ -53,6 +57,16 @@ class BluezWatch:
             return state, "BlueZ does not answer on the system's D-Bus; is bluetoothd installed and running?"
         except (BleakError, OSError, EOFError, TimeoutError) as error:
             return PRESENT, f"BlueZ does not answer on the system's D-Bus: {error or type(error).__name__}"
+
+    async def follow(self, told: Callable[[str], None]) -> None:
+        """Tell each new owner of BlueZ's name ("": bluetoothd is gone) until the bus is lost or cannot be had.
+
+        One connection for all the time, so that a death is known at once and not when somebody asks.
+        """
+        try:
+            await with_system_bus(lambda bus: self._follow(bus, told))
+        except (BleakError, OSError, EOFError, TimeoutError) as error:
+            log.debug("bluetoothd cannot be followed: %s", error or type(error).__name__)
 
     async def power_cycle(self) -> str:
         """Switch the adapter off and on, which drops all its links; what went wrong, or ""."""
@@ -90,6 +104,25 @@ class BluezWatch:
             return f"no answer in {POWER_TIMEOUT_S:g} s"
         except (BleakError, OSError, EOFError) as error:
             return str(error) or type(error).__name__
+
+    async def _follow(self, bus: MessageBus, told: Callable[[str], None]) -> None:
+        from dbus_fast import Message
+
+        def heard(message: Message) -> None:
+            if message.member == "NameOwnerChanged" and message.sender == _DBUS and message.body[0] == "org.bluez":
+                owner = str(message.body[2])
+                self._owner = owner or self._owner
+                told(owner)
+
+        bus.add_message_handler(heard)
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            said = await system_call(bus, _DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [_OWNER_RULE])
+            if said:
+                raise BleakError(said)
+            owner = await _call(bus, _DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", ["org.bluez"])
+        if self._owner is None:
+            self._owner = owner
+        await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
     async def _look(self, bus: MessageBus) -> tuple[str, str]:
         answer = await _call(bus, _DBUS, "/org/freedesktop/DBus", _DBUS, "GetNameOwner", "s", ["org.bluez"])

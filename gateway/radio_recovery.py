@@ -47,14 +47,14 @@ class Recovery:
         self.ladder = RadioLadder(tuple(actions))
         self._name = name
         self._actions = actions
-        self._counters = counters
+        self.counters = counters
 
     async def act_if_due(self, sessions: int, now_ms: int) -> bool:
         """Take the rung that is due; whether one was taken (every link and scan of the adapter is then gone)."""
         rung = self.ladder.due(sessions, now_ms)
         if rung is None:
             return False
-        self._counters[f"recovery_{rung}"] += 1
+        self.counters[f"recovery_{rung}"] += 1
         log.warning("radio: adapter %s is stuck; %s", self._name, SAID[rung])
         try:
             async with asyncio.timeout(ACTION_TIMEOUT_S):
@@ -62,7 +62,7 @@ class Recovery:
         except TimeoutError:
             trouble = f"no end after {ACTION_TIMEOUT_S:g} s"
         if trouble:
-            self._counters[f"recovery_{rung}_failed"] += 1
+            self.counters[f"recovery_{rung}_failed"] += 1
             log.error("radio: adapter %s: %s: this did not work: %s", self._name, SAID[rung], trouble)
         return True
 

@@ -1,0 +1,132 @@
+"""radio_scan: bluetoothd's death ends every session at once, its return starts the scan at once, neither is 'stuck'."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+
+from gateway.cores.radio_ladder import Rung
+from gateway.radio_bluez import DEAD, PRESENT, BluezWatch
+from gateway.radio_recovery import Recovery
+from gateway.radio_scan import GRACE_S, RETRY_S_MIN, AdapterScan
+from tests.gateway.spoken_belt import Air
+from tests.gateway.test_radio import belt, in_session, listening, until
+
+virtual = pytest.mark.asyncio(loop_factories=["virtual"])
+
+
+class SteeredWatch(BluezWatch):
+    """bluetoothd that a test kills and starts."""
+
+    def __init__(self) -> None:
+        super().__init__("hci0")
+        self.runs = True
+        self._told: Callable[[str], None] = lambda _: None
+
+    async def follow(self, told: Callable[[str], None]) -> None:
+        self._told = told
+        await asyncio.Event().wait()
+
+    async def look(self) -> tuple[str, str]:
+        return (PRESENT, "") if self.runs else (DEAD, "bluetoothd is not running")
+
+    def kill(self) -> None:
+        self.runs = False
+        self._told("")
+
+    def start(self) -> None:
+        self.runs = True
+        self._told(":1.9")
+
+
+class Room:
+    """Counts what the scan says."""
+
+    def __init__(self) -> None:
+        self.deaths = 0
+
+    def advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None: ...
+
+    def held(self, device: BLEDevice) -> None: ...
+
+    def links_died(self) -> None:
+        self.deaths += 1
+
+    def census(self) -> tuple[int, int]:
+        return 1, 0
+
+
+@asynccontextmanager
+async def scanning(air: Air) -> AsyncIterator[tuple[AdapterScan, SteeredWatch, Room, Counter[str]]]:
+    async def cycle() -> str:
+        return ""
+
+    watch, room, counters = SteeredWatch(), Room(), Counter[str]()
+    recovery = Recovery("hci0", {Rung.POWER: cycle, Rung.DAEMON: cycle}, counters)
+    options: dict[str, Any] = {"backend": air.scanner}
+    scan = AdapterScan(options, watch, recovery, room)
+    task = asyncio.create_task(scan.run())
+    try:
+        await until(lambda: air.scan_starts == 1)
+        yield scan, watch, room, counters
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@virtual
+async def test_a_death_is_told_at_once_and_a_return_scans_at_once_without_a_rung() -> None:
+    async with scanning(air := Air()) as (scan, watch, room, counters):
+        loop = asyncio.get_running_loop()
+        air.scan_fails = 10**6
+        watch.kill()
+        begun_s = loop.time()
+        await until(lambda: bool(scan.trouble))
+        assert loop.time() - begun_s < 0.2
+        assert room.deaths == 1
+        await asyncio.sleep(GRACE_S - 1)
+        air.scan_fails, starts, begun_s = 0, air.scan_starts, loop.time()
+        watch.start()
+        await until(lambda: air.scan_starts > starts)
+        assert loop.time() - begun_s < 0.2
+        await until(lambda: not scan.trouble)
+        assert not any(name.startswith("recovery") for name in counters)
+
+
+@virtual
+async def test_a_bluetoothd_that_stays_away_is_started_by_the_ladder() -> None:
+    async with scanning(air := Air()) as (_, watch, _room, counters):
+        air.scan_fails = 10**6
+        watch.kill()
+        await asyncio.sleep(GRACE_S - RETRY_S_MIN)
+        assert not counters["recovery_daemon"]
+        await until(lambda: counters["recovery_daemon"] == 1)
+        assert not counters["recovery_power"]  # nobody is there who could switch
+
+
+@virtual
+async def test_without_a_signal_of_the_bus_the_daemon_is_asked_after() -> None:
+    async with scanning(Air()) as (scan, watch, _, counters):
+        watch.runs = False
+        await until(lambda: "not running" in scan.trouble)
+        assert counters["scan_restarts"] == 1
+
+
+@virtual
+async def test_after_a_death_a_belt_is_connected_only_when_it_was_heard_again() -> None:
+    spoken = belt()
+    async with listening(air := Air(spoken)) as radio:
+        await in_session(air, spoken)
+        radio.links_died()
+        await asyncio.sleep(3)
+        assert spoken.connects == 1
+        assert not spoken.in_session
+        await in_session(air, spoken)
+        assert spoken.connects == 2
