@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.cores.reconnect import STABLE_MS
 from gateway.radio import BeaconHeard, Heard, Opened
 from hil.fleet import DrivenBelt
 from hil.radio.peripheral import REPORT_FRAGMENT_BYTES
@@ -100,6 +101,7 @@ async def _measure(name: str) -> list[Row]:
             ]
             times = []
             for _ in range(RECONNECTS):
+                await asyncio.sleep(STABLE_MS / 1000 + 1)  # links that drop again at once are given growing pauses
                 cut = time.monotonic()
                 ward.fleet.belts[0].radio.hang_up_all()
                 first = ward.serials[0]

@@ -13,7 +13,7 @@ __all__ = ["Reconnector"]
 PAUSE_MS_MIN = 300
 PAUSE_MS_MAX = 30_000
 SEEN_MS_MAX = 10_000  # connect from a live scan only: a device seen long ago is gone from BlueZ
-STABLE_MS = 20_000  # a session that lasted this long ends the growing of pauses
+STABLE_MS = 5_000  # a session that lasted this long ends the growing of pauses; a reconnect takes about one second
 TURN_MS = 60_000  # how long a belt keeps a slot that others wait for, while there are few
 TURN_MS_MIN = 5_000  # a connect, the history of a few minutes
 ROUND_MS_MAX = 110_000  # every belt's history is fetched at least every two minutes
@@ -97,8 +97,12 @@ class Reconnector:
         return pause_ms
 
     def dropped(self, serial: bytes, now_ms: int) -> int:
-        """The session ended; the pause in ms before the next attempt."""
+        """The session ended; the pause in ms before the next attempt, which waits until the belt is seen again.
+
+        A belt that went out of range would hold up all others for the time limit of a connect.
+        """
         belt = self._belts[serial]
+        belt.seen_ms = None
         if belt.connected_ms is not None and now_ms - belt.connected_ms >= STABLE_MS:
             belt.failures = 0
         belt.connected_ms = None

@@ -45,6 +45,18 @@ def test_a_session_that_drops_at_once_does_not_reset_the_pauses() -> None:
     assert plan.dropped(A, 100) == 8 * PAUSE_MS_MIN
 
 
+def test_a_belt_whose_link_was_lost_is_tried_only_after_it_was_heard_again() -> None:
+    plan = Reconnector([A], 5)
+    plan.seen(A, 0)
+    assert plan.next_attempt(0) == A
+    plan.connected(A, 0)
+    plan.seen(A, STABLE_MS)  # beacons go on while it is connected
+    plan.dropped(A, STABLE_MS)
+    assert plan.next_attempt(STABLE_MS + PAUSE_MS_MIN) is None
+    plan.seen(A, STABLE_MS + PAUSE_MS_MIN)
+    assert plan.next_attempt(STABLE_MS + PAUSE_MS_MIN) == A
+
+
 def test_a_failing_belt_does_not_hold_back_another() -> None:
     plan = Reconnector([A, B], 5)
     plan.seen(A, 0)
