@@ -53,8 +53,8 @@ __all__ = ["ENDPOINTS", "Api", "build_api"]
 
 ALARMS_MAX = 1_000
 NIGHTS_MAX = 1_000
-MINUTES_DAYS_MAX = 31
-DAY_MS = 86_400_000
+MINUTES_HOURS_MAX = 31 * 24
+HOUR_MS = 3_600_000
 LIVE_S = 2.0  # a bed that fell silent is told so within this
 LIVE_PAUSE_S = 0.25
 
@@ -167,15 +167,9 @@ class Api:
         return Nights(tuple(_found(await self._port.nights_of(call.path["resident_id"], call.query["limit"]))))
 
     async def minutes_of(self, call: Call) -> Minutes:
-        end_ms = call.query["to_utc_ms"]
-        if end_ms is None:
-            end_ms = self._port.now_utc_ms()
-        start_ms = call.query["from_utc_ms"]
-        if start_ms is None:
-            start_ms = max(0, end_ms - DAY_MS)
-        if not 0 <= end_ms - start_ms <= MINUTES_DAYS_MAX * DAY_MS:
-            raise _Refused(400, "bad_parameter", "from_utc_ms to to_utc_ms: forwards in time, and at most "
-                           f"{MINUTES_DAYS_MAX} days")  # fmt: skip
+        to_ms = call.query["to_utc_ms"]
+        end_ms = self._port.now_utc_ms() if to_ms is None else to_ms
+        start_ms = max(0, end_ms - call.query["hours"] * HOUR_MS)
         return Minutes(tuple(_found(await self._port.minutes_of(call.path["resident_id"], start_ms, end_ms))))
 
     async def nights(self, call: Call) -> Nights:
@@ -277,8 +271,8 @@ ENDPOINTS: tuple[Endpoint[Handler], ...] = (
     Endpoint("/api/residents/{resident_id}/nights", "a resident's nights, newest first", Api.nights_of, Nights, _SEE,
              (Whole("limit", "how many at most", 60, 1, NIGHTS_MAX),), "nights", _NOT_FOUND),
     Endpoint("/api/residents/{resident_id}/minutes", "a resident's minutes", Api.minutes_of, Minutes, _SEE,
-             (Whole("from_utc_ms", "the first instant; without it a day before the last"),
-              Whole("to_utc_ms", f"the instant after the last, at most {MINUTES_DAYS_MAX} days on; without it now")),
+             (Whole("to_utc_ms", "the instant after the last minute; without it now"),
+              Whole("hours", "how long before that", 24, 1, MINUTES_HOURS_MAX)),
              "minutes", _NOT_FOUND),
     Endpoint("/api/nights", "every resident's night, with the report", Api.nights, Nights, _SEE, (_NIGHT_OF,),
              "nights"),

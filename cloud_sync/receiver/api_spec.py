@@ -156,7 +156,8 @@ def _operation(endpoint: Endpoint[Any], error: Mapping[str, Any], schemas: dict[
     ]
     parameters += [_query(parameter) for parameter in endpoint.all_parameters()]
     if isinstance(endpoint.answer, str):
-        content: dict[str, Any] = {endpoint.answer: {"schema": {"type": "string"}}}
+        plain = "object" if endpoint.answer == "application/json" else "string"
+        content: dict[str, Any] = {endpoint.answer: {"schema": {"type": plain}}}
     else:
         content = {"application/json": {"schema": _schema(endpoint.answer, schemas)}}
     if endpoint.table:

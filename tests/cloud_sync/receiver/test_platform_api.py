@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,7 @@ from cloud_sync.receiver.people import People
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.residents import ResidentsError, admissions, read_residents
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreReads, StoreWrites
-from cloud_sync.receiver.stores.opening import open_existing
-from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
-from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from cloud_sync.receiver.stores.opening import open_existing, open_reads, open_writes
 from cloud_sync.receiver.stores.tokens import add_token
 from cloud_sync.receiver.threads import StoreThread
 from protocol.batch import DeviceState, Envelope, Item, LiveBed, LiveSnapshot, encode_envelope, encode_item
@@ -87,22 +85,29 @@ class Bench:
             return {"Authorization": "Bearer " + add_token(database, f"of-{role}", role, None, START_UTC_MS)}
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    file = tmp_path / "residents.toml"
+@contextmanager
+def bench_on(where: Path | str, folder: Path) -> Iterator[Bench]:
+    """A bench on the database of a file or URL."""
+    file = folder / "residents.toml"
     file.write_text(RESIDENTS, encoding="utf-8")
-    names = NameBook(tmp_path / "names.key")
-    writes: StoreThread[StoreWrites] = StoreThread("writes", lambda: SqliteWrites(tmp_path / "r.db"))
+    names = NameBook(folder / "names.key")
+    writes: StoreThread[StoreWrites] = StoreThread("writes", lambda: open_writes(where))
     writes.call_now(lambda store: store.admit(admissions(read_residents(file), names), START_UTC_MS - 1000))
-    reads: StoreThread[StoreReads] = StoreThread("reads", lambda: SqliteReads(tmp_path / "r.db"))
+    reads: StoreThread[StoreReads] = StoreThread("reads", lambda: open_reads(where))
     real_ms = Clock(ClockScale()).utc_ms()
     platform = Platform(reads, names, Clock(ClockScale(real_ms, START_UTC_MS + 3_600_000, 1.0)), "Asia/Shanghai")
     asyncio.run(platform.refresh_places())
-    people = StoreThread("people", lambda: People(tmp_path / "people.db"))
-    yield Bench(platform, Home(platform, reads, people), reads, writes, tmp_path)
+    people = StoreThread("people", lambda: People(folder / "people.db"))
+    yield Bench(platform, Home(platform, reads, people), reads, writes, folder)
     for thread in (reads, writes, people):
         thread.call_now(lambda store: store.close())
         thread.shutdown()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with bench_on(tmp_path / "r.db", tmp_path) as made:
+        yield made
 
 
 def test_residents_stand_in_the_order_of_rooms_and_beds_with_their_names(bench: Bench) -> None:
@@ -249,8 +254,10 @@ def test_minutes_are_told_of_a_span_and_of_no_longer_one_than_a_month(bench: Ben
     start = START_UTC_MS
     assert [row["utc_ms"] for row in asked().json()["minutes"]] == [start, start + 60_000]
     assert [row["utc_ms"] for row in asked(to_utc_ms=start + 60_000).json()["minutes"]] == [start]
-    assert asked(from_utc_ms=start + 1, to_utc_ms=start).status_code == 400
-    assert asked(from_utc_ms=0).status_code == 400
+    assert [row["utc_ms"] for row in asked(to_utc_ms=start + 3_660_000, hours=1).json()["minutes"]] == [start + 60_000]
+    assert asked(to_utc_ms=0).json()["minutes"] == []
+    assert asked(hours=745).status_code == 400
+    assert asked(to_utc_ms=-1).status_code == 400
 
 
 def test_minutes_of_a_bed_belong_to_who_lay_there(bench: Bench) -> None:
