@@ -160,17 +160,19 @@ class BeltHost:
         """Power on at boot_at_ms of the samples' axis; on return the firmware waits for its first RUN."""
         here, there = socket.socketpair()
         os.set_inheritable(there.fileno(), True)
-        environment = firmware_environment(_slot(self.state_directory)) | {
+        state = self.state_directory.resolve()
+        environment = firmware_environment(_slot(state)) | {
             "SLEEPBELT_EMULATION_FD": str(there.fileno()),
-            "SLEEPBELT_STATE_DIR": str(self.state_directory),
+            "SLEEPBELT_STATE_DIR": str(state),
             "SLEEPBELT_RATE_HZ": str(self.rate_hz),
             "SLEEPBELT_BITS": str(self.bits),
             "SLEEPBELT_RESET_CAUSE": str(cause),
             "SLEEPBELT_TICKS_START": str(self.ticks_start),
         }
         command = firmware_command(find_interpreter(), self.heap)
+        # The interpreter looks into its working directory before any other: there must be no firmware in it.
         self._process = await asyncio.create_subprocess_exec(
-            *command, env=environment, pass_fds=(there.fileno(),), stdin=asyncio.subprocess.DEVNULL,
+            *command, env=environment, cwd=state, pass_fds=(there.fileno(),), stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         there.close()

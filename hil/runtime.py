@@ -36,7 +36,7 @@ def find_interpreter(environment: Mapping[str, str] = os.environ) -> list[str]:
     named = environment.get(ENVIRONMENT)
     if named:
         if os.access(named, os.X_OK) and Path(named).is_file():
-            return [named]
+            return [str(Path(named).resolve())]
         raise RuntimeMissingError(f"{ENVIRONMENT}={named}: no program there; name MicroPython's unix port or unset it")
     found = shutil.which("micropython", path=environment.get("PATH", ""))
     if found:
