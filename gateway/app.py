@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.alerter.signal import Signal
 from gateway.alerting import DEADLINES, RADIO, Alerting
+from gateway.belt_rollout import BeltRollout
 from gateway.board_port import BoardPort
 from gateway.clock import Anchor, GatewayClock
 from gateway.config import Config, gateway_identity
@@ -99,8 +100,12 @@ class Gateway:
             file_config, site, self._site_file, clock, self.room,
             lambda kind, who, bed, detail: self.management.note(kind, who, bed, detail),
         )  # fmt: skip
+        self.rollout = BeltRollout(
+            config.gateway.data_dir, config.gateway.update_keys, self.provisioner, self.room, clock,
+            lambda kind, who, bed, detail: self.management.note(kind, who, bed, detail),
+        )  # fmt: skip
         self.operations = Operations(config, self.provisioner, self._alerting, self.outlets, SiteUpload(
-            file_config, self._open_beds, self.restart, self.management.note))
+            file_config, self._open_beds, self.restart, self.management.note), self.rollout)
         self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
         self.page = ""
@@ -139,8 +144,8 @@ class Gateway:
                 believing = tasks.create_task(watch_time(self.clock))
                 parts = [tasks.create_task(part) for part in (
                     self._alerting.run(), self._hear(), self._wait_deadlines(), self._publish(), self._keep_house(),
-                    self._radio.run(), self.outlets.run(), self.operations.run(), serve_operations(self.operations,
-                    self.config.gateway.data_dir), self._server.serve_pages(),
+                    self._radio.run(), self.outlets.run(), self.operations.run(), self.rollout.run(),
+                    serve_operations(self.operations, self.config.gateway.data_dir), self._server.serve_pages(),
                 )]
                 uplink = tasks.create_task(self._uplink.run()) if self._uplink is not None else None
                 self._report_repairs()
@@ -399,6 +404,7 @@ class Gateway:
             )},
             "chunks_dropped": self._store.dropped_chunks,
             **self.outlets.figures(),
+            **self.rollout.figures(),
             "belts_heard": sum(not view.silent for view in views.values()),
             "beds_alarming": sum(view.alarm == "unacknowledged" for view in views.values()),
             "beds_open": len(self._open_beds()),

@@ -22,7 +22,8 @@ from typing import Any
 
 from gateway.clock import wall_time_trusted
 from gateway.config import Config, ConfigError, load_config
-from gateway.cores.checkup import AdapterFact, BeltFact, CertificateFact, ChannelFact, DiskFact, Facts
+from gateway.cores.belt_updates import KEPT, BeltUpdates
+from gateway.cores.checkup import AdapterFact, BeltFact, BeltUpdateFact, CertificateFact, ChannelFact, DiskFact, Facts
 from gateway.cores.provisioning import Site
 from gateway.site_file import SITE_FILE
 from gateway.update import Places, read_health
@@ -83,6 +84,7 @@ def gather(config_file: Path, root: Path = Path("/"), places: Places | None = No
         hardware_watchdog=any((root / "dev").glob("watchdog*")),
         trial=slots.trial,
         failed_updates=slots.failed,
+        belt_update=_belt_update(state),
     )
     return facts, config
 
@@ -312,6 +314,15 @@ def _belts(config: Config, state: dict[str, Any] | None, is_running: bool) -> li
                 ago_ms += 0 if is_running and since_ms < 60_000 else max(0, since_ms)
         found.append(BeltFact(bed.label, serial, ago_ms))
     return found
+
+
+def _belt_update(state: dict[str, Any] | None) -> BeltUpdateFact | None:
+    try:
+        plan = BeltUpdates(str((kept := (state or {})["kept"][KEPT])["target"]), kept)
+    except (KeyError, TypeError, ValueError):
+        return None
+    belt, why = plan.stopped_by or ("", "")
+    return BeltUpdateFact(plan.target, belt, why, plan.given_up())
 
 
 def _bound(config: Config) -> dict[str, bytes | None]:

@@ -54,6 +54,7 @@ class GatewayConfig:
     data_dir: Path
     time_trust: str  # auto | always
     retention_days: int
+    update_keys: Path  # folder of the keys that may sign updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ _GATEWAY: checks.Keys = {
     "data_dir": (checks.text(4096), checks.REQUIRED),
     "time_trust": (checks.choice("auto", "always"), "auto"),
     "retention_days": (checks.whole(1, 3650), 90),
+    "update_keys": (checks.text(4096), "/etc/sleepbelt/update-keys.d"),
 }
 _RADIO: checks.Keys = {
     "backend": (checks.text(32, r"[a-z0-9_-]+", "the name of an installed radio, such as bluez"), "bluez"),
@@ -232,7 +234,10 @@ class _Reader:
             self._warnings.append("web.accounts is empty: unless one was made at /setup, nobody can answer alarms")
         return Config(
             file=self._file,
-            gateway=GatewayConfig(**{**gateway, "data_dir": self._path(gateway["data_dir"])}),
+            gateway=GatewayConfig(**{
+                **gateway, "data_dir": self._path(gateway["data_dir"]),
+                "update_keys": self._path(gateway["update_keys"]),
+            }),
             radio=RadioConfig(**radio),
             beds=tuple(beds),
             web=self._web_paths(web),

@@ -36,9 +36,13 @@ _HELP = {
     "belts_heard": "belts heard at present",
     "beds_open": "beds with an alarm or an absence open",
     "beds_alarming": "beds with an unacknowledged alarm",
+    "belts_update_due": "belts that still wait for the firmware that is being rolled out",
+    "belts_update_done": "belts that run the firmware that is being rolled out",
+    "belts_update_failed": "belts whose update was given up",
 }
 _GAUGES = (
-    "rss_bytes", "belts_heard", "beds_alarming", "beds_open", "uptime_s", "healthy", "clock_trusted", "disk_free_bytes"
+    "rss_bytes", "belts_heard", "beds_alarming", "beds_open", "uptime_s", "healthy", "clock_trusted", "disk_free_bytes",
+    "belts_update_due", "belts_update_done", "belts_update_failed",
 )  # fmt: skip
 
 

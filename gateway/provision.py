@@ -246,6 +246,17 @@ class Provisioner:
         await self._change(keep)
         return {"bed": bed, **self.site.calibrated[serial], "measured": kind, "place": place}
 
+    def hello(self, serial: bytes) -> Hello | None:
+        """What the belt said of itself at the start of the session that is open; None without one."""
+        return self._open.get(serial)
+
+    async def ask(
+        self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"", finish_s: float = 0.0
+    ) -> Result:
+        """A frame that has a request id before `values`, and the belt's answer; ProvisionError `no_answer` without."""
+        request = self._next_request()
+        return await self._ask(serial, request, kind, (request, *values), finish_s, tail)
+
     async def decommission(self, serial: bytes, who: str) -> dict[str, Any]:
         """Take a belt out of service for good; what it answered, and that it refuses us since, is the proof."""
         record = self.site.belts.get(serial) or self._of_file(serial)
@@ -496,13 +507,13 @@ class Provisioner:
         return await self._ask(serial, request, frames.COMMAND, (request, command, argument), finish_s)
 
     async def _ask(
-        self, serial: bytes, request: int, kind: int, values: tuple[Any, ...], finish_s: float = 0.0
+        self, serial: bytes, request: int, kind: int, values: tuple[Any, ...], finish_s: float = 0.0, tail: bytes = b""
     ) -> Result:
         assert self.radio is not None
         answers: asyncio.Queue[Result] = asyncio.Queue()
         self._results[serial, request] = answers
         try:
-            if not self.radio.send(serial, kind, values):
+            if not self.radio.send(serial, kind, values, tail):
                 raise ProvisionError("no_answer", belt=serial.hex())
             async with asyncio.timeout(RESULT_WAIT_S):
                 result = await answers.get()

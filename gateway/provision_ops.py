@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gateway.alerting import Alerting
+from gateway.belt_rollout import BeltRollout
 from gateway.config import Config
 from gateway.cores.labels import BedLabel, BeltLabel, LabelError, parse_code, parse_label, parse_serial
 from gateway.cores.walk_test import WalkTest, result_state
@@ -34,8 +35,10 @@ class Operations:
 
     def __init__(
         self, config: Config, provisioner: Provisioner, alerting: Alerting, outlets: Outlets, upload: SiteUpload,
+        rollout: BeltRollout,
     ) -> None:
         self._config, self._provisioner, self._alerting, self._outlets = config, provisioner, alerting, outlets
+        self._rollout = rollout
         self._site, self._room, self._clock = provisioner.site, provisioner.room, provisioner.clock
         self._upload = upload
         self._walk: WalkTest | None = None
@@ -107,6 +110,7 @@ class Operations:
             "gateway": self._config.gateway.id, "time_trusted": now.trusted, "beds": shown, "belts": belts,
             "phase": self._provisioner.phase, "reacted": [serial.hex() for serial in reacted],
             "walk": None if self._walk is None else self._walk.to_json(),
+            "belt_update": self._rollout.status(),
             "radio_trouble": "" if self._provisioner.radio is None else self._provisioner.radio.trouble,
         }  # fmt: skip
 
@@ -126,6 +130,17 @@ class Operations:
 
     def _ago_s(self, at_ms: int) -> float:
         return round(max(0, self._clock.elapsed_ms() - at_ms) / 1000, 1)
+
+    async def _do_belt_update(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """The roll-out of staged firmware to the belts: `do` is start, stop or status."""
+        what = arguments.get("do", "status")
+        if what == "start":
+            return await self._rollout.start(who)
+        if what == "stop":
+            return self._rollout.stop(who)
+        if what != "status":
+            raise ProvisionError("bad_argument", name="do", allowed="start, stop, status")
+        return self._rollout.status()
 
     # -- binding -----------------------------------------------------------------------------------------------------
 

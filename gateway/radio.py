@@ -191,9 +191,9 @@ class BleakRadio:
     async def event(self) -> RadioEvent:
         return await self._events.get()
 
-    def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
+    def send(self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:
         known = self._belts.get(serial)
-        return known is not None and known.link is not None and known.link.send(kind, values)
+        return known is not None and known.link is not None and known.link.send(kind, values, tail)
 
     def put(self, belt: Belt, *, hurry: bool = False) -> None:
         known = self._belts.get(belt.serial)

@@ -66,8 +66,8 @@ class ManyAdapters:
                 tasks.create_task(self._pass_on(number, part))
             tasks.create_task(self._place())
 
-    def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
-        return any(part.send(serial, kind, values) for part in self._parts)
+    def send(self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:
+        return any(part.send(serial, kind, values, tail) for part in self._parts)
 
     def put(self, belt: Belt, *, hurry: bool = False) -> None:
         is_new = belt.serial not in self._counter

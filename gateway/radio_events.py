@@ -109,7 +109,7 @@ class Radio(Protocol):
         """The next event, in order of arrival."""
         ...
 
-    def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
+    def send(self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:
         """Queue a frame to a connected belt; False if there is no session to take it."""
         ...
 

@@ -127,7 +127,7 @@ class BeltLink:
         self._received = 0
         self._sealed = 0
         self._fragment = 0
-        self._sends: asyncio.Queue[tuple[int, tuple[Any, ...]]] = asyncio.Queue(SEND_QUEUE_MAX)
+        self._sends: asyncio.Queue[tuple[int, tuple[Any, ...], bytes]] = asyncio.Queue(SEND_QUEUE_MAX)
         self._rx: BleakGATTCharacteristic | None = None
 
     def disconnected(self) -> None:
@@ -182,10 +182,10 @@ class BeltLink:
             async with asyncio.timeout(DISCONNECT_TIMEOUT_S):
                 await self._client.disconnect()
 
-    def send(self, kind: int, values: tuple[Any, ...]) -> bool:
+    def send(self, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:
         """Queue one frame to the belt; False if the queue is full (the frame is dropped and counted)."""
         try:
-            self._sends.put_nowait((kind, values))
+            self._sends.put_nowait((kind, values, tail))
         except asyncio.QueueFull:
             self._counters["sends_dropped"] += 1
             return False
@@ -218,11 +218,11 @@ class BeltLink:
 
     async def _write_sends(self) -> None:
         while True:
-            kind, values = await self._sends.get()
+            kind, values, tail = await self._sends.get()
             assert self._seal_block is not None
             self._sealed += 1
             try:
-                await self._write(session.seal(self._seal_block, self._sealed, frames.encode(kind, values)))
+                await self._write(session.seal(self._seal_block, self._sealed, frames.encode(kind, values, tail)))
             except TimeoutError:
                 raise LinkError("a write was not taken in time") from None
             except (BleakError, OSError, EOFError) as error:

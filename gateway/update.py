@@ -49,7 +49,9 @@ __all__ = [
     "point",
     "read_bundle",
     "read_health",
+    "read_signed",
     "running_version",
+    "signed_head",
     "stage",
     "trusted_keys",
     "watch_trial",
@@ -134,29 +136,18 @@ def write_bundle(
     content = package.read_bytes()
     newer(version, "0")
     manifest = Manifest(version, architecture, len(content), hashlib.sha256(content).hexdigest())
-    head = MAGIC + manifest.line()
-    target.write_bytes(head + base64.b64encode(sign(head)) + b"\n" + content)
+    target.write_bytes(signed_head(MAGIC, manifest.line(), sign) + content)
     return manifest
+
+
+def signed_head(magic: bytes, line: bytes, sign: Callable[[bytes], bytes]) -> bytes:
+    """Magic, the manifest's line and the signature over both, as `read_signed` takes them."""
+    return magic + line + base64.b64encode(sign(magic + line)) + b"\n"
 
 
 def read_bundle(file: BinaryIO, keys: Sequence[Ed25519PublicKey]) -> Manifest:
     """The manifest of a bundle that one of `keys` has signed; the file stands at the package then. UpdateError else."""
-    from cryptography.exceptions import InvalidSignature
-
-    magic, line, signature = (file.readline(LINE_MAX) for _ in range(3))
-    if magic != MAGIC:
-        raise UpdateError("this is no sleepbelt update (or of a newer kind); build one with `sleepbelt update sign`")
-    if not keys:
-        raise UpdateError("no key is trusted here, so nothing can be taken: put the public key of your updates into "
-                          "/etc/sleepbelt/update-keys.d/NAME.pem")
-    for key in keys:
-        try:
-            key.verify(base64.b64decode(signature.strip(), validate=True), magic + line)
-            break
-        except (InvalidSignature, ValueError):
-            continue
-    else:
-        raise UpdateError("no key that is trusted here has signed this update; it was not taken")
+    line = read_signed(file, MAGIC, keys)
     try:
         said = json.loads(line)
         manifest = Manifest(str(said["version"]), str(said["architecture"]), int(said["size"]), str(said["sha256"]))
@@ -166,6 +157,25 @@ def read_bundle(file: BinaryIO, keys: Sequence[Ed25519PublicKey]) -> Manifest:
     if not 0 < manifest.size <= SIZE_MAX:
         raise UpdateError(f"the update says it has {manifest.size} bytes; allowed: up to {SIZE_MAX}")
     return manifest
+
+
+def read_signed(file: BinaryIO, magic: bytes, keys: Sequence[Ed25519PublicKey]) -> bytes:
+    """The manifest's line of a file that begins with `magic` and that one of `keys` has signed; UpdateError else."""
+    from cryptography.exceptions import InvalidSignature
+
+    found, line, signature = (file.readline(LINE_MAX) for _ in range(3))
+    if found != magic:
+        raise UpdateError("this is no sleepbelt update (or of a newer kind); build one with `sleepbelt update sign`")
+    if not keys:
+        raise UpdateError("no key is trusted here, so nothing can be taken: put the public key of your updates into "
+                          "/etc/sleepbelt/update-keys.d/NAME.pem")
+    for key in keys:
+        try:
+            key.verify(base64.b64decode(signature.strip(), validate=True), magic + line)
+            return line
+        except (InvalidSignature, ValueError):
+            continue
+    raise UpdateError("no key that is trusted here has signed this update; it was not taken")
 
 
 def trusted_keys(folder: Path) -> list[Ed25519PublicKey]:

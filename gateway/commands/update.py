@@ -1,4 +1,4 @@
-"""`sleepbelt update`: signed updates of a gateway; made where its packages are built, taken where it stands."""
+"""`sleepbelt update`: signed updates of a gateway and its belts; made where they are built, taken where it stands."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gateway.config import Config
     from gateway.update import Places
 
-SUMMARY = "signed updates of a gateway: stage, try, go back"
+SUMMARY = "signed updates of a gateway and of its belts: stage, try, go back"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+CONFIG_FILE = Path("/etc/sleepbelt/gateway.toml")
 WATCHER = "sleepbelt-update-watch.service"
 FOLLOW_S_MAX = 600.0
 WAIT_EVERY_S = 5.0
@@ -30,9 +32,15 @@ on the gateway (public.pem is in /etc/sleepbelt/update-keys.d):
   sudo sleepbelt update apply 1.4.2 --wait
   sleepbelt update status
   sudo sleepbelt update rollback
+firmware of the belts, as `sleepbelt firmware build` left it in a folder:
+  sleepbelt update sign build/firmware --key update-key/private.pem --out belts.update
+  sudo sleepbelt update stage belts.update
+  sudo sleepbelt update belts start
+  sudo sleepbelt update belts status
 
 A version is tried with the old one kept: unless it runs well for a minute within five, the old one starts again by
-itself, also after a power cut. No update begins while a bed has an alarm or an absence open.
+itself, also after a power cut. No update begins while a bed has an alarm or an absence open. Belts are updated one in a
+room at a time, in beds that are in use; one that refuses a version or goes back from it stops the update of all.
 Exit codes: 0 done, 1 failed or rolled back, 2 bad input.
 """
 
@@ -53,11 +61,13 @@ def main(argv: Sequence[str], places: Places | None = None, restart: Callable[[]
         elif options.action == "sign":
             said = _sign(options.package, options.key, options.out)
         elif options.action == "stage":
-            said = _stage(options.file, where)
+            said = _stage(options, where)
         elif options.action == "apply":
             return _apply(options, where, restart or restart_service)
         elif options.action == "rollback":
             return _rollback(options, where, restart or restart_service)
+        elif options.action == "belts":
+            return _belts(options)
         else:
             said = _status(where)
     except (UpdateError, SlotsError) as error:
@@ -79,12 +89,17 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     keygen = actions.add_parser("keygen", parents=[common], help="make the key pair that signs updates")
     keygen.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for private.pem and public.pem")
-    sign = actions.add_parser("sign", parents=[common], help="make a signed update of a .deb")
-    sign.add_argument("package", type=Path, metavar="DEB")
+    sign = actions.add_parser("sign", parents=[common], help="make a signed update of a .deb or of belt firmware")
+    sign.add_argument("package", type=Path, metavar="DEB|FOLDER")
     sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="the private key")
     sign.add_argument("--out", type=Path, metavar="FILE", help="default: beside the package, .update for .deb")
     stage = actions.add_parser("stage", parents=[common], help="check an update and unpack it beside what runs")
     stage.add_argument("file", type=Path, metavar="FILE")
+    stage.add_argument("--config", type=Path, default=CONFIG_FILE, metavar="FILE",
+                       help=f"for belt firmware: the gateway's configuration (default {CONFIG_FILE})")
+    belts = actions.add_parser("belts", parents=[common], help="bring staged firmware to the belts")
+    belts.add_argument("do", choices=["start", "stop", "status"])
+    belts.add_argument("--config", type=Path, default=CONFIG_FILE, metavar="FILE", help=f"default: {CONFIG_FILE}")
     apply = actions.add_parser("apply", parents=[common], help="try a staged version; keep it or go back")
     apply.add_argument("version", metavar="VERSION")
     apply.add_argument("--wait", action="store_true", help="wait until no alarm and no absence is open")
@@ -124,6 +139,12 @@ def _sign(package: Path, key_file: Path, out: Path | None) -> dict[str, Any]:
         raise UpdateError(f"{key_file}: {error}; `sleepbelt update keygen` makes a key") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise UpdateError(f"{key_file}: not an Ed25519 key; `sleepbelt update keygen` makes one")
+    if package.is_dir():
+        from gateway.belt_bundle import write_belt_bundle
+
+        target = out if out is not None else package / "belts.update"
+        said = write_belt_bundle(package, key.sign, target)
+        return {"update": str(target), "version": said["version"], "boards": len(said["images"])}
     fields = {}
     for name in ("Package", "Version", "Architecture"):
         done = subprocess.run(["dpkg-deb", "-f", str(package), name], capture_output=True, text=True, check=False)
@@ -137,11 +158,56 @@ def _sign(package: Path, key_file: Path, out: Path | None) -> dict[str, Any]:
     return {"update": str(target), "version": manifest.version, "architecture": manifest.architecture}
 
 
-def _stage(file: Path, places: Places) -> dict[str, Any]:
+def _stage(options: argparse.Namespace, places: Places) -> dict[str, Any]:
+    from gateway.belt_bundle import is_belt_bundle, stage_bundle
     from gateway.update import stage
 
-    manifest = stage(file, places)
+    if is_belt_bundle(options.file):
+        from gateway.belt_rollout import BUNDLE_FILE
+
+        gateway = _config(options.config).gateway
+        bundle = stage_bundle(options.file, gateway.update_keys, gateway.data_dir / BUNDLE_FILE)
+        return {"staged": bundle.version, "boards": len(bundle.images), "next": "sleepbelt update belts start"}
+    manifest = stage(options.file, places)
     return {"staged": manifest.version, "next": f"sleepbelt update apply {manifest.version} --wait"}
+
+
+def _config(file: Path) -> Config:
+    from gateway.config import ConfigError, load_config
+    from gateway.update import UpdateError
+
+    try:
+        return load_config(file)
+    except ConfigError as error:
+        raise UpdateError(str(error)) from None
+
+
+def _belts(options: argparse.Namespace) -> int:
+    from cloud_sync.pages.language import strings
+    from gateway.provision import ProvisionError
+    from gateway.provision_socket import GatewayAwayError, ask
+    from gateway.provision_words import explain
+
+    config, t = _config(options.config), strings("en")
+    try:
+        said = ask(config.gateway.data_dir, "belt_update", {"do": options.do})
+    except ProvisionError as error:
+        return _fail(explain(t, error), options.json, FAILED)
+    except GatewayAwayError as error:
+        return _fail(str(error), options.json, FAILED)
+    if options.json:
+        print(json.dumps(said, ensure_ascii=False))
+        return DONE
+    print(f"target: {said['target'] or 'none'}{'' if said['target'] or not said['staged'] else ' (staged: start it)'}")
+    if said["stopped_by"]:
+        print(t(f"belt_update.stopped_{said['stopped_why']}", belt=said["stopped_by"], version=said["target"]))
+    if said["problem"]:
+        print(f"problem: {said['problem']}")
+    for bed in said["beds"]:
+        sent = f", {bed['sent_bytes']} of {bed['image_bytes']} bytes" if bed["image_bytes"] else ""
+        state = t(f"belt_update_state.{bed['state'] or 'next'}") if said["target"] else "no update"
+        print(f"bed {bed['bed']}: belt {bed['belt']} runs {bed['version'] or 'an unknown version'}: {state}{sent}")
+    return DONE
 
 
 def _apply(options: argparse.Namespace, places: Places, restart: Callable[[], None]) -> int:

@@ -2,9 +2,9 @@
 
 A belt that installs restarts and is silent for half a minute; so never while its bed or another bed of the room has an
 alarm or an absence open, never an empty bed (the belt refuses that itself: nobody would notice that it does not come
-back), never a belt that nobody hears, and never in a room where another belt is at it. A belt whose update failed is
-tried again after growing pauses, and given up after some; one failure in a room stops the room until somebody looks.
-Instants are elapsed ms.
+back), never a belt that nobody hears, and never in a room where another belt is at it. A belt whose link failed is
+tried again after growing pauses, and given up after some, which stops its room. An image that a belt refuses, or that
+it went back from, is bad for others too: it stops the whole roll-out. Instants are elapsed ms.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-__all__ = ["ATTEMPTS_MAX", "SETTLE_MS", "BeltAt", "BeltUpdates", "Why", "hindrance"]
+__all__ = ["ATTEMPTS_MAX", "KEPT", "SETTLE_MS", "BeltAt", "BeltUpdates", "Why", "hindrance"]
 
+KEPT = "belt_updates"
+"""Under which name the room's state has the roll-out."""
 ATTEMPTS_MAX = 3
 RETRY_MS = 3_600_000
 """Pause after the first failure; doubled with each."""
@@ -25,7 +27,7 @@ TIMEOUT_MS = 3_600_000
 
 Why = Literal[
     "", "done", "running", "room_busy", "alarm_open", "absence_open", "not_heard", "no_session", "bed_empty",
-    "not_settled", "battery_low", "retry_later", "given_up", "room_stopped",
+    "not_settled", "battery_low", "no_image", "retry_later", "given_up", "room_stopped", "stopped",
 ]  # fmt: skip
 """Why a belt does not begin now; "" is that it may."""
 
@@ -44,6 +46,7 @@ class BeltAt:
     occupied: bool = True
     settled: bool = True
     battery_percent: int | None = None  # None: on supply, or not known
+    fits: bool = True  # there is an image for its board, and it takes updates
 
 
 BATTERY_MIN_PERCENT = 30
@@ -55,6 +58,7 @@ class _Try:
     began_ms: int | None = None
     retry_ms: int = 0
     updated_ms: int | None = None  # when it was first heard with the new version
+    resumes: bool = False  # it has a part of the image, from before the gateway's restart
 
 
 class BeltUpdates:
@@ -63,16 +67,21 @@ class BeltUpdates:
     def __init__(self, target: str, state: Mapping[str, Any] | None = None) -> None:
         """`state`: of `to_state`, of the same target; of another one nothing is taken over."""
         self.target = target
+        self.stopped_by: tuple[str, str] | None = None
+        """(serial, what it said) of the belt that stopped the roll-out for all."""
         self._tries: dict[str, _Try] = {}
         if state is not None and state.get("target") == target:
+            stopped = state.get("stopped_by")
+            self.stopped_by = None if stopped is None else (str(stopped[0]), str(stopped[1]))
             for serial, kept in dict(state["tries"]).items():
                 # One that ran when the gateway ended did not end well, as far as anybody knows.
                 running = kept["began_ms"] is not None and kept["updated_ms"] is None
-                self._tries[str(serial)] = _Try(int(kept["attempts"]) + running, None, int(kept["retry_ms"]), None)
+                tried = int(kept["attempts"]) + running
+                self._tries[str(serial)] = _Try(tried, None, int(kept["retry_ms"]), None, running)
 
     def to_state(self) -> dict[str, Any]:
         """JSON-able, for the next start."""
-        return {"target": self.target, "tries": {serial: {
+        return {"target": self.target, "stopped_by": self.stopped_by, "tries": {serial: {
             "attempts": each.attempts, "began_ms": each.began_ms, "retry_ms": each.retry_ms,
             "updated_ms": each.updated_ms} for serial, each in self._tries.items()}}  # fmt: skip
 
@@ -80,14 +89,24 @@ class BeltUpdates:
         """The belt to begin with now, None if there is none; it counts as begun."""
         known = list(belts)
         self._look(known, now_ms)
-        for belt in sorted(known, key=lambda each: (self._try(each.serial).attempts, each.room, each.serial)):
+        for belt in sorted(known, key=self._order):
             if not self.why_not(belt, known, now_ms):
-                self._tries[belt.serial] = replace(self._try(belt.serial), began_ms=now_ms)
+                self._tries[belt.serial] = replace(self._try(belt.serial), began_ms=now_ms, resumes=False)
                 return belt.serial
         return None
 
+    def running(self, serial: str) -> bool:
+        """Whether the update of this belt has begun and not ended."""
+        return self._try(serial).began_ms is not None
+
+    def given_up(self) -> tuple[str, ...]:
+        """Serials of belts that are not tried any more."""
+        return tuple(sorted(serial for serial, each in self._tries.items() if each.attempts >= ATTEMPTS_MAX))
+
     def must_stop(self, serial: str, belts: Iterable[BeltAt]) -> bool:
-        """Whether the transfer to a belt that runs must pause: something has opened in its room."""
+        """Whether the transfer to a belt that runs must pause: something has opened in its room, or all is stopped."""
+        if self.stopped_by is not None:
+            return True
         known = list(belts)
         room = next((belt.room for belt in known if belt.serial == serial), None)
         return any(belt.alarm or belt.absent for belt in known if belt.room == room)
@@ -97,6 +116,12 @@ class BeltUpdates:
         each = self._try(serial)
         attempts = each.attempts + 1
         self._tries[serial] = _Try(attempts, None, now_ms + RETRY_MS * 2 ** (attempts - 1), None)
+
+    def rejected(self, serial: str, why: str) -> None:
+        """The belt refuses the image, or has gone back from it: no other gets it. The first one that says so counts."""
+        self._tries[serial] = _Try(ATTEMPTS_MAX, None, 0, None)
+        if self.stopped_by is None:
+            self.stopped_by = (serial, why)
 
     def postponed(self, serial: str) -> None:
         """It was stopped for the sake of the room; that is no failure."""
@@ -111,6 +136,10 @@ class BeltUpdates:
             return "running"
         if each.attempts >= ATTEMPTS_MAX:
             return "given_up"
+        if self.stopped_by is not None:
+            return "stopped"
+        if not belt.fits:
+            return "no_image"
         others = [other for other in belts if other.room == belt.room and other.serial != belt.serial]
         for other in others:
             theirs = self._try(other.serial)
@@ -137,6 +166,11 @@ class BeltUpdates:
                 self.failed(belt.serial, now_ms)
             else:
                 self._tries[belt.serial] = replace(each, updated_ms=None)
+
+    def _order(self, belt: BeltAt) -> tuple[bool, int, str, str]:
+        """One that has a part already goes first, one that failed last."""
+        each = self._try(belt.serial)
+        return not each.resumes, each.attempts, belt.room, belt.serial
 
     def _try(self, serial: str) -> _Try:
         return self._tries.get(serial, _Try())

@@ -70,6 +70,16 @@ class BeltFact:
 
 
 @dataclass(frozen=True, slots=True)
+class BeltUpdateFact:
+    """The roll-out of firmware to the belts; `stopped_by` "" unless a belt stopped it."""
+
+    target: str
+    stopped_by: str = ""
+    stopped_why: str = ""
+    given_up: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that was found out about one machine."""
 
@@ -105,6 +115,7 @@ class Facts:
     hardware_watchdog: bool | None = None
     trial: str | None = None
     failed_updates: tuple[str, ...] = field(default=())
+    belt_update: BeltUpdateFact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +176,8 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "update", "hint", f"version {facts.trial} is on trial", "wait 5 min, then: sleepbelt update status"
         )
+    if facts.belt_update is not None:
+        yield _belt_update(facts.belt_update)
     for version in facts.failed_updates:
         yield Finding(
             "update",
@@ -175,6 +188,27 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
     available = facts.memory_available_bytes
     if available is not None and available < MEMORY_WARN_BYTES:
         yield Finding("memory", "warn", f"{available >> 20} MiB available", "end other programs on this machine")
+
+
+def _belt_update(update: BeltUpdateFact) -> Finding:
+    if update.stopped_by:
+        return Finding(
+            "update",
+            "fail",
+            f"belt {update.stopped_by} did not take version {update.target} ({update.stopped_why}); "
+            "the update of all belts is stopped",
+            "sleepbelt update belts stop; stage another version",
+        )
+    if update.given_up:
+        return Finding(
+            "update",
+            "warn",
+            f"version {update.target} did not get to belt {', '.join(update.given_up)}",
+            "see its power and the radio survey, then: sleepbelt update belts start",
+        )
+    return Finding(
+        "update", "hint", f"belts are being updated to {update.target}", "sleepbelt update belts status says how far"
+    )
 
 
 def _adapters(facts: Facts) -> Iterator[Finding]:

@@ -144,5 +144,5 @@ class _Pages:
         values = {"state": state, "chosen": chosen, "belt": belt, "reacted": reacted, "steps": STEPS}
         return {
             name: self._kit.fragment(f"provision_{name}.html", visitor.t, **values)
-            for name in ("current", "beds", "belts", "walk")
+            for name in ("current", "beds", "belts", "walk", "updates")
         }

@@ -45,7 +45,7 @@ class SpokenRadio:
     async def event(self) -> RadioEvent:
         return await self.events.get()
 
-    def send(self, serial: bytes, kind: int, values: tuple[Any, ...]) -> bool:
+    def send(self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:
         self.sent.append((kind, values))
         return True
 

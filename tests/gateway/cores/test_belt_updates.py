@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -110,6 +111,7 @@ def test_a_restart_of_the_gateway_keeps_what_was_tried() -> None:
     plan.next_belt([A], 0)
     again = BeltUpdates("2.0", plan.to_state())
     assert again.why_not(A, [A], 1) == ""
+    assert BeltUpdates("2.0", plan.to_state()).next_belt([replace(B, serial="0"), A], 1) == "a"  # it has a part already
     for _ in range(ATTEMPTS_MAX - 1):
         again.failed("a", 0)
     assert again.why_not(A, [A], 10**9) == "given_up"
@@ -136,3 +138,23 @@ def test_in_no_history_two_belts_of_a_room_are_at_it_or_one_begins_with_a_bed_op
         tries = plan.to_state()["tries"]
         at_it = [belt.room for belt in belts if tries.get(belt.serial, {}).get("began_ms") is not None]
         assert len(at_it) == len(set(at_it))
+
+
+def test_an_image_that_one_belt_went_back_from_reaches_no_other_also_after_a_restart() -> None:
+    plan = BeltUpdates("2.0")
+    plan.next_belt([A, B, C], 0)
+    assert not plan.must_stop("c", [A, B, C])
+    plan.rejected("a", "went_back")
+    assert plan.must_stop("c", [A, B, C])
+    again = BeltUpdates("2.0", json.loads(json.dumps(plan.to_state())))
+    assert again.stopped_by == ("a", "went_back")
+    assert [again.why_not(belt, [A, B, C], 1) for belt in (A, B)] == ["given_up", "stopped"]
+    assert again.next_belt([A, B, C], 10**9) is None
+    assert BeltUpdates("2.1", again.to_state()).next_belt([A, B, C], 0) == "a"
+
+
+def test_a_belt_without_an_image_for_its_board_waits_and_holds_nobody_back() -> None:
+    plan = BeltUpdates("2.0")
+    foreign = replace(A, fits=False)
+    assert plan.why_not(foreign, [foreign, B], 0) == "no_image"
+    assert plan.next_belt([foreign, B], 0) == "b"

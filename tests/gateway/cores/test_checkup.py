@@ -9,6 +9,7 @@ import pytest
 from gateway.cores.checkup import (
     AdapterFact,
     BeltFact,
+    BeltUpdateFact,
     CertificateFact,
     ChannelFact,
     DiskFact,
@@ -54,6 +55,7 @@ def test_a_healthy_gateway_has_nothing_to_advise() -> None:
 
 
 SICK = [
+    ({"belt_update": BeltUpdateFact("0.2.0", "45", "went_back")}, "update", "stopped", "stage another"),
     ({"adapters": ()}, "adapters", "no Bluetooth adapter", "USB adapter"),
     ({"adapters": (AdapterFact("hci0", powered=False),)}, "adapters", "switched off", "power on"),
     ({"adapters": (AdapterFact("hci0", blocked="soft"),)}, "adapters", "blocked", "rfkill unblock"),
@@ -84,6 +86,7 @@ def test_what_fails_is_named_with_what_to_do(change: dict[str, object], topic: s
 
 
 DOUBTFUL = [
+    ({"belt_update": BeltUpdateFact("0.2.0", given_up=("45",))}, "update", "did not get to belt 45"),
     ({"adapters": (AdapterFact("hci0", powered=True, on_chip_of_wifi=True),)}, "adapters", "shares its chip"),
     ({"bluez_version": (5, 55)}, "BlueZ", "tested from 5.66"),
     ({"auto_enable": False}, "BlueZ", "stays off"),
