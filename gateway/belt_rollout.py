@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.clock import GatewayClock
 from gateway.cores.belt_updates import KEPT, BeltAt, BeltUpdates
-from gateway.provision import Provisioner, ProvisionError
+from gateway.provision import Provisioner
+from gateway.provision_error import ProvisionError
 from gateway.room import Room
 from protocol.messages import LiveReport
 from protocol.wire import frames

@@ -184,7 +184,7 @@ def _config(file: Path) -> Config:
 
 def _belts(options: argparse.Namespace) -> int:
     from cloud_sync.pages.language import strings
-    from gateway.provision import ProvisionError
+    from gateway.provision_error import ProvisionError
     from gateway.provision_socket import GatewayAwayError, ask
     from gateway.provision_words import explain
 
