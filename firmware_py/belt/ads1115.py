@@ -16,6 +16,8 @@ _RAIL = 0x7FF0
 RATE_MAX_HZ = 250
 BITS = 15
 
+STILL_READS = 250  # as many equal conversions are none any more: the part may have lost power, and its settings
+
 FAILED_NO_ANSWER, FAILED_REGISTER, FAILED_RAIL = 1, 2, 4
 
 
@@ -29,6 +31,7 @@ class Ads1115:
         self.saturated = 0  # conversions at a rail
         self.unread = 0  # conversions that the bus did not deliver; the last value was repeated
         self._last = 0
+        self._still = 0
         self._configure()
 
     def read(self) -> int:
@@ -43,6 +46,10 @@ class Ads1115:
             value = 0  # single-ended: noise around ground
         if value >= _RAIL:
             self.saturated += 1
+        self._still = self._still + 1 if value == self._last else 0
+        if self._still == STILL_READS:
+            self._still = 0
+            self._configure()
         self._last = value
         return value
 

@@ -25,11 +25,12 @@ IDLE_MS_MAX = 20
 class CommonBoard:
     """Radio, clock, cipher and watchdog are the same module calls everywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, noted: int) -> None:
+        """noted: what the run before kept in memory that a watchdog's reset spares, -1 for nothing."""
         self.ble = bluetooth.BLE()
         self.uuid = bluetooth.UUID
         self.reset_cause: int = machine.reset_cause()
-        self.noted = self.read_note()
+        self.noted = noted
         self._watchdog = machine.WDT(timeout=WATCHDOG_MS)
 
     def ticks_ms(self) -> int:
@@ -46,14 +47,6 @@ class CommonBoard:
         """The supervisor has heard from every task."""
         self._watchdog.feed()
 
-    def read_note(self) -> int:
-        """What note() was told by the run before, -1 if the memory holds none."""
-        raise NotImplementedError
-
-    def note(self, tasks: int) -> None:
-        """Keep a number of 8 bits over a watchdog's reset (not over a power cut)."""
-        raise NotImplementedError
-
     def battery_percent(self) -> int:
         """Mains powered: light sleep breaks BLE, so a belt has no battery (facts/FIRMWARE.md)."""
         return int(frames.MAINS_POWERED)
@@ -68,8 +61,8 @@ class LitBoard(CommonBoard):
 
     led: "Any"
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, noted: int) -> None:
+        super().__init__(noted)
         self._led_off_at_ms = -1
 
     def idle(self, ms: int) -> None:

@@ -59,24 +59,21 @@ class Esp32Board(LitBoard):
         self.model = _model()
         self._rtc = machine.RTC()
         self._note = bytearray(NOTE_MARK + b"\0")
-        super().__init__()
+        kept = bytes(self._rtc.memory())
+        super().__init__(kept[-1] if len(kept) == len(self._note) and kept[:-1] == NOTE_MARK else -1)
         self.config_directory = "/config"
         self.slots_directory = ""
         self.flash: "BlockDevice" = _ring_partition()
-        adc = machine.ADC(machine.Pin(ADC_PIN))
+        # Without attenuation it ends at .95 V, below the amplifier's middle of 1.65 V.
+        adc = machine.ADC(machine.Pin(ADC_PIN), atten=machine.ADC.ATTN_11DB)
         opened = open_sensor(self.config_directory, adc, _open_i2c, _make_timer, self.ticks_ms)
         self.sensor: "Sensor" = opened[0]
         self._self_test = opened[1]
         self.load = open_load(self.config_directory, LOAD_DATA_PIN, LOAD_CLOCK_PIN, self.ticks_ms)
         self.led = machine.Pin(LED_PIN, machine.Pin.OUT)
 
-    def read_note(self) -> int:
-        """From the RTC's memory."""
-        kept = bytes(self._rtc.memory())
-        return kept[-1] if len(kept) == len(self._note) and kept[:-1] == NOTE_MARK else -1
-
     def note(self, tasks: int) -> None:
-        """Into the RTC's memory."""
+        """Keep a number of 8 bits in the RTC's memory."""
         self._note[-1] = tasks
         self._rtc.memory(self._note)
 

@@ -89,16 +89,12 @@ class HostBoard(CommonBoard):
     model = MODEL_EMULATED
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(int(machine.read_note()))
         self.config_directory = os.getenv("SLEEPBELT_STATE_DIR") or "."
         self.slots_directory = self.config_directory
         self.sensor: "Sensor" = FifoAdc()
         self.load: "Sensor | None" = None
         self.flash: "BlockDevice" = FileFlash(self.config_directory + "/flash.bin")
-
-    def read_note(self) -> int:
-        """What the emulation kept."""
-        return int(machine.read_note())
 
     def note(self, tasks: int) -> None:
         """Keep it over a reset."""

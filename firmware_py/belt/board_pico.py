@@ -44,7 +44,8 @@ class PicoBoard(LitBoard):
         is_rp2350 = "RP2350" in os.uname().machine
         self.model = MODEL_PICO_2_W if is_rp2350 else MODEL_PICO_W
         self._scratch = SCRATCH_RP2350 if is_rp2350 else SCRATCH_RP2040
-        super().__init__()
+        word = int(machine.mem32[self._scratch])
+        super().__init__(word & 0xFF if word & ~0xFF == NOTE_MARK else -1)
         self.config_directory = "/config"
         self.slots_directory = ""
         storage_bytes = int(rp2.Flash().ioctl(4, 0) or 0) * 4096
@@ -56,13 +57,8 @@ class PicoBoard(LitBoard):
         self.load = open_load(self.config_directory, LOAD_DATA_PIN, LOAD_CLOCK_PIN, self.ticks_ms)
         self.led = machine.Pin("LED", machine.Pin.OUT)
 
-    def read_note(self) -> int:
-        """From the scratch register."""
-        word = int(machine.mem32[self._scratch])
-        return word & 0xFF if word & ~0xFF == NOTE_MARK else -1
-
     def note(self, tasks: int) -> None:
-        """Into the scratch register."""
+        """Keep a number of 8 bits in the scratch register."""
         machine.mem32[self._scratch] = NOTE_MARK | tasks
 
     def self_test(self) -> int:

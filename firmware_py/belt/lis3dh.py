@@ -4,7 +4,9 @@
 for .3 s. An overrun says only that something is lost; how much follows from the time.
 
 Its clock may be several percent off, and a belt's seconds are made of its samples: what it has too many or too few by
-the board's clock is left out or given twice, one sample a block at most.
+the board's clock is left out or given twice, one sample a block at most. A part that has gone silent (unplugged, or
+reset by a dip of its supply) is set up again and again, its last value repeated meanwhile: time goes on, and the
+pipeline tells a sensor that stands still.
 """
 
 TYPE_CHECKING = False
@@ -20,6 +22,7 @@ FIFO_SAMPLES = 32
 _SAMPLE_BYTES = 6
 _SAMPLE_MS = 1000 // RATE_HZ
 _SKEW_MS = 3 * _SAMPLE_MS  # of the newest sample against the clock until it is corrected
+SILENT_MS = 400  # a full FIFO is 320
 _WHO_AM_I, _CTRL1, _CTRL4, _CTRL5, _OUT_X, _FIFO_CTRL, _FIFO_SRC = 0x0F, 0x20, 0x23, 0x24, 0x28, 0x2E, 0x2F
 _AUTO_INCREMENT = 0x80
 _IDENTITY = 0x33
@@ -57,20 +60,27 @@ class Lis3dh:
         self.corrected = 0  # samples left out or given twice for the part's clock
         self._last_ms = 0
         self._ahead_ms = 0  # of what was delivered against the clock
+        self._value = 0  # the last
 
     def start(self) -> None:
         """Samples count from here."""
-        self._set(_CTRL1, _CTRL1_100_HZ_XYZ)
-        self._set(_CTRL4, _CTRL4_HIGH_RESOLUTION)
-        self._set(_CTRL5, _CTRL5_FIFO)
-        self._set(_FIFO_CTRL, _FIFO_BYPASS)  # empties it
-        self._set(_FIFO_CTRL, _FIFO_STREAM)
+        self._configure()
         self._next = 0
         self._last_ms = self._ticks_ms()
         self._ahead_ms = 0
 
+    def _configure(self) -> None:
+        try:
+            self._set(_CTRL1, _CTRL1_100_HZ_XYZ)
+            self._set(_CTRL4, _CTRL4_HIGH_RESOLUTION)
+            self._set(_CTRL5, _CTRL5_FIFO)
+            self._set(_FIFO_CTRL, _FIFO_BYPASS)  # empties it
+            self._set(_FIFO_CTRL, _FIFO_STREAM)
+        except OSError:
+            self.unread += 1
+
     def read_into(self, buf: "array[int]") -> int:
-        """A whole block into buf (up to 32 samples), or 0 if there is not enough yet or the bus fails."""
+        """A whole block into buf (up to 32 samples), or 0 if there is not enough yet."""
         wanted = len(buf)
         try:
             source = self._get(_FIFO_SRC)
@@ -78,13 +88,13 @@ class Lis3dh:
             # The count of a full FIFO reads 31, with the overrun bit 32 are held.
             held = FIFO_SAMPLES if overrun else source & _SRC_COUNT
             if held < wanted:
-                return 0
+                return self._silence(buf)
             taken = self._place(held, wanted, overrun)
             view = self._view(taken)
             self._i2c.readfrom_mem_into(self._address, _OUT_X | _AUTO_INCREMENT, view)
         except OSError:
             self.unread += 1
-            return 0
+            return self._silence(buf)
         self.corrected += taken != wanted
         self.first_index = self._next + self.gap
         self._next = self.first_index + wanted
@@ -98,7 +108,32 @@ class Lis3dh:
             buf[i] = value
             if i < taken - 1:
                 at += _SAMPLE_BYTES
+        self._value = value
         return wanted
+
+    def _silence(self, buf: "array[int]") -> int:
+        """The last value over again once the part has been silent for SILENT_MS, as many as the clock asks for."""
+        wanted = len(buf)
+        self._pass_time()
+        if -self._ahead_ms < SILENT_MS + wanted * _SAMPLE_MS:
+            return 0
+        try:
+            if self._get(_FIFO_CTRL) != _FIFO_STREAM:
+                self._configure()
+        except OSError:
+            self.unread += 1
+        for i in range(wanted):
+            buf[i] = self._value
+        self.gap = 0
+        self.first_index = self._next
+        self._next += wanted
+        self._ahead_ms += wanted * _SAMPLE_MS
+        return wanted
+
+    def _pass_time(self) -> None:
+        now_ms = self._ticks_ms()
+        self._ahead_ms -= (now_ms - self._last_ms) & 0x3FFFFFFF
+        self._last_ms = now_ms
 
     def self_test(self) -> int:
         """Bits FAILED_*, 0: right part on the bus, and its plates move when they are told to; takes .3 s of samples."""
@@ -115,9 +150,7 @@ class Lis3dh:
 
     def _place(self, held: int, wanted: int, overrun: int) -> int:
         """Set the gap; samples to take for a block: one less if the newest lies behind the clock, one more if ahead."""
-        now_ms = self._ticks_ms()
-        self._ahead_ms -= (now_ms - self._last_ms) & 0x3FFFFFFF
-        self._last_ms = now_ms
+        self._pass_time()
         newest_ms = self._ahead_ms + held * _SAMPLE_MS
         self.gap = max(1, -newest_ms // _SAMPLE_MS) if overrun else 0
         if overrun:

@@ -21,12 +21,17 @@ class Lis3dhPart:
     def __init__(self, milli_g: Callable[[int], tuple[int, int, int]], per_mille: int = 0) -> None:
         self._per_mille = 1000 + per_mille
         self._milli_g = milli_g
-        self._registers = {0x0F: 0x33, 0x20: 0x07, 0x23: 0, 0x24: 0, 0x2E: 0}
         self._fifo: list[tuple[int, int, int]] = []
-        self._overrun = False
-        self._last = (0, 0, 0)
+        self.lose_power()
         self._samples = 0
         self._since_ms = 0
+
+    def lose_power(self) -> None:
+        """Brown-out: all registers as after power-on, nothing converted."""
+        self._registers = {0x0F: 0x33, 0x20: 0x07, 0x23: 0, 0x24: 0, 0x2E: 0}
+        self._fifo.clear()
+        self._overrun = False
+        self._last = (0, 0, 0)
 
     def run(self, ms: int) -> None:
         """Let time pass: the part converts at its rate."""

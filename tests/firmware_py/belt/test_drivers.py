@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_py.belt.ads1115 import ADDRESS as ADS_ADDRESS
-from firmware_py.belt.ads1115 import FAILED_NO_ANSWER, FAILED_RAIL, FAILED_REGISTER, Ads1115
+from firmware_py.belt.ads1115 import FAILED_NO_ANSWER, FAILED_RAIL, FAILED_REGISTER, STILL_READS, Ads1115
 from firmware_py.belt.hx711 import Hx711
 from firmware_py.belt.lis3dh import ADDRESS as LIS_ADDRESS
 from firmware_py.belt.lis3dh import FAILED_IDENTITY, Lis3dh
@@ -196,6 +196,62 @@ def test_a_bus_error_is_no_block_and_is_counted() -> None:
     assert (rig.driver.read_into(rig.buf), rig.driver.unread) == (0, 1)
     rig.bus.is_broken = False
     assert rig.driver.read_into(rig.buf) == 10
+
+
+def _silent(rig: Accelerometer, seconds: int) -> list[int]:
+    """Samples that came in each second, polled every 20 ms."""
+    found = []
+    for _ in range(seconds):
+        found.append(0)
+        for _ in range(50):
+            rig.run(20)
+            while rig.driver.read_into(rig.buf):
+                found[-1] += 10
+    return found
+
+
+@pytest.mark.parametrize("fault", ["unplugged", "lost power"])
+def test_a_lis3dh_that_falls_silent_stands_still_until_it_is_back_and_time_goes_on(fault: str) -> None:
+    rig = Accelerometer()
+    _silent(rig, 2)
+    last = rig.buf[-1]
+    if fault == "unplugged":
+        rig.bus.is_broken = True
+        rig.part.lose_power()
+        silent = _silent(rig, 5)
+        assert set(rig.buf) == {last}
+        rig.bus.is_broken = False
+    else:
+        rig.part.lose_power()
+        silent = _silent(rig, 5)
+    assert 450 <= sum(silent) <= 510
+    after = _silent(rig, 20)
+    assert abs(200 + sum(silent) + sum(after) - 2700) <= 20
+    assert len(set(rig.buf)) > 5
+
+
+def test_a_belt_whose_lis3dh_never_answers_starts_and_its_samples_stand_still() -> None:
+    now_ms = [0]
+    driver = Lis3dh(I2cBus({}), lambda: now_ms[0])
+    driver.start()
+    buf = array("h", [7] * 10)
+    found = 0
+    for now_ms[0] in range(0, 5000, 20):
+        found += driver.read_into(buf)
+    assert 400 <= found <= 500
+    assert set(buf) == {0}
+    assert driver.self_test() == 1
+
+
+def test_an_ads1115_that_lost_power_while_it_is_read_is_set_up_again() -> None:
+    rig = Ads()
+    rig.driver.read()
+    rig.part.lose_power()
+    rig.volts = 1.0
+    assert rig.driver.read() != round(1.0 / 4.096 * 32768)
+    for _ in range(STILL_READS + 2):
+        rig.driver.read()
+    assert rig.driver.read() == round(1.0 / 4.096 * 32768)
 
 
 class Adc:
