@@ -50,7 +50,7 @@ async def _measure(folder: Path) -> list[Row]:
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50_000))
         rows = []
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            await _sign_in(client)
+            await sign_in(client, "bench", "4827")
             for name, path in PAGES.items():
                 times, size = [], 0
                 for _ in range(CALLS):
@@ -70,11 +70,12 @@ async def _measure(folder: Path) -> list[Row]:
         return rows
 
 
-async def _sign_in(client: httpx.AsyncClient) -> None:
+async def sign_in(client: httpx.AsyncClient, account: str, pin: str) -> None:
+    """Sign in as a browser does."""
     page = await client.get("/login")
     csrf = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)
     assert csrf is not None
-    answer = await client.post("/login", data={"account": "bench", "pin": "4827", "csrf": csrf[1]})
+    answer = await client.post("/login", data={"account": account, "pin": pin, "csrf": csrf[1]})
     assert answer.status_code == 303
 
 

@@ -1,36 +1,53 @@
 """A simulated month of a home in the receiver's own database, for benchmarks, screenshots and tests of the pages.
 
-Nights, alarms and devices go through the store as a gateway's items would; minutes are written as the store would have
-left them, because a month of them through chunks takes a quarter of an hour.
+Everything goes the way it goes in a home: minutes as vitals chunks, nights as reports of the night core made from those
+very minutes, alarms and devices as a gateway's items, all through `examine` and the store's `commit`.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from cloud_sync.ingest import examine
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.stores.base import Admission
-from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
-from protocol.batch import AlarmEvent, DeviceState, Envelope, Item, NightReportItem, Stamp, encode_envelope, encode_item
+from cloud_sync.receiver.stores.opening import open_writes
+from cloud_sync.receiver.stores.writes import DatabaseWrites
+from gateway.cores.night import build_report, past_night
+from gateway.cores.night_facts import Alarm, Epoch, NightFacts, Presence, Span
+from gateway.cores.night_gather import minutes_of
+from protocol.batch import (
+    AlarmEvent,
+    DeviceState,
+    Envelope,
+    Item,
+    NightReportItem,
+    Stamp,
+    VitalsChunk,
+    encode_envelope,
+    encode_item,
+)
+from protocol.vitals import Minute
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOW = datetime(2026, 11, 23, 11, tzinfo=ZONE)
 NOW_UTC_MS = round(NOW.timestamp() * 1000)
 GATEWAY_BEDS = 10
+DAY_MS = 86_400_000
 NAMES = (
     "张桂兰", "王德明", "李秀英", "陈建国", "Margaret O'Neill", "赵敏", "刘玉珍", "杨志强", "黄淑芬", "周文斌",
     "吴凤英", "徐国栋", "孙丽华", "Thomas Becker", "马秀芝", "朱永福", "胡桂芳", "郭振华", "何美玲", "林宝山",
 )  # fmt: skip
 _ENTER_S, _RISE_S = 21 * 3600 + 1800, 30 * 3600 + 600  # seconds after the midnight before the night
+_FALL_ASLEEP_S, _BACK_TO_SLEEP_S = 960, 600
+_BODIES, _ARRIVALS = 500, 8  # in an envelope, in a commit
 
 
 @dataclass(frozen=True)
@@ -40,22 +57,25 @@ class Home:
     folder: Path
     residents: int
     nights: int
+    url: str = ""  # of PostgreSQL; without one an SQLite file
 
     @property
-    def database(self) -> Path:
-        return self.folder / "receiver.db"
+    def database(self) -> Path | str:
+        return self.url or self.folder / "receiver.db"
 
     @property
     def name_key(self) -> Path:
         return self.folder / "names.key"
 
 
-def make_month(folder: Path, residents: int = 20, nights: int = 30, minutes_of_nights: int = 30, seed: int = 7) -> Home:
+def make_month(
+    folder: Path, residents: int = 20, nights: int = 30, minutes_of_nights: int = 30, seed: int = 7, url: str = ""
+) -> Home:
     """A database of `residents` over `nights`, with every minute of the last `minutes_of_nights` days."""
-    home = Home(folder, residents, nights)
+    home = Home(folder, residents, nights, url)
     names = NameBook(home.name_key)
-    store = SqliteWrites(home.database)
-    began_ms = NOW_UTC_MS - (nights + 1) * 86_400_000
+    store = open_writes(home.database)
+    began_ms = NOW_UTC_MS - (nights + 1) * DAY_MS
     store.admit(
         [
             Admission(names.seal(f"r{n + 1}", NAMES[n % len(NAMES)]), gateway_of(n), bed_of(n), bed_of(n)[:3])
@@ -65,15 +85,10 @@ def make_month(folder: Path, residents: int = 20, nights: int = 30, minutes_of_n
     )
     draw = random.Random(seed)
     for n in range(residents):
-        _deliver(store, gateway_of(n), f"e{n}", list(_items_of(n, nights, draw)))
+        lives = [_night(n, back, draw) for back in range(nights - 1, -1, -1)]
+        _deliver(store, "alarm", gateway_of(n), f"e{n}", _items_of(n, lives, draw))
+        _deliver(store, "vitals", gateway_of(n), f"e{n}", _chunks(n, lives, minutes_of_nights, draw))
     store.close()
-    with sqlite3.connect(home.database) as file:
-        beds = dict(file.execute("SELECT gateway || ' ' || bed, bed_id FROM beds").fetchall())
-        for n in range(residents):
-            bed_id = beds[f"{gateway_of(n)} {bed_of(n)}"]
-            file.executemany(
-                f"INSERT INTO minutes VALUES ({', '.join('?' * 11)})", _minutes(bed_id, n, minutes_of_nights, draw)
-            )
     return home
 
 
@@ -93,27 +108,62 @@ def stamp(at: datetime) -> Stamp:
     return Stamp(1, max(0, utc_ms - NOW_UTC_MS + 40 * 86_400_000), utc_ms, True)
 
 
-def _deliver(store: SqliteWrites, gateway: str, epoch: str, items: list[Item]) -> None:
-    for start in range(0, len(items), 500):
-        bodies = tuple(enumerate(encode_item(item) for item in items[start : start + 500]))
-        arrival = examine(f"sb/v1/{gateway}/alarm", encode_envelope(Envelope(gateway, epoch, start + 1, 1, bodies)))
+def _deliver(store: DatabaseWrites, lane: str, gateway: str, epoch: str, items: Iterable[Item]) -> None:
+    """As the consumer does: envelopes examined, several in one commit."""
+    bodies, seq = map(encode_item, items), 1
+    arrivals = []
+    while part := tuple(enumerate(itertools.islice(bodies, _BODIES))):
+        arrival = examine(f"sb/v1/{gateway}/{lane}", encode_envelope(Envelope(gateway, epoch, seq, 1, part)))
         assert arrival is not None
-        store.commit([arrival], NOW_UTC_MS)
+        arrivals.append(arrival)
+        seq += len(part)
+        if len(arrivals) == _ARRIVALS:
+            store.commit(arrivals, NOW_UTC_MS)
+            arrivals = []
+    store.commit(arrivals, NOW_UTC_MS)
 
 
-def _items_of(n: int, nights: int, draw: random.Random) -> Iterator[Item]:
+@dataclass(frozen=True)
+class _Night:
+    """What a resident did in one night; seconds after the midnight before it."""
+
+    midnight: datetime
+    back: int
+    absences: list[tuple[int, int]]  # (start, length), ascending and apart
+    silence: tuple[int, int] | None  # the belt was not heard (start, length)
+    awake_s: int  # lying awake before the rise
+    is_reported: bool
+
+    def utc_s(self, at_s: int) -> int:
+        return round(self.midnight.timestamp()) + at_s
+
+    def in_bed(self) -> list[tuple[int, int]]:
+        edges = [_ENTER_S, *(edge for start, length in self.absences for edge in (start, start + length)), _RISE_S]
+        return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _night(n: int, back: int, draw: random.Random) -> _Night:
+    habits = random.Random(f"habits {n}")
+    usual_awake_s, usual_out = habits.randrange(0, 5_400), habits.randrange(1, 4)
+    midnight = datetime.combine(NOW.date() - timedelta(days=back + 1), datetime.min.time(), ZONE)
+    silent_s = draw.choice((0, 60, 30, 0, 120, 90, 1_100)) if draw.random() > 0.03 else 5_000
+    silence = (draw.randrange(_ENTER_S + 3_600, _RISE_S - 9_000), silent_s) if silent_s else None
+    awake_s = max(0, usual_awake_s + draw.randrange(-1_800, 1_800))
+    absences = _absences(draw, usual_out + (draw.random() < 0.2))
+    return _Night(midnight, back, absences, silence, awake_s, draw.random() > 0.04)
+
+
+def _items_of(n: int, nights: Sequence[_Night], draw: random.Random) -> Iterator[Item]:
     bed, belt = bed_of(n), f"{0xB0A0_0000 + n:016x}"
-    usual_sleep_s, usual_out = draw.randrange(21_000, 28_500), draw.randrange(1, 4)
     before: list[dict[str, Any]] = []
-    for back in range(nights - 1, -1, -1):
-        midnight = datetime.combine(NOW.date() - timedelta(days=back + 1), datetime.min.time(), ZONE)
-        if draw.random() < 0.04:
-            continue  # no report of that night
-        absences = _absences(draw, usual_out + (draw.random() < 0.2))
-        fields = _report(midnight, absences, usual_sleep_s, before, draw)
-        before.append(fields)
-        yield NightReportItem(bed, stamp(midnight + timedelta(hours=35)), fields["night_of"], 1, {"night": fields})
-        yield from _alarms(bed, belt, midnight, absences, back, n, draw)
+    for night in nights:
+        alarms = list(_alarms(bed, belt, night, n, draw))
+        yield from alarms
+        if night.is_reported:
+            fields = _report(n, night, alarms, before)
+            before.append(fields)
+            at = stamp(night.midnight + timedelta(hours=35))
+            yield NightReportItem(bed, at, fields["night_of"], fields["report_version"], fields)
     fields = {"firmware": "1.0.0", "battery_percent": 12 if n == 2 else draw.randrange(40, 100), "mains": n % 5 == 0}
     yield DeviceState(belt, "belt", stamp(NOW - timedelta(hours=2)), bed, fields)
 
@@ -124,87 +174,44 @@ def _absences(draw: random.Random, count: int) -> list[tuple[int, int]]:
     return [(start + draw.randrange(900), draw.randrange(180, 1_500)) for start in starts]
 
 
-def _report(
-    midnight: datetime, absences: list[tuple[int, int]], usual_sleep_s: int, before: list[dict[str, Any]],
-    draw: random.Random,
-) -> dict[str, Any]:  # fmt: skip
-    coverage = draw.choice((100.0, 99.8, 99.9, 100.0, 99.6, 99.7, 96.4)) if draw.random() > 0.03 else 84.0
-    out_s, span_s = sum(length for _, length in absences), _RISE_S - _ENTER_S
-    sleep_s = min(span_s - out_s - 600, usual_sleep_s + draw.randrange(-2_700, 2_700)) if coverage >= 90 else None
-    heart = round(58 + usual_sleep_s % 9 + draw.random() * 4, 1)
-    fields: dict[str, Any] = {
-        "night_of": (midnight + timedelta(days=1)).date().isoformat(),
-        "timezone": "Asia/Shanghai",
-        "report_version": 1,
-        "provisional": False,
-        "in_bed_at": _local(midnight, _ENTER_S),
-        "rise_at": _local(midnight, _RISE_S),
-        "night_span_s": span_s,
-        "time_in_bed_s": span_s - out_s,
-        "times_out_of_bed": len(absences),
-        "out_of_bed_total_s": out_s,
-        "out_of_bed_longest_s": max((length for _, length in absences), default=0),
-        "assisted_exits": 0,
-        "no_data_s": round(span_s * (100 - coverage) / 100),
-        "coverage_percent": coverage,
-        "complete": coverage >= 99,
-        "turn_overs": draw.randrange(9, 26),
-        "heart_rate_bpm": {"mean": heart, "min": round(heart) - 8, "max": round(heart) + 22},
-        "respiration_per_min": {"mean": 14.2, "min": 11, "max": 19},
-        "total_sleep_s": sleep_s,
-        "sleep_onset_latency_s": None if sleep_s is None else 960,
-        "wake_after_sleep_onset_s": None if sleep_s is None else max(0, span_s - sleep_s - 960),
-        "sleep_efficiency_percent": None if sleep_s is None else round(100 * sleep_s / span_s, 1),
-        "awakenings": None if sleep_s is None else len(absences),
-        "restlessness": 4.2,
-        "irregular_minutes": draw.randrange(8),
-        "weak_breath_minutes": 0,
-        "alarms": {"count": sum(length > 600 for _, length in absences), "response_time_median_s": None},
-        "timeline": _timeline(midnight, absences),
-        "versus_usual": _usual(before),
-        "sleep_note": "Sleep is an estimate from movement, heart and breath, without EEG.",
-    }
-    return fields
+def _report(n: int, night: _Night, alarms: Sequence[AlarmEvent], before: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The night core's report of the night, sleep given as it was slept."""
+    answered = {event.alarm_id: event.at.utc_ms // 1000 for event in alarms if event.event == "ack"}
+    start_s = night.utc_s(_ENTER_S)
+    report = build_report(
+        NightFacts(
+            timezone=ZONE.key,
+            night_of=(night.midnight + timedelta(days=1)).date(),
+            occupancy=tuple(Presence(night.utc_s(start), night.utc_s(end)) for start, end in night.in_bed()),
+            silences=(Span(night.utc_s(night.silence[0]), night.utc_s(sum(night.silence))),) if night.silence else (),
+            minutes=minutes_of(_chunk(n, night, at_s) for at_s in range(start_s, night.utc_s(_RISE_S), 60)),
+            epochs=tuple(Epoch(night.utc_s(at_s), _asleep(night, at_s)) for at_s in range(_ENTER_S, _RISE_S, 30)),
+            alarms=tuple(
+                Alarm(event.at.utc_ms // 1000, answered.get(event.alarm_id))
+                for event in alarms if event.event == "alarm_raise"
+            ),
+            history=tuple(past_night(fields) for fields in before),
+        )
+    )  # fmt: skip
+    assert report is not None
+    return report.to_json()
 
 
-def _timeline(midnight: datetime, absences: list[tuple[int, int]]) -> list[dict[str, str]]:
-    pieces, at = [], _ENTER_S
-    for start, length in [*absences, (_RISE_S, 0)]:
-        for state, end in (("in_bed_awake", min(start, at + 900)), ("in_bed_asleep", start), ("out", start + length)):
-            if end > at:
-                pieces.append({"state": state, "start": _local(midnight, at), "end": _local(midnight, end)})
-                at = end
-    return pieces
+def _asleep(night: _Night, at_s: int) -> bool:
+    start, end = next(((start, end) for start, end in night.in_bed() if at_s < end), (_RISE_S, _RISE_S))
+    settled = start + (_FALL_ASLEEP_S if start == _ENTER_S else _BACK_TO_SLEEP_S)
+    return settled <= at_s < end and at_s < _RISE_S - night.awake_s
 
 
-def _usual(before: list[dict[str, Any]]) -> dict[str, Any] | None:
-    whole = [fields for fields in before if fields["complete"]][-14:]
-    if len(whole) < 5:
-        return None
-    found = {}
-    for name in ("total_sleep_s", "times_out_of_bed", "turn_overs", "heart_rate_bpm"):
-        values = [f[name]["mean"] if name == "heart_rate_bpm" else f[name] for f in whole]
-        middle = median(values)
-        spread = median(abs(value - middle) for value in values)
-        found[name] = {"median": round(middle, 1), "spread": round(spread, 1), "nights": len(values), "difference": 0}
-    return found
-
-
-def _local(midnight: datetime, at_s: int) -> str:
-    return (midnight + timedelta(seconds=at_s)).replace(tzinfo=None).isoformat()
-
-
-def _alarms(
-    bed: str, belt: str, midnight: datetime, absences: list[tuple[int, int]], back: int, n: int, draw: random.Random
-) -> Iterator[Item]:
+def _alarms(bed: str, belt: str, night: _Night, n: int, draw: random.Random) -> Iterator[AlarmEvent]:
     def event(at_s: float, name: str, detail: str = "", alarm_id: str = "", level: int = 0) -> AlarmEvent:
-        at = stamp(midnight + timedelta(seconds=at_s))
+        at = stamp(night.midnight + timedelta(seconds=at_s))
         return AlarmEvent(bed, at, name, detail, alarm_id, belt, "high" if alarm_id else "", level)
 
-    for index, (start, length) in enumerate(absences):
+    for index, (start, length) in enumerate(night.absences):
         yield event(start, "exit")
         if length > 600:
-            alarm_id, raised = f"a{n}-{back}-{index}", start + 600
+            alarm_id, raised = f"a{n}-{night.back}-{index}", start + 600
             yield event(raised, "alarm_raise", "high", alarm_id, 1)
             if draw.random() < 0.85:
                 yield event(raised + draw.randrange(15, 200), "ack", "", alarm_id, 1)
@@ -213,24 +220,53 @@ def _alarms(
         yield event(start + length, "return")
     if draw.random() < 0.15:
         yield event(_ENTER_S + 7_200, "notice", "reposition")
-    if n == 3 and back == 0:
+    if n == 3 and night.back == 0:
         yield event(_RISE_S - 3_000, "missed_alarm", "", f"m{n}", 0)
 
 
-def _minutes(bed_id: int, n: int, nights: int, draw: random.Random) -> Iterator[tuple[int, ...]]:
-    base = 55 + n % 12
-    start_ms = NOW_UTC_MS - nights * 86_400_000
-    hole_at = draw.randrange(nights * 1440 - 200) if nights else 0
-    last_hole = nights * 1440 - draw.randrange(300, 900)
-    for number in range(nights * 1440):
+def _chunks(n: int, nights: Sequence[_Night], days: int, draw: random.Random) -> Iterator[VitalsChunk]:
+    """Every minute of the last days as its belt recorded it, but for two holes of the uplink and the silences."""
+    of_day = {night.midnight.date(): night for night in nights}
+    hole_at = draw.randrange(days * 1440 - 200) if days else 0
+    last_hole = days * 1440 - draw.randrange(300, 900)
+    for number in range(days * 1440):
         if hole_at <= number < hole_at + 40 or last_hole <= number < last_hole + 11:
             continue
-        in_bed = (number // 60 + 11) % 24 >= 20 or (number // 60 + 11) % 24 < 7
-        heart = (base + number * 37 % 11 // 3) * 60 if in_bed else 0
-        breath = (13 + number * 17 % 7 // 3) * 60 if in_bed else 0
-        valid = 60 if in_bed else 0
-        moving = 9 if in_bed and number % 13 == 12 else 0
-        yield (
-            bed_id, start_ms + number * 60_000, 60, valid, 60 - valid, heart, valid, breath, valid, moving,
-            int(number % 31 == 0),
-        )  # fmt: skip
+        at_s = NOW_UTC_MS // 1000 - days * 86_400 + number * 60
+        night = of_day.get(_evening(at_s))
+        if night is None or not _is_silent(night, at_s):
+            yield _chunk(n, night, at_s)
+
+
+def _evening(at_s: int) -> date:
+    """The day in whose evening the night of an instant begins."""
+    return (datetime.fromtimestamp(at_s, ZONE) - timedelta(hours=12)).date()
+
+
+def _is_silent(night: _Night, at_s: int) -> bool:
+    if night.silence is None:
+        return False
+    start, length = night.silence
+    return night.utc_s(start) <= at_s and at_s + 60 <= night.utc_s(start + length)
+
+
+def _chunk(n: int, night: _Night | None, at_s: int) -> VitalsChunk:
+    """The minute from `at_s` on: rates and movement only of somebody in bed."""
+    zero_s = 0 if night is None else night.utc_s(0)
+    spans = [] if night is None else night.in_bed()
+    occupied_s = sum(max(0, min(end, at_s + 60 - zero_s) - max(start, at_s - zero_s)) for start, end in spans)
+    number, present = at_s // 60, occupied_s >= 30
+    moving_s = 9 if present and number % 13 == 12 else 0
+    minute = Minute(
+        occupied_s=occupied_s,
+        empty_s=60 - occupied_s,
+        unclear_s=0,
+        heart_rate_bpm=55 + n % 12 + number * 37 % 11 // 3 if present else None,
+        heart_valid_s=occupied_s if present else 0,
+        respiration_per_min=13 + number * 17 % 7 // 3 if present else None,
+        respiration_valid_s=occupied_s if present else 0,
+        moving_first_half_s=moving_s,
+        turn_overs=int(present and number % 31 == 0),
+    )
+    start_second = at_s - NOW_UTC_MS // 1000 + 40 * 86_400
+    return VitalsChunk(bed_of(n), f"{0xB0A0_0000 + n:016x}", 1, start_second, at_s * 1000, True, 60, (), minute)

@@ -10,12 +10,11 @@ from typing import Any
 from cloud_sync.clock import Clock
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.names import NameBook
-from cloud_sync.receiver.people import People
+from cloud_sync.receiver.people import People, open_people
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.stores.base import StoreReads, StoreWrites
-from cloud_sync.receiver.stores.sqlite_reads import SqliteReads
-from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
+from cloud_sync.receiver.stores.opening import open_reads, open_writes
 from cloud_sync.receiver.threads import StoreThread
 from protocol.batch import LiveBed, LiveSnapshot
 from protocol.clock_scale import ClockScale
@@ -31,7 +30,7 @@ class OpenHome:
     people: StoreThread[People]
     register: Register
     reads: StoreThread[StoreReads]
-    database: Path
+    database: Path | str
 
     def hear(self, residents: int) -> None:
         """Every gateway describes its beds now, so that no live state is old."""
@@ -42,9 +41,9 @@ class OpenHome:
 
 def open_home(month: home_month.Home, owned: ExitStack) -> OpenHome:
     """The platform on a month, at its own now, with every bed heard a moment ago; closed with `owned`."""
-    reads: StoreThread[StoreReads] = StoreThread("reads", lambda: SqliteReads(month.database))
-    writes: StoreThread[StoreWrites] = StoreThread("writes", lambda: SqliteWrites(month.database))
-    people = StoreThread("people", lambda: People(month.folder / "people.db"))
+    writes: StoreThread[StoreWrites] = StoreThread("writes", lambda: open_writes(month.database))
+    reads: StoreThread[StoreReads] = StoreThread("reads", lambda: open_reads(month.database))
+    people = StoreThread("people", lambda: open_people(month.database, month.folder))
     for thread in (reads, writes, people):
         owned.callback(_close, thread)
     real_ms = Clock(ClockScale()).utc_ms()

@@ -28,13 +28,13 @@ from cloud_sync.receiver.enrolment import ENROLMENT, Enrolment
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.http_uplink import build_http_uplink
 from cloud_sync.receiver.names import NameBook
-from cloud_sync.receiver.people import People
+from cloud_sync.receiver.people import People, open_people
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.port import PlatformStats
 from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.renewals import Renewals
 from cloud_sync.receiver.residents import admissions, read_residents
-from cloud_sync.receiver.settings import COMMAND_KEY, PEOPLE, ReceiverSettings
+from cloud_sync.receiver.settings import COMMAND_KEY, ReceiverSettings
 from cloud_sync.receiver.stores.base import StoreError, StoreReads, StoreWrites
 from cloud_sync.receiver.stores.opening import open_reads, open_writes
 from cloud_sync.receiver.threads import StoreThread
@@ -73,7 +73,7 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         if residents:
             await writes.call(lambda store: store.admit(admissions(residents, names), clock.utc_ms()))
         await platform.refresh_places()
-        people = StoreThread("people", lambda: People(settings.data / PEOPLE))
+        people = StoreThread("people", lambda: open_people(settings.database, settings.data))
         owned.callback(_close, people)
         address = enrolled_address(settings.broker, settings.broker_tls)
         commander = Commander(address, open_command_key(settings.data / COMMAND_KEY), clock)

@@ -1,10 +1,11 @@
-"""What the pages that run a home read, joined from the residents' database, what gateways say now, and people.db."""
+"""What the pages that run a home read, joined from the residents' database, what gateways say now, and People."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
+from cloud_sync.pages.settings import Account
 from cloud_sync.receiver import home_reads
 from cloud_sync.receiver.commander import Commander
 from cloud_sync.receiver.home_reads import BedKey
@@ -38,6 +39,8 @@ class Home:
     ) -> None:
         """`commander`: the way down to the gateways, where there is one."""
         self.commander = commander
+        # Told of the accounts kept here, by whoever lets them sign in.
+        self.use_accounts: Callable[[tuple[Account, ...]], None] = lambda accounts: None
         self.port, self._reads, self._people = port, reads, people
         self._watch = WatchLog()
         self._live: dict[BedKey, tuple[LiveBed, int]] = {}

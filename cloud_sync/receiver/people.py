@@ -1,20 +1,36 @@
-"""Who may sign in to the platform, who looked at whom, and when a bed was not watched: a small SQLite file of its own.
+"""Who may sign in to the platform, who looked at whom, what residents consented to, when a bed was not watched.
 
-Kept apart from the residents' database, so that the record of views does not lie beside what was viewed, and neither
-an erasure there nor a change of database touches it.
+Beside SQLite all this is a file of its own (people.db): a database that is damaged is begun anew from what the gateways
+still hold, and nobody could give back who withdrew what, or who looked. On PostgreSQL it lies in the same database, so
+that all workers, on whichever machine, act on one truth; a people.db that is still there is taken over once.
 """
 
+import socket
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cloud_sync.pages.settings import Account
 from cloud_sync.receiver.stores.base import StoreError
+from cloud_sync.receiver.stores.database import Database, transaction
+from cloud_sync.receiver.stores.sqlite_file import SqliteDatabase
 
-__all__ = ["AUDIT_ROWS_MAX", "RETENTION_DAYS", "RETENTION_DAYS_MAX", "AuditRow", "Consent", "People", "WatchSpan"]
+__all__ = [
+    "AUDIT_ROWS_MAX",
+    "PEOPLE",
+    "RETENTION_DAYS",
+    "RETENTION_DAYS_MAX",
+    "AuditRow",
+    "Consent",
+    "People",
+    "WatchSpan",
+    "open_people",
+]
 
+PEOPLE = "people.db"
 VERSION = 2
 RETENTION_DAYS = {"presence": 1095, "vitals": 400, "nights": 1095}
 RETENTION_DAYS_MAX = 36_500
@@ -43,6 +59,18 @@ CREATE TABLE consents (
 ) WITHOUT ROWID;
 CREATE TABLE retention (data_class TEXT PRIMARY KEY, days INTEGER NOT NULL) WITHOUT ROWID;
 """
+_SAY_CONSENT = (
+    "ON CONFLICT (resident_id, data_class) DO UPDATE SET given = excluded.given, "
+    "since_utc_ms = excluded.since_utc_ms, account = excluded.account "
+)
+_TAKEN = (
+    ("accounts", ("name", "role", "pin"), "ON CONFLICT DO NOTHING"),
+    ("audit", ("utc_ms", "kind", "account", "role", "resident_id", "detail"), ""),
+    ("unwatched", ("gateway", "bed", "reason", "from_utc_ms", "to_utc_ms"), ""),
+    ("consents", ("resident_id", "data_class", "given", "since_utc_ms", "account"),
+     f"{_SAY_CONSENT}WHERE consents.since_utc_ms < excluded.since_utc_ms"),
+    ("retention", ("data_class", "days"), "ON CONFLICT DO NOTHING"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +107,71 @@ class Consent:
     account: str
 
 
+def open_people(database: Path | str, folder: Path) -> "People":
+    """The people of a receiver whose database that is (opened before) and whose data folder this is; StoreError."""
+    file = folder / PEOPLE
+    if isinstance(database, Path):
+        return People(_open_file(file))
+    from cloud_sync.receiver.stores.postgres import PostgresDatabase  # psycopg takes its time to load
+
+    people = People(PostgresDatabase(database))
+    if file.exists():
+        _take_over(people, file)
+    return people
+
+
+def _open_file(path: Path) -> SqliteDatabase:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+        file.execute("PRAGMA journal_mode=WAL")
+        file.execute("PRAGMA synchronous=FULL")
+        version = int(file.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise StoreError(f"{path} has version {version}, this sleepbelt knows {VERSION}: start the newer one")
+        if version == 0:
+            file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version=1;COMMIT;")
+        if version < VERSION:
+            file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA_2}PRAGMA user_version={VERSION};COMMIT;")
+    except (OSError, sqlite3.Error) as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"cannot use {path}: {error}; check its folder, its owner and the disk") from error
+    return SqliteDatabase(file, path)
+
+
+def _take_over(people: "People", path: Path) -> None:
+    """What a worker kept on SQLite goes into the database, once; the file is renamed and stays."""
+    with closing(_open_file(path)) as file:
+        people.take_over(file, f"{socket.gethostname()}:{path.resolve()}:{path.stat().st_ino}")
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            if (part := path.with_name(path.name + suffix)).exists():
+                part.rename(path.with_name(f"{path.name}.moved{suffix}"))
+    except OSError as error:
+        raise StoreError(f"cannot rename {path}, whose content is in the database now: {error}") from error
+
+
 class People:
     """One connection, used by one thread (StoreThread)."""
 
-    def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("PRAGMA synchronous=FULL")
-            version = int(self._file.execute("PRAGMA user_version").fetchone()[0])
-            if version > VERSION:
-                raise StoreError(f"{path} has version {version}, this sleepbelt knows {VERSION}: start the newer one")
-            if version == 0:
-                self._file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version=1;COMMIT;")
-            if version < VERSION:
-                self._file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA_2}PRAGMA user_version={VERSION};COMMIT;")
-        except (OSError, sqlite3.Error) as error:
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(f"cannot use {path}: {error}; check its folder, its owner and the disk") from error
-        self._path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def close(self) -> None:
-        self._file.close()
+        self._database.close()
+
+    def take_over(self, file: SqliteDatabase, name: str) -> None:
+        """All of a people.db, unless the file of this `name` was taken before. Of two that know an account the one
+        here counts, of two words on a consent the later."""
+        with transaction(self._database, f"keep what {file.where} holds") as database:
+            if not database.execute("INSERT INTO people_files VALUES (?) ON CONFLICT DO NOTHING", (name,)).rowcount:
+                return
+            for table, columns, conflict in _TAKEN:
+                marks = ", ".join("?" * len(columns))
+                names = ", ".join(columns)
+                rows = file.execute(f"SELECT {names} FROM {table}").fetchall()
+                database.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks}) {conflict}", rows)
 
     # accounts
 
@@ -112,7 +181,11 @@ class People:
 
     def put_account(self, account: Account) -> None:
         """Add an account or replace the one of that name."""
-        self._do("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", account.name, account.role, account.pin)
+        self._do(
+            "INSERT INTO accounts VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET role = excluded.role, "
+            "pin = excluded.pin",
+            account.name, account.role, account.pin,
+        )  # fmt: skip
 
     def remove_account(self, name: str) -> bool:
         """False if there was none."""
@@ -129,9 +202,7 @@ class People:
         """Keep them; one that says what was said before keeps its time."""
         for one in consents:
             self._do(
-                "INSERT INTO consents VALUES (?, ?, ?, ?, ?) ON CONFLICT (resident_id, data_class) DO UPDATE SET "
-                "given = excluded.given, since_utc_ms = excluded.since_utc_ms, account = excluded.account "
-                "WHERE given <> excluded.given",
+                f"INSERT INTO consents VALUES (?, ?, ?, ?, ?) {_SAY_CONSENT}WHERE consents.given <> excluded.given",
                 one.resident_id, one.data_class, int(one.given), one.since_utc_ms, one.account,
             )  # fmt: skip
 
@@ -146,7 +217,10 @@ class People:
     def put_retention(self, days: Mapping[str, int]) -> None:
         """Keep data of these classes so long."""
         for name, count in days.items():
-            self._do("INSERT OR REPLACE INTO retention VALUES (?, ?)", name, count)
+            self._do(
+                "INSERT INTO retention VALUES (?, ?) ON CONFLICT (data_class) DO UPDATE SET days = excluded.days",
+                name, count,
+            )  # fmt: skip
 
     # audit
 
@@ -175,9 +249,10 @@ class People:
         """Keep stretches; one that goes on where the last of that bed and reason ended makes it longer."""
         for span in spans:
             grown = self._do(
-                "UPDATE unwatched SET to_utc_ms = max(to_utc_ms, ?) WHERE number = (SELECT number FROM unwatched "
+                "UPDATE unwatched SET to_utc_ms = CASE WHEN to_utc_ms < ? THEN ? ELSE to_utc_ms END "
+                "WHERE number = (SELECT number FROM unwatched "
                 "WHERE to_utc_ms >= ? AND gateway = ? AND bed = ? AND reason = ? ORDER BY to_utc_ms DESC LIMIT 1)",
-                span.to_utc_ms, span.from_utc_ms, span.gateway, span.bed, span.reason,
+                span.to_utc_ms, span.to_utc_ms, span.from_utc_ms, span.gateway, span.bed, span.reason,
             )  # fmt: skip
             if not grown:
                 self._do(
@@ -197,12 +272,12 @@ class People:
 
     def _all(self, sql: str, *values: object) -> list[Any]:
         try:
-            return self._file.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot read {self._path}: {error}") from error
+            return self._database.execute(sql, values).fetchall()
+        except self._database.errors as error:
+            raise StoreError(f"cannot read {self._database.where}: {error}") from error
 
     def _do(self, sql: str, *values: object) -> int:
         try:
-            return self._file.execute(sql, values).rowcount
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot write {self._path}: {error}; is the disk full or read-only?") from error
+            return self._database.execute(sql, values).rowcount
+        except self._database.errors as error:
+            raise StoreError(f"cannot write {self._database.where}: {error}; is the disk full or read-only?") from error

@@ -59,11 +59,16 @@ class Platform:
         self._withheld: Mapping[str, frozenset[str]] = {}
         self.is_connected: Callable[[], bool] = _never
 
-    async def refresh_places(self) -> None:
-        """Read who lies where; call once at start and after residents were admitted."""
+    async def refresh_places(self, *, tell: bool = True) -> None:
+        """Read who lies where and tell all pages; `tell` False: only if that is not as it was.
+
+        To be called at start, after residents were admitted, and now and then: another worker may have admitted them.
+        """
         places = await self._reads.call(lambda store: store.places())
-        self._places = {(place.gateway, place.bed): place.resident_id for place in places}
-        self._tell(frozenset(self._places.values()))
+        found = {(place.gateway, place.bed): place.resident_id for place in places}
+        is_new, self._places = found != self._places, found
+        if tell or is_new:
+            self._tell(frozenset(found.values()))
 
     def withhold(self, classes: Mapping[str, frozenset[str]]) -> None:
         """Show nothing of these data classes of these residents from now on."""

@@ -1,7 +1,8 @@
 """Who lives here and what of them may be kept: admissions, consents and retention, and the sweep that enforces them.
 
-A consent withdrawn counts at once: pages and API show nothing of that class from the next request on, and the sweep
-deletes what a gateway still sends of it within SWEEP_S. Retention is enforced by the same sweep.
+A consent withdrawn counts at once: pages and API show nothing of that class from the next request on, those of other
+workers on the same database within SWEEP_S; the sweep deletes what a gateway still sends of it within SWEEP_S.
+Retention is enforced by the same sweep.
 """
 
 import asyncio
@@ -139,12 +140,14 @@ class Register:
         await self._sweep_old()
 
     async def reload(self) -> None:
-        """Read what is withheld, for pages and API; called at start too."""
+        """Read what is withheld, who lies where and who may sign in: other workers change them too. Called at start."""
         found: dict[str, set[str]] = {}
         for one in await self._home.people(lambda people: people.consents()):
             if not one.given:
                 found.setdefault(one.resident_id, set()).add(one.data_class)
         self._platform.withhold({resident: frozenset(classes) for resident, classes in found.items()})
+        await self._platform.refresh_places(tell=False)
+        self._home.use_accounts(await self._home.people(lambda people: people.accounts()))
 
     async def run(self) -> None:
         """Sweep until cancelled; a database that fails is tried again."""

@@ -15,7 +15,6 @@ __all__ = ["ReceiverSettings", "SettingsError", "parse_host_port", "parse_receiv
 DATABASE = "receiver.db"
 NAME_KEY = "names.key"
 COMMAND_KEY = "command.key"
-PEOPLE = "people.db"  # accounts, audit, minutes not watched
 _TEXT_KEYS = (
     "data", "database", "broker", "broker_tls", "embedded_broker", "http", "api_token", "gateway_token", "residents",
     "authority",

@@ -32,6 +32,7 @@ def staff_routes(desk: Desk, home: Home) -> list[Route]:
     """The routes of accounts and audit; kept accounts can sign in and sign-ins are kept in the audit from now on."""
     pages = _StaffPages(desk, home)
     pages.use_kept(home.people_now(lambda people: people.accounts()))
+    home.use_accounts = pages.use_kept
     desk.kit.on_sign_in = pages.signed_in
     guarded = partial(Route, middleware=desk.kit.middleware, max_body_size=FORM_BYTES_MAX)
     return [
@@ -50,7 +51,7 @@ class _StaffPages:
         self._waiting: set[asyncio.Task[None]] = set()
 
     def use_kept(self, kept: tuple[Account, ...]) -> None:
-        """Let the accounts of people.db sign in; where one has the name of a configured one, that one counts."""
+        """Let the accounts kept by People sign in; where one has the name of a configured one, that one counts."""
         more = tuple(account for account in kept if account.name not in self._fixed)
         self._kit.use_accounts((*self._of_file, *more))
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from cloud_sync.receiver.people import People
 from cloud_sync.receiver.port import ResidentCard
 from tests.cloud_sync.pages.test_home_pages import browser, token
-from tools.home_month import make_month
+from tools.home_month import Home, make_month
 from tools.home_pages import OpenHome, open_home
 
 
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return make_month(tmp_path_factory.mktemp("month"), residents=4, nights=8, minutes_of_nights=1)
+
+
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[OpenHome]:
+def opened(month: Home, tmp_path: Path) -> Iterator[OpenHome]:
+    """A copy of the month, to be changed at will."""
+    shutil.copytree(month.folder, tmp_path / "home")
     with ExitStack() as owned:
-        yield open_home(make_month(tmp_path, residents=4, nights=8, minutes_of_nights=1), owned)
+        yield open_home(replace(month, folder=tmp_path / "home"), owned)
 
 
 async def post(client: httpx.AsyncClient, path: str, **form: str) -> httpx.Response:
@@ -198,16 +206,3 @@ async def test_erasing_leaves_nothing_but_the_record_of_who_looked(opened: OpenH
         assert await count(opened, f"{table} JOIN beds USING (bed_id) WHERE bed = '{card.bed}'") == 0
     async with browser(opened, "lead") as client:
         assert (await post(client, "/admissions/r2", do="erase", again="r2")).status_code == 403
-
-
-def test_accounts_and_audit_of_an_older_version_are_carried_on(tmp_path: Path) -> None:
-    people = People(tmp_path / "people.db")
-    people.close()
-    with sqlite3.connect(tmp_path / "people.db") as file:
-        file.executescript("DROP TABLE consents; DROP TABLE retention; PRAGMA user_version=1;")
-        file.execute("INSERT INTO accounts VALUES ('lin', 'carer', 'x')")
-    file.close()
-    again = People(tmp_path / "people.db")
-    assert [account.name for account in again.accounts()] == ["lin"]
-    assert again.consents() == []
-    again.close()

@@ -152,7 +152,8 @@ async def test_the_devices_page_tells_battery_firmware_and_why_a_bed_is_not_watc
 async def test_minutes_without_a_record_are_counted_as_not_watched(opened: OpenHome) -> None:
     found = await opened.home.unwatched(NOW_UTC_MS - 86_400_000, NOW_UTC_MS)
     missing = {each.bed: each.by_reason.get("no_record", 0) // 60 for each in found.values()}
-    assert all(11 <= minutes <= 51 for minutes in missing.values())
+    # Two holes of the uplink, of 11 and 40 min, and the night's silence of 84 min at most.
+    assert all(11 <= minutes <= 135 for minutes in missing.values())
     assert 19 <= found["gw-01", "202-2"].by_reason["maintenance"] <= 60
 
 

@@ -20,7 +20,7 @@ from cloud_sync.receiver.api import build_api
 from cloud_sync.receiver.api_access import Access
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.names import NameBook
-from cloud_sync.receiver.people import People
+from cloud_sync.receiver.people import open_people
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.residents import ResidentsError, admissions, read_residents
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreReads, StoreWrites
@@ -97,7 +97,7 @@ def bench_on(where: Path | str, folder: Path) -> Iterator[Bench]:
     real_ms = Clock(ClockScale()).utc_ms()
     platform = Platform(reads, names, Clock(ClockScale(real_ms, START_UTC_MS + 3_600_000, 1.0)), "Asia/Shanghai")
     asyncio.run(platform.refresh_places())
-    people = StoreThread("people", lambda: People(folder / "people.db"))
+    people = StoreThread("people", lambda: open_people(where, folder))
     yield Bench(platform, Home(platform, reads, people), reads, writes, folder)
     for thread in (reads, writes, people):
         thread.call_now(lambda store: store.close())

@@ -360,7 +360,7 @@ def test_an_earlier_versions_database_opens_with_all_it_held(tmp_path: Path, ver
     check_what_earlier_versions_held(Store(path))
 
 
-@pytest.mark.parametrize("version", [1])
+@pytest.mark.parametrize("version", [1, 2])
 def test_an_earlier_versions_postgresql_opens_with_all_it_held(server: str, version: int) -> None:
     with psycopg.connect(emptied(server), autocommit=True) as direct:
         direct.execute((VERSIONS / f"receiver_postgres-{version}.sql").read_bytes())

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_sync.receiver.people import AuditRow, People, WatchSpan
 from cloud_sync.receiver.watch import WatchLog, seconds_by_reason
 from protocol.batch import LiveBed, LiveSnapshot
 
@@ -53,23 +50,3 @@ def test_each_second_is_counted_once(told: list[tuple[int, int]], silent: list[t
     found = seconds_by_reason([(f"r{n % 3}", stretch) for n, stretch in enumerate(told)], silent, (10_000, 80_000))
     covered = {second for start, end in [*told, *silent] for second in range(start // 1000, end // 1000)}
     assert sum(found.values()) == len(covered & set(range(10, 80)))
-
-
-def test_a_stretch_that_goes_on_stays_one_row(tmp_path: Path) -> None:
-    people = People(tmp_path / "people.db")
-    people.add_unwatched([WatchSpan("gw", "1", "away", 0, 20_000)])
-    people.add_unwatched([WatchSpan("gw", "1", "away", 20_000, 40_000), WatchSpan("gw", "2", "away", 20_000, 40_000)])
-    assert people.unwatched(0, 50_000) == [
-        WatchSpan("gw", "1", "away", 0, 40_000), WatchSpan("gw", "2", "away", 20_000, 40_000),
-    ]  # fmt: skip
-    people.close()
-
-
-def test_the_record_of_views_outlives_a_restart_newest_first(tmp_path: Path) -> None:
-    people = People(tmp_path / "people.db")
-    people.note(AuditRow(1, "view", "night", "carer", "r1"), AuditRow(2, "view", "night", "carer", "r2"))
-    people.close()
-    people = People(tmp_path / "people.db")
-    assert [row.utc_ms for row in people.audit(None, 10)] == [2, 1]
-    assert [row.resident_id for row in people.audit("r1", 10)] == ["r1"]
-    people.close()
