@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocol import vitals_wire, vitals_wire_1
 from protocol.packing import PackingError, pack, squeeze, unpack, unsqueeze
 from protocol.schema import (
     UTC_MS_MAX,
@@ -26,7 +27,7 @@ from protocol.schema import (
     text,
     to_map,
 )
-from protocol.vitals import ChunkColumns, Minute, Reading, VitalsChunk, chunk_of, chunk_to_map, columns_from_map
+from protocol.vitals import ChunkColumns, Minute, Reading, VitalsChunk, chunk_of
 
 __all__ = [
     "LANE_ALARM",
@@ -74,7 +75,7 @@ LABEL = text(64, 1)  # gateway, bed and belt labels; never a person's name
 DIGEST_BYTES = 16
 
 # Kinds of items. Never reused.
-ALARM_EVENT, NIGHT_REPORT, VITALS_CHUNK, BELT_EVENT, DEVICE, GAP = 1, 2, 4, 5, 6, 7
+ALARM_EVENT, NIGHT_REPORT, VITALS_CHUNK_1, BELT_EVENT, DEVICE, GAP, VITALS_CHUNK = 1, 2, 4, 5, 6, 7, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +314,7 @@ def batch_digest(message: bytes) -> bytes:
 def encode_item(item: Item) -> bytes:
     """The canonical body of one item; BatchError names the field that may not be sent."""
     if isinstance(item, VitalsChunk):
-        wire = {0: VITALS_CHUNK, **chunk_to_map(item)}
+        wire = {0: VITALS_CHUNK, **vitals_wire.chunk_to_map(item)}
     else:
         kind = _KIND_OF[type(item)]
         wire = {0: kind, **to_map(item, _TABLES[kind][1])}
@@ -338,7 +339,9 @@ def decode_columns(body: bytes) -> OtherItem | ChunkColumns:
         raise BatchError("bad_shape", "an item is a map whose key 0 is its kind")
     kind = wire[0]
     if kind == VITALS_CHUNK:
-        return columns_from_map(wire)
+        return vitals_wire.columns_from_map(wire)
+    if kind == VITALS_CHUNK_1:
+        return vitals_wire_1.columns_from_map(wire)
     if kind not in _TABLES:
         raise BatchError("unknown_kind", f"item of kind {kind}")
     cls, table = _TABLES[kind]

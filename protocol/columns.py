@@ -1,12 +1,14 @@
-"""Columns of whole numbers as bytes: varints, deltas and runs, the inside of a vitals chunk.
+"""Columns of whole numbers as varints, the inside of a vitals chunk.
 
-A column is a tuple of ints, one for each reading that is present. Its length is known from elsewhere, so no encoding
-here carries it: every decoder is told how many values to expect and refuses anything else.
+A column has one value for each reading that is present. Its length is known from elsewhere, so no encoding here carries
+it: every decoder is told how many values to expect and refuses anything else.
 
-| encoding | for | bytes |
+| encoding | for | numbers |
 |---|---|---|
-| deltas | rates: slow numbers | first value, then differences, each a zigzag varint |
-| runs | states, reasons, flags: long equal stretches | (value, length) pairs, each a varint |
+| steps | what mostly stays as it is | first value, then (distance, zigzag difference) of each change, then 0 |
+| marks | what mostly is zero | (distance, value) of each other value, then 0 |
+| deltas | kind 4: rates | first value, then differences, zigzag |
+| runs | kind 4: all else | (value, length) pairs |
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,13 +16,16 @@ from itertools import accumulate
 
 __all__ = [
     "ColumnError",
-    "pack_deltas",
-    "pack_runs",
+    "mark_numbers",
     "pack_varints",
+    "read_marks",
+    "read_steps",
+    "step_numbers",
     "unpack_deltas",
     "unpack_run_pairs",
-    "unpack_runs",
     "unpack_varints",
+    "unzigzag",
+    "zigzag",
 ]
 
 VARINT_BYTES_MAX = 5  # 35 bits: no column holds more
@@ -67,34 +72,92 @@ def unpack_varints(data: bytes) -> list[int]:
     return values
 
 
-def pack_deltas(values: Sequence[int]) -> bytes:
-    """First value and differences as zigzag varints: 1 byte a value while it moves by less than 64."""
-    previous = 0
-    steps = []
-    for value in values:
-        step = value - previous
-        steps.append(step * 2 if step >= 0 else -step * 2 - 1)
-        previous = value
-    return pack_varints(steps)
+def zigzag(number: int) -> int:
+    """0, -1, 1, -2 ... as 0, 1, 2, 3 ..."""
+    return number * 2 if number >= 0 else -number * 2 - 1
+
+
+def unzigzag(number: int) -> int:
+    """Inverse of `zigzag`."""
+    return (number >> 1) ^ -(number & 1)
+
+
+def step_numbers(values: Sequence[int]) -> list[int]:
+    """The steps of a column; none for a column without values."""
+    if not values:
+        return []
+    numbers = [values[0]]
+    last, changed = values[0], 0
+    for position, value in enumerate(values):
+        if value != last:
+            numbers += (position - changed, zigzag(value - last))
+            last, changed = value, position
+    return [*numbers, 0]
+
+
+def read_steps(numbers: Sequence[int], at: int, count: int) -> tuple[list[int], int]:
+    """Flat (value, length) runs of `count` values (at least one) from numbers[at], and where they end; ColumnError."""
+    pairs: list[int] = []
+    left = count
+    try:
+        value = numbers[at]
+        while distance := numbers[at + 1]:
+            step = numbers[at + 2]
+            left -= distance
+            if left <= 0 or not step:
+                raise ColumnError(f"a change that is none or leaves the {count} values")
+            pairs += (value, distance)
+            value += (step >> 1) ^ -(step & 1)
+            at += 2
+    except IndexError:
+        raise ColumnError("columns are cut off") from None
+    pairs += (value, left)
+    return pairs, at + 2
+
+
+def mark_numbers(values: Sequence[int]) -> list[int]:
+    """The marks of a column; none for a column without values."""
+    if not values:
+        return []
+    numbers: list[int] = []
+    marked = -1
+    for position, value in enumerate(values):
+        if value:
+            numbers += (position - marked, value)
+            marked = position
+    return [*numbers, 0]
+
+
+def read_marks(numbers: Sequence[int], at: int, count: int) -> tuple[list[int], int]:
+    """Flat (value, length) runs of `count` values (at least one) from numbers[at], and where they end; ColumnError."""
+    pairs: list[int] = []
+    left = count
+    try:
+        while distance := numbers[at]:
+            value = numbers[at + 1]
+            left -= distance
+            if left < 0 or not value:
+                raise ColumnError(f"a mark that is none or leaves the {count} values")
+            if distance > 1:
+                pairs += (0, distance - 1, value, 1)
+            elif pairs and pairs[-2] == value:
+                pairs[-1] += 1
+            else:
+                pairs += (value, 1)
+            at += 2
+    except IndexError:
+        raise ColumnError("columns are cut off") from None
+    if left:
+        pairs += (0, left)
+    return pairs, at + 1
 
 
 def unpack_deltas(data: bytes, count: int) -> tuple[int, ...]:
-    """Inverse of `pack_deltas`: exactly `count` values, else ColumnError."""
+    """Exactly `count` values, else ColumnError."""
     steps = unpack_varints(data)
     if len(steps) != count:
         raise ColumnError(f"{len(steps)} values where {count} belong")
-    return tuple(accumulate([(step >> 1) ^ -(step & 1) for step in steps]))
-
-
-def pack_runs(values: Sequence[int]) -> bytes:
-    """(value, length) pairs of equal neighbours."""
-    pairs: list[int] = []
-    for value in values:
-        if pairs and pairs[-2] == value:
-            pairs[-1] += 1
-        else:
-            pairs += [value, 1]
-    return pack_varints(pairs)
+    return tuple(accumulate(map(unzigzag, steps)))
 
 
 def unpack_run_pairs(data: bytes, count: int) -> list[int]:
@@ -111,12 +174,3 @@ def unpack_run_pairs(data: bytes, count: int) -> list[int]:
     if 0 in lengths or sum(lengths) != count:
         raise ColumnError(f"runs of {sum(lengths)} values where {count} belong")
     return pairs
-
-
-def unpack_runs(data: bytes, count: int) -> tuple[int, ...]:
-    """Inverse of `pack_runs`: exactly `count` values, else ColumnError; never makes more than `count`."""
-    pairs = unpack_run_pairs(data, count)
-    values: list[int] = []
-    for value, length in zip(pairs[::2], pairs[1::2], strict=True):
-        values += [value] * length
-    return tuple(values)

@@ -1,22 +1,27 @@
 """Bytes per belt-hour on the way to the cloud and in its database, from nights that went through the belt's own code.
 
 Three simulated nights (hil.synth) run through firmware_py's pipeline, once: the reports are cached in build/bench/.
-Eight belts share them, an hour or more apart; the day is an empty bed.
+Eight belts share them, an hour or more apart; the day is an empty bed. The belt's minute records and the gateway's
+assembly of chunks are the real ones, and belt uptime is anchored a few milliseconds anew with each minute.
 """
 
 from __future__ import annotations
 
 import hashlib
+import random
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cloud_sync.ingest import examine
-from protocol.batch import LANE_VITALS, Envelope, Reading, chunk_of, encode_envelope, encode_item
+from gateway.cores.vitals import Assembler
+from protocol.batch import LANE_VITALS, Envelope, VitalsChunk, encode_envelope, encode_item
+from protocol.messages import MinuteRecord, record_from, report_from
 from protocol.packing import pack, unpack
+from protocol.wire import frames
 from tools.bench_rows import Row, print_rows, row
 
 ROOT = Path(__file__).parents[1]
@@ -24,21 +29,22 @@ NIGHTS = ("quiet", "restless", "frail")
 NIGHT_S = 37_800  # 21:00 to 07:30
 DAY_S = 86_400
 BELTS = 8
-CHUNK_S = 60
 FLUSH_S = 300
 UTC0_MS = 1_795_000_020_000
-ABSENT = Reading(0, 0, heart_reason=1, respiration_reason=1)
+UPTIME_S = 2_000_000
+ANCHOR_MS = 2  # how far the anchor of belt uptime wanders
+EMPTY = (0, 0, -1, 0, frames.REASON_NO_SIGNAL, -1, 0, frames.REASON_NO_SIGNAL, 0, 0, 0, 0)
+Second = Sequence[int]  # as Pipeline.second gives it
 REPORT = "facts/SYNC.md: columnar, delta, zstd-19"
 
 
-def night(name: str) -> list[Reading]:
-    """The night's readings, one a second, as the belt reports them; from the cache if the code is the same."""
+def night(name: str) -> list[Second]:
+    """The night's seconds as the belt's pipeline gives them; from the cache if the code is the same."""
     cache = ROOT / "build" / "bench" / f"night-{name}-{_code_hash()}.bin"
     if not cache.exists():
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_bytes(b"".join(pack(list(values)) for values in _measure(name)))
-    rows = [unpack(part) for part in _values(cache.read_bytes())]
-    return [_reading(second, values) for second, values in enumerate(rows)]
+    return [unpack(part) for part in _values(cache.read_bytes())]
 
 
 def _values(data: bytes) -> Iterator[bytes]:
@@ -75,48 +81,56 @@ def _code_hash() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-def _reading(second: int, values: list[int]) -> Reading:
-    """A report's numbers as gateway/cores/vitals.py keeps them."""
-    occupancy, why, heart, heart_quality, heart_why, breath, breath_quality, breath_why, *rest = values
-    return Reading(
-        second, occupancy, why,
-        (heart + 5) // 10 if heart >= 0 else None, heart_quality, 0 if heart >= 0 else heart_why or 1,
-        (breath + 5) // 10 if breath >= 0 else None, breath_quality, 0 if breath >= 0 else breath_why or 1,
-        rest[0], rest[1], rest[3],
-    )  # fmt: skip
+def chunks(seconds: Sequence[Second], bed: str, serial: str, boot_id: int, uptime_s: int, zero_utc_ms: int) \
+        -> Iterator[tuple[int, VitalsChunk]]:
+    """(second in which it is closed, chunk) of a belt that has these seconds from `uptime_s` on."""
+    from firmware_py.belt.minute import Minute
+
+    draw = random.Random(serial)
+    assembler, minute = Assembler(bed, serial), Minute()
+    turn_overs, anchor_ms = 0, zero_utc_ms
+    for second, values in enumerate(seconds):
+        (occupancy, why, heart, heart_quality, heart_why, breath, breath_quality, breath_why, movement, turned, _,
+         flags) = values
+        turn_overs += turned
+        uptime_ms = 1000 * (uptime_s + second) + 311
+        report = report_from((
+            occupancy, why, 5, 0, 1, boot_id, uptime_ms, _sent(heart), heart_quality, heart_why, _sent(breath),
+            breath_quality, breath_why, movement, turn_overs & 0xFFFF, 254, flags,
+        ))  # fmt: skip
+        closed = assembler.report(report, anchor_ms, True)
+        if minute.add(values):
+            record = record_from((second, boot_id, uptime_ms, frames.RECORD_MINUTE), minute.body())
+            assert isinstance(record, MinuteRecord)
+            closed += assembler.minute(record, anchor_ms, True)
+            anchor_ms = zero_utc_ms + draw.randint(-ANCHOR_MS, ANCHOR_MS)
+        yield from ((second, chunk) for chunk in closed)
 
 
-def belt_day(nights: list[list[Reading]], belt: int) -> list[Reading]:
-    """One belt's day: its night, begun at another hour than its neighbours', and an empty bed around it."""
+def _sent(rate: int) -> int:
+    return rate if rate >= 0 else frames.ABSENT_16
+
+
+def belt_day(nights: list[list[Second]], belt: int) -> list[tuple[int, VitalsChunk]]:
+    """(second of the day, chunk) of one belt: its night, begun at another hour than its neighbours', an empty bed
+    around it, minutes that end at a second of its own."""
     asleep = nights[belt % len(nights)]
-    begin = 3_600 * (belt // len(nights)) + 600 * belt
-    return [
-        asleep[second - begin] if 0 <= second - begin < NIGHT_S else ABSENT for second in range(DAY_S)
-    ]
+    begin = 3_600 * (belt // len(nights)) + 600 * belt - 7 * belt
+    seconds = [*[EMPTY] * begin, *asleep, *[EMPTY] * DAY_S][:DAY_S]
+    serial = hashlib.sha256(str(belt).encode()).hexdigest()[:16]
+    zero_utc_ms = UTC0_MS - 2_000_000_000 - 10_000_000 * belt + 137 * belt
+    of_day = chunks(seconds, f"10{belt}-A", serial, 40_000 + belt, UPTIME_S + 10_000 * belt, zero_utc_ms)
+    return [((second + 7 * belt) % DAY_S, chunk) for second, chunk in of_day]
 
 
-def messages(days: list[list[Reading]], begin_s: int, end_s: int) -> Iterator[tuple[int, bytes]]:
+def messages(days: list[list[tuple[int, VitalsChunk]]], begin_s: int, end_s: int) -> Iterator[tuple[int, bytes]]:
     """(chunks, message) of all belts' batches, one per flush."""
     seq = 1
+    closed = sorted((entry for day in days for entry in day), key=lambda entry: entry[0])
     for flush in range(begin_s, end_s, FLUSH_S):
-        bodies = []
-        for minute in range(flush, flush + FLUSH_S, CHUNK_S):
-            for belt, day in enumerate(days):
-                # Each belt's minutes begin at a second of its own, and its uptime at another number.
-                start = minute + 7 * belt
-                uptime_s = 2_000_000 + 10_000 * belt
-                readings = [
-                    Reading(uptime_s + second, *_rest(day[second % DAY_S])) for second in range(start, start + CHUNK_S)
-                ]
-                serial = hashlib.sha256(str(belt).encode()).hexdigest()[:16]
-                utc0 = UTC0_MS - 2_000_000_000 - 10_000_000 * belt + 137 * belt
-                bodies.append(encode_item(chunk_of(f"10{belt}-A", serial, 40_000 + belt, utc0, True, readings)))
+        bodies = [encode_item(chunk) for second, chunk in closed if flush <= second < flush + FLUSH_S]
         yield len(bodies), encode_envelope(Envelope("gw-01", "0123456789abcdef", seq, seq, tuple(enumerate(bodies))))
         seq += len(bodies)
-
-
-def _rest(reading: Reading) -> tuple[int, ...]:
-    return tuple(getattr(reading, name) for name in Reading.__slots__[1:])
 
 
 def stored_bytes(of_day: list[tuple[int, bytes]]) -> float:

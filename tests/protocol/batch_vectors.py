@@ -78,6 +78,13 @@ RING_MINUTE = VitalsChunk(
     span_s=60,
     minute=Minute(occupied_s=50, empty_s=10, unclear_s=0, heart_rate_bpm=61, heart_valid_s=44, turn_overs=1),
 )
+FULL_MINUTE = dataclasses.replace(
+    CHUNK,
+    minute=Minute(
+        57, 2, 1, 64, 58, 71, 55, 14, 12, 17, 50,
+        moving_first_half_s=3, moving_second_half_s=1, turn_overs=2, irregular_s=4, weak_breath_s=5, fault_s=1,
+    ),
+)  # fmt: skip
 ITEMS: dict[str, Item] = {
     "alarm_raise": AlarmEvent("101-A", AT, "alarm_raise", "medium", "a-17", "sb-0001", "medium", 1, "9"),
     "notice_defaults_left_out": AlarmEvent("101-A", AT, "notice", "check_bed"),
@@ -90,9 +97,24 @@ ITEMS: dict[str, Item] = {
     ),
     "vitals_with_gaps_and_absent_rates": CHUNK,
     "vitals_minute_from_the_ring": RING_MINUTE,
+    "vitals_with_the_minute_of_the_belt": FULL_MINUTE,
     "belt_event": BeltEventItem("101-A", "sb-0001", AT, "absence", 3, 123_456, 42, {"duration_s": 300}),
     "device": DeviceState("gw-01", "gateway", AT, fields={"version": "0.1.0", "belts": 8}),
     "gap": GapReport(AT, "vitals", EPOCH, 10, 19, "store_lost"),
+}
+# Items in a form that is read for ever and written no more.
+OLD_ITEMS: dict[str, tuple[str, Item]] = {
+    "vitals_of_kind_4_with_gaps_and_absent_rates": (
+        "de0013000401a53130312d4102a773622d303030310303047805cf000001a1ee56ac2006c3070a08c40602010602090114c4"
+        "02020616c40600020302000217c4067a02c401c70118c40608020002080219c4060002030100031ac4051c000001001bc406"
+        "0902000109031cc40800024601140100021dc4060002010100031ec406000201010003",
+        CHUNK,
+    ),
+    "vitals_of_kind_4_minute_from_the_ring": (
+        "8a000401a53130312d4102a773622d303030310303043c05cf000001a1ee55c1c006c2073c08c402003c09860132020a0300"
+        "043d072c0e01",
+        RING_MINUTE,
+    ),
 }
 ENVELOPE = Envelope(
     "gw-01", EPOCH, 5, 4, ((0, encode_item(CHUNK)), (1, encode_item(RING_MINUTE)), (3, encode_item(ITEMS["device"])))
@@ -125,18 +147,22 @@ def document() -> dict[str, Any]:
     """What the file holds."""
     return {
         "items": [
-            {
-                "name": name,
-                "kind": type(item).__name__,
-                "hex": encode_item(item).hex(),
-                "sha256": body_hash(encode_item(item)).hex(),
-                "value": plain(item),
-            }
-            for name, item in ITEMS.items()
+            *(_described(name, item, encode_item(item)) for name, item in ITEMS.items()),
+            *(_described(name, item, bytes.fromhex(body)) for name, (body, item) in OLD_ITEMS.items()),
         ],
         "envelope": {"hex": encode_envelope(ENVELOPE).hex(), "value": plain(ENVELOPE)},
         "acks": [{"hex": encode_ack(ack).hex(), "value": plain(ack)} for ack in (ACK, ACK_UNREADABLE, ACK_REWIND)],
         "live": {"hex": encode_live(LIVE).hex(), "value": plain(LIVE)},
+    }
+
+
+def _described(name: str, item: Item, body: bytes) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": type(item).__name__,
+        "hex": body.hex(),
+        "sha256": body_hash(body).hex(),
+        "value": plain(item),
     }
 
 

@@ -35,8 +35,10 @@ from tests.protocol.batch_vectors import (
     CHUNK,
     ENVELOPE,
     FILE,
+    FULL_MINUTE,
     ITEMS,
     LIVE,
+    OLD_ITEMS,
     document,
 )
 
@@ -49,7 +51,8 @@ def test_the_vectors_are_what_this_code_writes() -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["items"], ids=lambda vector: str(vector["name"]))
 def test_an_item_of_the_vectors_is_read_back(vector: dict[str, Any]) -> None:
-    assert decode_item(bytes.fromhex(vector["hex"])) == ITEMS[vector["name"]]
+    items = ITEMS | {name: item for name, (_, item) in OLD_ITEMS.items()}
+    assert decode_item(bytes.fromhex(vector["hex"])) == items[vector["name"]]
 
 
 def test_the_envelope_of_the_vectors_is_read_back() -> None:
@@ -130,16 +133,48 @@ def test_a_message_over_the_limit_is_refused_unread() -> None:
     assert code_of(decode_envelope, bytes(MESSAGE_BYTES_MAX + 1)) == "too_large"
 
 
-def test_a_run_cannot_make_more_readings_than_its_span() -> None:
-    wire = msgpack.unpackb(encode_item(CHUNK), strict_map_key=False)
-    wire[20] = b"\x02\xff\xff\xff\x0f"
+OLD_CHUNK = bytes.fromhex(OLD_ITEMS["vitals_of_kind_4_with_gaps_and_absent_rates"][0])
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "value"),
+    [
+        pytest.param(encode_item(CHUNK), 6, CHUNK_SECONDS_MAX + 1, id="a span over the limit"),
+        pytest.param(encode_item(CHUNK), 10, b"\x02\xff\xff\xff\x0f\x01\x00", id="a change outside the span"),
+        pytest.param(encode_item(CHUNK), 10, b"", id="no columns"),
+        pytest.param(encode_item(CHUNK), 4, -(10**9), id="a start before 1970"),
+        pytest.param(encode_item(CHUNK), 9, b"\x3d", id="a minute of 61 s"),
+        pytest.param(encode_item(CHUNK), 9, b"\x00\x01\x00", id="a minute that ends in a zero"),
+        pytest.param(encode_item(CHUNK), 9, b"\x00" * 5 + b"\x01\x02", id="a lowest rate below zero"),
+        pytest.param(OLD_CHUNK, 7, CHUNK_SECONDS_MAX + 1, id="kind 4: a span over the limit"),
+        pytest.param(OLD_CHUNK, 20, b"\x02\xff\xff\xff\x0f", id="kind 4: a run outside the span"),
+    ],
+)
+def test_a_chunk_that_does_not_add_up_is_refused(body: bytes, key: int, value: Any) -> None:
+    wire = msgpack.unpackb(body, strict_map_key=False)
+    wire[key] = value
     assert code_of(decode_item, msgpack.packb(wire)) == "bad_value"
 
 
-def test_a_span_over_the_limit_is_refused() -> None:
+@pytest.mark.parametrize("extra", [b"\x00", b"\x01", b"\x05\x00"])
+def test_a_number_behind_the_last_column_is_refused(extra: bytes) -> None:
     wire = msgpack.unpackb(encode_item(CHUNK), strict_map_key=False)
-    wire[7] = CHUNK_SECONDS_MAX + 1
+    wire[10] += extra
     assert code_of(decode_item, msgpack.packb(wire)) == "bad_value"
+
+
+def test_a_newer_gateways_minute_may_hold_more() -> None:
+    wire = msgpack.unpackb(encode_item(FULL_MINUTE), strict_map_key=False)
+    wire[9] += b"\x07\x09"
+    assert decode_item(msgpack.packb(wire)) == FULL_MINUTE
+
+
+@pytest.mark.parametrize("change", [{"occupied_s": 61}, {"heart_rate_bpm": 401}, {"heart_rate_bpm_min": -1}])
+def test_a_minute_that_would_be_refused_is_not_sent(change: dict[str, int]) -> None:
+    assert FULL_MINUTE.minute is not None
+    minute = dataclasses.replace(FULL_MINUTE.minute, **change)
+    with pytest.raises(BatchError, match=next(iter(change)).removesuffix("_min")):
+        encode_item(dataclasses.replace(FULL_MINUTE, minute=minute))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from protocol.batch import (
     BatchError,
+    Minute,
     Reading,
+    VitalsChunk,
     chunk_of,
     decode_ack,
     decode_envelope,
@@ -24,12 +27,24 @@ from protocol.batch import (
     encode_item,
     encode_live,
 )
-from protocol.columns import ColumnError, pack_deltas, pack_runs, unpack_deltas, unpack_runs
-from tests.protocol.batch_vectors import ACK, CHUNK, ENVELOPE, ITEMS, LIVE
+from protocol.columns import (
+    ColumnError,
+    mark_numbers,
+    pack_varints,
+    read_marks,
+    read_steps,
+    step_numbers,
+    unpack_deltas,
+    unpack_run_pairs,
+    unpack_varints,
+)
+from tests.protocol.batch_vectors import ACK, CHUNK, ENVELOPE, FULL_MINUTE, ITEMS, LIVE, OLD_ITEMS
 
 DECODERS: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "envelope": (decode_envelope, encode_envelope(ENVELOPE)),
     "item": (decode_item, encode_item(CHUNK)),
+    "minute": (decode_item, encode_item(FULL_MINUTE)),
+    "kind 4": (decode_item, bytes.fromhex(OLD_ITEMS["vitals_of_kind_4_with_gaps_and_absent_rates"][0])),
     "night": (decode_item, encode_item(ITEMS["night_report"])),
     "ack": (decode_ack, encode_ack(ACK)),
     "live": (decode_live, encode_live(LIVE)),
@@ -87,7 +102,7 @@ def test_any_msgpack_value_is_taken_or_refused_by_name(name: str, value: Any) ->
     survives(DECODERS[name][0], msgpack.packb(value))
 
 
-@given(kind=st.integers(0, 8), value=st.dictionaries(st.integers(1, 31), VALUES, max_size=8))
+@given(kind=st.integers(0, 9), value=st.dictionaries(st.integers(1, 31), VALUES, max_size=8))
 @settings(max_examples=100, deadline=None)
 def test_any_map_of_a_known_kind_is_taken_or_refused_by_name(kind: int, value: dict[int, Any]) -> None:
     survives(decode_item, msgpack.packb({0: kind, **value}))
@@ -128,17 +143,39 @@ def test_any_readings_come_back_as_they_were(rows: list[Reading]) -> None:
     assert decode_item(encode_item(chunk)) == chunk
 
 
-@given(st.lists(st.integers(0, 2**34), max_size=30))
+MINUTE_RATES = st.tuples(RATES, RATES, RATES, st.integers(0, 60))
+MINUTES = st.builds(
+    lambda seconds, heart, breath, counts: Minute(*seconds, *heart, *breath, *counts),
+    st.tuples(*[st.integers(0, 60)] * 3), MINUTE_RATES, MINUTE_RATES, st.tuples(*[st.integers(0, 60)] * 6),
+)  # fmt: skip
+
+
+@given(MINUTES)
+@settings(max_examples=100, deadline=None)
+def test_any_minute_comes_back_as_it_was(minute: Minute) -> None:
+    chunk = VitalsChunk("A", "b", 1, 0, 0, True, 60, (), minute)
+    assert decode_item(encode_item(chunk)) == chunk
+
+
+@given(st.lists(st.integers(0, 3) | st.integers(0, 2**33), min_size=1, max_size=30))
 @settings(max_examples=150, deadline=None)
 def test_columns_come_back_as_they_were(values: list[int]) -> None:
-    assert unpack_runs(pack_runs(values), len(values)) == tuple(values)
-    small = [value % 2**30 for value in values]
-    assert unpack_deltas(pack_deltas(small), len(small)) == tuple(small)
+    for numbers, read in ((step_numbers(values), read_steps), (mark_numbers(values), read_marks)):
+        pairs, end = read(unpack_varints(pack_varints([7, *numbers, 9])), 1, len(values))
+        assert [value for value, length in zip(pairs[::2], pairs[1::2], strict=True) for _ in range(length)] == values
+        assert end == 1 + len(numbers)
 
 
-@given(data=st.binary(max_size=40), count=st.integers(0, 60))
+@given(data=st.binary(max_size=40), count=st.integers(1, 60))
 @settings(max_examples=300, deadline=None)
 def test_a_column_of_any_bytes_gives_the_count_asked_for_or_an_error(data: bytes, count: int) -> None:
-    for unpack in (unpack_runs, unpack_deltas):
+    for read in (read_steps, read_marks):
         with suppress(ColumnError):
-            assert len(unpack(data, count)) == count
+            pairs, _ = read(unpack_varints(data), 0, count)
+            assert sum(pairs[1::2]) == count
+            assert all(pairs[1::2])
+            assert all(one != other for one, other in pairwise(pairs[::2]))
+    with suppress(ColumnError):
+        assert len(unpack_deltas(data, count)) == count
+    with suppress(ColumnError):
+        assert sum(unpack_run_pairs(data, count)[1::2]) == count

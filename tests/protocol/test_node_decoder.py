@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from protocol.batch import Reading, VitalsChunk, body_hash, encode_item
+from protocol.batch import Minute, Reading, VitalsChunk, body_hash, encode_item
 from tests.protocol.batch_vectors import document, plain
 
 ROOT = Path(__file__).parents[2]
@@ -70,4 +70,17 @@ def _random_chunk(draw: random.Random) -> VitalsChunk:
             )
         )  # fmt: skip
     utc_ms = draw.choice((0, 1_795_000_020_000))
-    return VitalsChunk("床-1", "sb-0001", draw.choice((0, 2**32 - 1)), start, utc_ms, True, span_s, tuple(readings))
+    return VitalsChunk(
+        "床-1", "sb-0001", draw.choice((0, 2**32 - 1)), start, utc_ms, True, span_s, tuple(readings),
+        _random_minute(draw),
+    )  # fmt: skip
+
+
+def _random_minute(draw: random.Random) -> Minute | None:
+    if draw.random() < 0.5:
+        return None
+    rates = {name for name in Minute.__slots__ if name.startswith(("heart_rate", "respiration_per"))}
+    return Minute(**{
+        name: (draw.choice((None, draw.randrange(401))) if name in rates else draw.choice((0, draw.randrange(61))))
+        for name in Minute.__slots__
+    })  # type: ignore[arg-type]  # only rates may be None

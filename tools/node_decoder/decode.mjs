@@ -68,6 +68,56 @@ function varints(data) {
   return found;
 }
 
+// Kind 8: a reader of numbers that walks through all columns of a chunk.
+const unzigzag = (n) => (n % 2 ? -(n + 1) / 2 : n / 2);
+
+function steps(numbers, count) {
+  if (!count) return [];
+  const found = [];
+  let last = numbers.shift(), distance;
+  while ((distance = numbers.shift())) {
+    for (let n = 0; n < distance; n++) found.push(last);
+    last += unzigzag(numbers.shift());
+  }
+  while (found.length < count) found.push(last);
+  return found;
+}
+
+function marks(numbers, count) {
+  const found = Array(count).fill(0);
+  let position = -1, distance;
+  while (count && (distance = numbers.shift())) found[(position += distance)] = numbers.shift();
+  return found;
+}
+
+function minuteOf(data) {
+  const numbers = varints(data), next = () => numbers.shift() ?? 0, minute = {};
+  for (const name of ["occupied_s", "empty_s", "unclear_s", "heart_valid_s", "respiration_valid_s"]) minute[name] = next();
+  for (const name of ["heart_rate_bpm", "respiration_per_min"]) {
+    const rate = next();
+    minute[name] = rate ? rate - 1 : null;
+    for (const end of ["_min", "_max"]) {
+      const away = next();
+      minute[name + end] = away ? unzigzag(away - 1) + Math.max(0, rate - 1) : null;
+    }
+  }
+  for (const name of ["moving_first_half_s", "moving_second_half_s", "turn_overs", "irregular_s", "weak_breath_s",
+    "fault_s"]) minute[name] = next();
+  return minute;
+}
+
+function chunkColumns(map, count) {
+  const numbers = varints(map[10] ?? []), present = (reasons) => reasons.filter((reason) => reason === 0).length;
+  const occupancy = steps(numbers, count), why = steps(numbers, count);
+  const heartReason = steps(numbers, count), heart = steps(numbers, present(heartReason));
+  const heartQuality = steps(numbers, count);
+  const breathReason = steps(numbers, count), breath = steps(numbers, present(breathReason));
+  const breathQuality = steps(numbers, count);
+  const movement = marks(numbers, count), turns = marks(numbers, count), flags = steps(numbers, count);
+  return { occupancy, why, heartReason, heart, heartQuality, breathReason, breath, breathQuality, movement, turns, flags };
+}
+
+// Kind 4, as gateways sent it at first.
 function runs(data, count) {
   if (data === undefined) return Array(count).fill(0);
   const pairs = varints(data), found = [];
@@ -77,33 +127,48 @@ function runs(data, count) {
 
 function deltas(data) {
   let last = 0;
-  return varints(data ?? []).map((zigzag) => (last += zigzag % 2 ? -(zigzag + 1) / 2 : zigzag / 2));
+  return varints(data ?? []).map((zigzag) => (last += unzigzag(zigzag)));
 }
 
-function rates(data, reasons) {
-  const present = deltas(data);
-  return reasons.map((reason) => (reason === 0 ? present.shift() : null));
+function oldColumns(map, count) {
+  const column = (key) => runs(map[key], count);
+  return { occupancy: column(20), why: column(21), heartReason: column(22), heart: deltas(map[23]),
+    heartQuality: column(24), breathReason: column(25), breath: deltas(map[26]), breathQuality: column(27),
+    movement: column(28), turns: column(29), flags: column(30) };
+}
+
+function readings(start, span, packedGaps, columnsOf) {
+  const gaps = varints(packedGaps ?? []), missing = new Set();
+  for (let i = 0; i < gaps.length; i += 2) for (let n = 0; n < gaps[i + 1]; n++) missing.add(gaps[i] + n);
+  const seconds = [...Array(span).keys()].filter((offset) => !missing.has(offset)).map((offset) => start + offset);
+  const c = columnsOf(seconds.length);
+  const rate = (rates, reason) => (reason === 0 ? rates.shift() : null);
+  return seconds.map((second, i) => ({ second, occupancy: c.occupancy[i], occupancy_reason: c.why[i],
+    heart_rate_bpm: rate(c.heart, c.heartReason[i]), heart_quality: c.heartQuality[i] * 10,
+    heart_reason: c.heartReason[i], respiration_per_min: rate(c.breath, c.breathReason[i]),
+    respiration_quality: c.breathQuality[i] * 10, respiration_reason: c.breathReason[i],
+    movement: c.movement[i], turn_overs: c.turns[i], flags: c.flags[i] }));
 }
 
 function chunk(map) {
-  const start = number(map[4]), span = map[7], gaps = varints(map[8] ?? []), missing = new Set();
-  for (let i = 0; i < gaps.length; i += 2) for (let n = 0; n < gaps[i + 1]; n++) missing.add(gaps[i] + n);
-  const seconds = [...Array(span).keys()].filter((offset) => !missing.has(offset)).map((offset) => start + offset);
-  const column = (key) => runs(map[key], seconds.length);
-  const heartReason = column(22), breathReason = column(25);
-  const heart = rates(map[23], heartReason), breath = rates(map[26], breathReason);
-  const [occupancy, why, heartQuality, breathQuality, movement, turns, flags] = [20, 21, 24, 27, 28, 29, 30].map(column);
-  const readings = seconds.map((second, i) => ({ second, occupancy: occupancy[i], occupancy_reason: why[i],
-    heart_rate_bpm: heart[i], heart_quality: heartQuality[i] * 10, heart_reason: heartReason[i],
-    respiration_per_min: breath[i], respiration_quality: breathQuality[i] * 10, respiration_reason: breathReason[i],
-    movement: movement[i], turn_overs: turns[i], flags: flags[i] }));
+  const start = number(map[8]), span = map[6];
+  return { bed: map[1], belt: map[2], boot_id: number(map[3]), start_second: start,
+    start_utc_ms: number(map[4]) + 1000 * start, trusted: map[5], span_s: span,
+    readings: readings(start, span, map[7], (count) => chunkColumns(map, count)),
+    minute: 9 in map ? minuteOf(map[9]) : null };
+}
+
+function oldChunk(map) {
+  const start = number(map[4]), span = map[7];
   return { bed: map[1], belt: map[2], boot_id: number(map[3]), start_second: start, start_utc_ms: number(map[5]),
-    trusted: map[6], span_s: span, readings, minute: 9 in map ? fields(MINUTE, map[9]) : null };
+    trusted: map[6], span_s: span, readings: readings(start, span, map[8], (count) => oldColumns(map, count)),
+    minute: 9 in map ? fields(MINUTE, map[9]) : null };
 }
 
 function item(data) {
   const map = value(data);
-  if (map[0] === 4) return ["VitalsChunk", chunk(map)];
+  if (map[0] === 8) return ["VitalsChunk", chunk(map)];
+  if (map[0] === 4) return ["VitalsChunk", oldChunk(map)];
   const [name, table] = KINDS[map[0]];
   return [name, fields(table, map)];
 }

@@ -24,7 +24,7 @@ from cloud_sync.receiver.stores.opening import open_existing, open_reads, open_w
 from cloud_sync.receiver.stores.postgres import PostgresWrites
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from cloud_sync.receiver.stores.tokens import add_token, list_tokens
-from protocol.batch import BeltEventItem, DeviceState, Envelope, GapReport, encode_envelope, encode_item
+from protocol.batch import BeltEventItem, DeviceState, Envelope, GapReport, decode_item, encode_envelope, encode_item
 from tests.cloud_sync.postgres_server import emptied, postgres_server
 from tests.cloud_sync.samples import START_UTC_MS, alarm, minute, night, stamp
 
@@ -370,9 +370,9 @@ def test_an_earlier_versions_postgresql_opens_with_all_it_held(server: str, vers
 def check_what_earlier_versions_held(store: Store) -> None:
     counts = store.reads.counts()
     assert (counts["readings"] >= 120, counts["alarms"], counts["rejected"]) == (True, 1, 1)
-    assert list(store.reads.chunks("gw-01", "101-A", 0, 2**50)) == [encode_item(minute(number=n)) for n in (0, 1)]
-    bodies = (encode_item(minute(number=0)), encode_item(minute(number=1)), b"\xc1poison")
-    assert store.take(*bodies) == ("repeated", "repeated", "rejected")
+    old = list(store.reads.chunks("gw-01", "101-A", 0, 2**50))
+    assert [decode_item(body) for body in old] == [minute(number=0), minute(number=1)]
+    assert store.take(*old, b"\xc1poison") == ("repeated", "repeated", "rejected")
     assert store.take(encode_item(minute(number=2))) == ("conflict",)
     assert store.take(encode_item(minute(number=3)), encode_item(alarm(alarm_id="a-2")), seq=20) == ("stored", "stored")
     assert {row.alarm_id for row in store.reads.alarms(9)} == {"a-1", "a-2"}
