@@ -101,11 +101,12 @@ class Gateway:
             lambda kind, who, bed, detail: self.management.note(kind, who, bed, detail),
         )  # fmt: skip
         self.rollout = BeltRollout(
-            config.gateway.data_dir, config.gateway.update_keys, self.provisioner, self.room, clock,
+            config.gateway.data_dir, config.gateway.update_keys, self.provisioner.talk, self.room, clock,
             lambda kind, who, bed, detail: self.management.note(kind, who, bed, detail),
         )  # fmt: skip
         self.operations = Operations(config, self.provisioner, self._alerting, self.outlets, SiteUpload(
-            file_config, self._open_beds, self.restart, self.management.note), self.rollout)
+            file_config, self._open_beds, self.restart, self.management.note,
+            lambda: len(self.management.accounts())), self.rollout)
         self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
         self.page = ""

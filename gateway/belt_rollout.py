@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.clock import GatewayClock
 from gateway.cores.belt_updates import KEPT, BeltAt, BeltUpdates
-from gateway.provision import Provisioner
 from gateway.provision_error import ProvisionError
+from gateway.provision_talk import BeltTalk
 from gateway.room import Room
 from protocol.messages import LiveReport
 from protocol.wire import frames
@@ -43,12 +43,12 @@ class BeltRollout:
     """One per gateway. `run` is its task; `start`, `stop` and `status` answer the operation `belt_update`."""
 
     def __init__(
-        self, folder: Path, keys: Path, provisioner: Provisioner, room: Room, clock: GatewayClock,
+        self, folder: Path, keys: Path, talk: BeltTalk, room: Room, clock: GatewayClock,
         note: Callable[[str, str, str, str], None],
     ) -> None:  # fmt: skip
         """`folder`: where the bundle was staged. `note(kind, who, bed, detail)` writes to the audit."""
         self._folder, self._keys = folder, keys
-        self._provisioner, self._room, self._clock, self._note = provisioner, room, clock, note
+        self._talk, self._room, self._clock, self._note = talk, room, clock, note
         self._bundle: BeltBundle | None = None
         self._plan: BeltUpdates | None = None
         self._problem = ""
@@ -163,7 +163,7 @@ class BeltRollout:
             if bed.config.serial is None:
                 continue
             view, said = views[label], bed.state.said
-            hello = self._provisioner.hello(bed.config.serial)
+            hello = self._talk.hello(bed.config.serial)
             is_settled = view.since_ms is not None and now.now_ms - view.since_ms >= SETTLED_S * 1000
             fits = hello is None or self._bundle is None or (
                 hello.model in self._bundle.images and bool(hello.features & FEATURE_UPDATE))
@@ -202,7 +202,7 @@ class BeltRollout:
 
         ProvisionError without an answer; UpdateError for a bundle that is damaged.
         """
-        name, hello = serial.hex(), self._provisioner.hello(serial)
+        name, hello = serial.hex(), self._talk.hello(serial)
         if hello is None:
             raise ProvisionError("no_answer", belt=name)
         if _version(hello.firmware) == plan.target:
@@ -214,7 +214,7 @@ class BeltRollout:
         while not self._paused(plan, name):
             is_end = kind == frames.UPDATE_END
             try:
-                result = await self._provisioner.ask(serial, kind, values, tail, INSTALL_S if is_end else 0.0)
+                result = await self._talk.ask(serial, kind, values, tail, INSTALL_S if is_end else 0.0)
             except ProvisionError:
                 if is_end:
                     return hello.boot_id  # it may have everything: its next boot tells
@@ -259,7 +259,7 @@ class BeltRollout:
         """
         name, waited_s = serial.hex(), 0.0
         while plan.running(name) and waited_s < INSTALL_S:
-            hello = self._provisioner.hello(serial)
+            hello = self._talk.hello(serial)
             if hello is not None and _version(hello.firmware) == plan.target:
                 log.info("belt %s: runs %s", name, plan.target)
                 return True
@@ -274,7 +274,7 @@ class BeltRollout:
         serial = bytes.fromhex(name)
         while True:
             await asyncio.sleep(LOOK_S)
-            if self._provisioner.hello(serial) is not None or self._paused(plan, name):
+            if self._talk.hello(serial) is not None or self._paused(plan, name):
                 return
 
     def _reject(self, plan: BeltUpdates, name: str, why: str) -> None:

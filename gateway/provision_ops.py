@@ -13,12 +13,14 @@ from typing import Any
 from gateway.alerting import Alerting
 from gateway.belt_rollout import BeltRollout
 from gateway.config import Config
-from gateway.cores.labels import BedLabel, BeltLabel, LabelError, parse_code, parse_label, parse_serial
+from gateway.cores.labels import BedLabel, BeltLabel, LabelError, belt_label_text, parse_code, parse_label, parse_serial
 from gateway.cores.walk_test import WalkTest, result_state
 from gateway.outlets.outlets import Outlets
-from gateway.provision import Provisioner, Said
+from gateway.provision import Provisioner
+from gateway.provision_air import Said
 from gateway.provision_error import ProvisionError
 from gateway.site_upload import SiteUpload
+from gateway.wipe import PROOF_FILE
 from protocol.wire import frames
 
 __all__ = ["Operations"]
@@ -48,7 +50,7 @@ class Operations:
         self._saving = asyncio.Lock()
         self._tap_since_ms: int | None = None
         self._presses: set[asyncio.Task[None]] = set()
-        provisioner.on_said = self._said
+        provisioner.air.on_said = self._said
         alerting.on_trial_delivery = self._delivered
         alerting.on_trial_press = self.pressed
         alerting.on_trial_lost = self._lost
@@ -89,7 +91,7 @@ class Operations:
         """Beds, belts in range, and what is going on."""
         now = self._room.now()
         beds = self._site.beds()
-        heard = {s.serial: s for s in (self._provisioner.radio.sightings() if self._provisioner.radio else [])}
+        heard = {s.serial: s for s in self._provisioner.sightings()}
         shown = [self._bed(label, serial) for label, serial in beds.items()]
         serials = dict.fromkeys([*heard, *self._site.belts])
         belts: list[dict[str, Any]] = []
@@ -111,19 +113,20 @@ class Operations:
             "phase": self._provisioner.phase, "reacted": [serial.hex() for serial in reacted],
             "walk": None if self._walk is None else self._walk.to_json(),
             "belt_update": self._rollout.status(),
-            "radio_trouble": "" if self._provisioner.radio is None else self._provisioner.radio.trouble,
+            "radio_trouble": self._provisioner.radio_trouble,
+            "wiped": (self._config.gateway.data_dir / PROOF_FILE).exists(),
         }  # fmt: skip
 
     def _bed(self, label: str, serial: bytes | None) -> dict[str, Any]:
         bed = self._room.beds[label]
         tested = self._site.tested.get(label)
-        said = list(self._provisioner.air.get(serial, ()))[-1:] if serial is not None else []
-        ago_s = self._ago_s(said[0].at_ms) if said else None
+        said = self._provisioner.air.newest(serial) if serial is not None else None
+        ago_s = None if said is None else self._ago_s(said.at_ms)
         return {
             "bed": label, "room": bed.config.room, "belt": "" if serial is None else serial.hex(),
             "live": ago_s is not None and ago_s <= LIVE_S * max(1.0, self._clock.scale.speed / 5),
             "heard_ago_s": ago_s, "rssi_dbm": bed.state.rssi_dbm if serial is not None else None,
-            "calibrated": bool(said and said[0].flags & frames.FLAG_CALIBRATED),
+            "calibrated": bool(said and said.flags & frames.FLAG_CALIBRATED),
             "place": "" if serial is None else self._site.calibrated.get(serial, {}).get("place", ""),
             "walk": None if tested is None else "passed" if tested["passed"] else "failed",
         }  # fmt: skip
@@ -148,7 +151,8 @@ class Operations:
         """A label, wherever it came from; `bed`: where the technician stands, if that is known already.
 
         A bed's label chooses the bed. A belt's label claims the belt; it is bound at once where there is no choice
-        left: a batch has planned it, or the bed has a belt that this one replaces.
+        left: a batch has planned it, or `bed` has a belt that this one replaces. A bed that was not chosen for this
+        scan is not `bed`: where somebody stood before is not where he stands.
         """
         label = parse_label(_text(arguments, "text"))
         if isinstance(label, BedLabel):
@@ -176,9 +180,8 @@ class Operations:
 
     async def _claim(self, label: BeltLabel, bed: str, who: str) -> dict[str, Any]:
         planned = self._site.planned_bed(label.serial)
-        if planned and bed and bed != planned and self._site.beds().get(bed) is None:
+        if planned and bed and bed != planned:
             raise ProvisionError("planned_elsewhere", bed=planned, belt=label.serial.hex())
-        # At a bed that has its belt, the next scan is of the next bed.
         bed = planned or bed
         swaps = bool(bed) and self._site.beds().get(bed) not in (None, label.serial)
         await self._provisioner.claim(label, bed, who)
@@ -277,6 +280,54 @@ class Operations:
             text, who, admin=arguments["admin"] is True, remove_beds=arguments.get("remove_beds") is True,
             belts=bool(self._site.belts),
         )  # fmt: skip
+
+    # -- the whole gateway -------------------------------------------------------------------------------------------
+
+    async def _do_wipe_belts(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Give every belt up for another gateway: labels with new claim codes, to be kept before anything is erased."""
+        self._may_wipe(arguments)
+        # Those that were given up before, once more: their codes are of use only to whoever has kept them.
+        labels = [BeltLabel(record.serial, record.model, record.key)
+                  for record in self._site.belts.values() if record.handed_over]
+        missing: list[dict[str, Any]] = []
+        for serial in self._provisioner.all_belts():
+            bed = self._site.bed_of(serial)
+            try:
+                labels.append(await self._provisioner.hand_over(serial, who))
+            except ProvisionError as error:
+                missing.append({"belt": serial.hex(), "bed": bed, "code": error.code, "values": error.values})
+        released = [{"serial": label.serial.hex(), "model": label.model, "claim_secret": label.secret.hex(),
+                     "label": belt_label_text(label)} for label in labels]
+        return {"released": released, "not_reached": missing}
+
+    async def _do_wipe(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Erase everything at once, by a restart; belts that were not reached only with `leave_belts`."""
+        self._may_wipe(arguments)
+        still = [serial.hex() for serial in self._provisioner.all_belts()]
+        if still and arguments.get("leave_belts") is not True:
+            raise ProvisionError("wipe_belts", belts=", ".join(still).upper())
+        belts = [{"belt": serial.hex(), "released": record.handed_over, "retired": record.decommissioned}
+                 for serial, record in self._site.belts.items()]
+        await self._upload.wipe({
+            "gateway": self._config.gateway.id, "who": who, "ordered_utc_ms": self._clock.utc_ms(),
+            "time_trusted": self._room.now().trusted, "beds": list(self._site.beds()), "belts": belts,
+            "not_released": still,
+        })  # fmt: skip
+        return {"gateway": self._config.gateway.id, "ordered": True}
+
+    async def wipe_proof(self) -> bytes:
+        """What was left when this gateway was last erased; ProvisionError `no_proof`."""
+        try:
+            return await asyncio.to_thread((self._config.gateway.data_dir / PROOF_FILE).read_bytes)
+        except OSError:
+            raise ProvisionError("no_proof") from None
+
+    def _may_wipe(self, arguments: Mapping[str, Any]) -> None:
+        if arguments["admin"] is not True:
+            raise ProvisionError("needs_admin")
+        if arguments.get("gateway") != self._config.gateway.id:
+            raise ProvisionError("wipe_confirm", gateway=self._config.gateway.id)
+        self._upload.quiet()
 
     # -- the walk test -----------------------------------------------------------------------------------------------
 

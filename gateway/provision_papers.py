@@ -12,10 +12,11 @@ from gateway.acceptance import gateway_key, sign
 from gateway.cores.labels import BedLabel, bed_label_text
 from gateway.provision_error import ProvisionError
 from gateway.provision_ops import Operations
+from gateway.wipe import PROOF_FILE
 
 __all__ = ["PAPERS", "bed_labels", "paper"]
 
-PAPERS = ("bed-labels.pdf", "acceptance.json", "acceptance.pdf")
+PAPERS = ("bed-labels.pdf", "acceptance.json", "acceptance.pdf", PROOF_FILE)
 BED_QR_MM = 27.0
 PDF_S_MAX = 60.0
 
@@ -27,6 +28,8 @@ async def paper(operations: Operations, name: str, language: str, who: str) -> t
         beds = {bed["bed"]: bed["room"] for bed in state["beds"]}
         plan: dict[str, Any] = {"paper": "labels", "labels": bed_labels(state["gateway"], beds), "language": language}
         return await _pdf(plan), "application/pdf"
+    if name == PROOF_FILE:
+        return await operations.wipe_proof(), "application/json"
     certificate = await operations.call("certificate", {}, who)
     if name == "acceptance.json":
         return json.dumps(certificate, ensure_ascii=False, indent=1).encode(), "application/json"

@@ -1,4 +1,4 @@
-"""A site file put in force on a running gateway: checked as a whole, shown as changes, kept, and a restart.
+"""What begins a running gateway anew: a site file put in force (checked, shown as changes, kept), or its erasure.
 
 It is kept in the data folder, the only place that a gateway may write to, and stands above the configuration file.
 """
@@ -6,7 +6,7 @@ It is kept in the data folder, the only place that a gateway may write to, and s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from gateway.config_problems import ConfigError
 from gateway.cores.site_changes import ADMIN_SECTIONS, changed_sections, changes, removed_beds
 from gateway.provision_error import ProvisionError
 from gateway.site_setup import checked_site, write_durably
+from gateway.wipe import order
 
 __all__ = ["SITE_BYTES_MAX", "SiteUpload"]
 
@@ -24,7 +25,8 @@ NAME = Path("site file")
 
 
 class SiteUpload:
-    """`config` is as the file says it; `restart` ends the gateway to begin anew; `note` writes to the audit."""
+    """`config` is as the file says it; `restart` ends the gateway to begin anew; `note` writes to the audit;
+    `accounts` counts people who may sign in."""
 
     def __init__(
         self,
@@ -32,8 +34,9 @@ class SiteUpload:
         open_beds: Callable[[], Sequence[str]],
         restart: Callable[[], None],
         note: Callable[[str, str, str, str], None],
+        accounts: Callable[[], int],
     ) -> None:
-        self._config = config
+        self._config, self._accounts = config, accounts
         self._open_beds, self._restart, self._note = open_beds, restart, note
 
     async def check(self, text: str) -> dict[str, Any]:
@@ -53,14 +56,27 @@ class SiteUpload:
         gone = removed_beds(before, after)
         if gone and not remove_beds:
             raise ProvisionError("site_removes_beds", beds=", ".join(gone))
-        if still := self._open_beds():
-            raise ProvisionError("site_open_beds", beds=", ".join(still))
+        self.quiet()
         found = changes(before, after)
         if found:
             await asyncio.to_thread(self._keep, text)
             self._note("site_changed", who, "", "; ".join(" ".join(change.values()) for change in found)[:500])
             asyncio.get_running_loop().call_later(RESTART_AFTER_S, self._restart)
         return {"changes": found, "removes": gone, "applied": bool(found)}
+
+    async def wipe(self, facts: Mapping[str, Any]) -> None:
+        """Have everything erased by a restart (gateway/wipe.py)."""
+        folder = self._config.gateway.data_dir
+        try:
+            await asyncio.to_thread(order, folder, {**facts, "accounts": self._accounts()})
+        except OSError as error:
+            raise ProvisionError("disk", file=str(folder), why=error.strerror or str(error)) from None
+        asyncio.get_running_loop().call_later(RESTART_AFTER_S, self._restart)
+
+    def quiet(self) -> None:
+        """ProvisionError while a bed has an alarm or an absence open: no time for a restart."""
+        if still := self._open_beds():
+            raise ProvisionError("site_open_beds", beds=", ".join(still))
 
     async def _made(self, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
         if len(text.encode()) > SITE_BYTES_MAX:

@@ -31,6 +31,7 @@ examples:
   sleepbelt provision backup --out gw-01.sbbk --passphrase-file FILE
   sleepbelt provision restore gw-01.sbbk --passphrase-file FILE
   sleepbelt provision decommission C000000000000001 --yes
+  sleepbelt provision wipe --gateway gw-01 --belts-out belts.csv --out proof.json
 
 The same, from a phone: the gateway's page /provision, as a technician. Exit codes: 0 done, 1 failed, 2 bad input."""
 
@@ -113,7 +114,10 @@ def _scan(options: argparse.Namespace) -> int:
 
 def _claim(options: argparse.Namespace) -> int:
     text = sys.stdin.readline() if options.label == "-" else options.label
-    result = _ask(options, "scan", {"text": text, "bed": options.bed})
+    if options.belt:
+        result = _ask(options, "claim", {"belt": options.belt, "code": text.strip(), "bed": options.bed})
+    else:
+        result = _ask(options, "scan", {"text": text, "bed": options.bed})
     if options.bed and not result.get("bound"):
         result = {**result, **_ask(options, "bind", {"belt": result["belt"], "bed": options.bed})}
     t = _words(options)
@@ -123,7 +127,7 @@ def _claim(options: argparse.Namespace) -> int:
 
 
 def _swap(options: argparse.Namespace) -> int:
-    options.bed = options.at
+    options.bed, options.belt = options.at, ""
     return _claim(options)
 
 
@@ -237,6 +241,11 @@ def _verify(options: argparse.Namespace) -> int:
         except ValueError:
             raise CertificateError(f"{options.file}: neither a certificate nor a PDF") from None
     said, signer = verify(certificate, options.public_key)
+    if said["kind"].startswith("sleepbelt wipe"):
+        _say(options, {"ok": True, "public_key": signer, "wipe": said},
+             f"good: gateway {said['gateway']}, {len(said['erased'])} files erased, {len(said['left'])} left, "
+             f"signed by {signer}")
+        return DONE
     tests = {bed["bed"]: bed["walk_test"] for bed in said["beds"]}
     beds = [f"  {bed}: {'not tested' if test is None else test['passed']}" for bed, test in tests.items()]
     _say(options, {"ok": True, "public_key": signer, "acceptance": said},
@@ -269,6 +278,14 @@ def _decommission(options: argparse.Namespace) -> int:
     left = "its answer was lost, unknown" if proof["records_left"] is None else proof["records_left"]
     _say(options, proof, f"{proof['belt'].upper()}: records left: {left}; refuses sessions: {proof['refuses_since']}")
     return DONE if proof["refuses_since"] and proof["wiped"] else FAILED
+
+
+def _wipe(options: argparse.Namespace) -> int:
+    from gateway.commands.provision_wipe import wipe
+
+    done = wipe(lambda operation, arguments: _ask(options, operation, arguments), options, _words(options))
+    _say(options, done, done["message"])
+    return DONE if done["ok"] else FAILED
 
 
 # -- inside ------------------------------------------------------------------------------------------------------------
@@ -337,6 +354,7 @@ def _parser() -> argparse.ArgumentParser:
     step("scan", _scan, "belts in range with their strength, beds and what is bound")
     claim = step("claim", _claim, "take a belt over by its label, and bind it with --bed")
     claim.add_argument("label", help="its text, or - to read it from stdin (a hand scanner, or to keep it secret)")
+    claim.add_argument("--belt", default="", metavar="SERIAL", help="one that `scan` lists; `label` is its code alone")
     claim.add_argument("--bed", default="")
     bind = step("bind", _bind, "put a belt that is claimed or planned at a bed")
     bind.add_argument("belt")
@@ -370,6 +388,12 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--replace", action="store_true", help="also where a gateway's files are already")
     for each in (backup, restore):
         each.add_argument("--passphrase-file", type=Path, metavar="FILE")
+    erase = step("wipe", _wipe, "take this whole gateway out of service: belts given up, everything erased, with proof")
+    erase.add_argument("--gateway", required=True, metavar="NAME", help="its name, to confirm")
+    erase.add_argument("--belts-out", type=Path, metavar="CSV", help="where the belts' new claim codes go (needed)")
+    erase.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the signed proof goes")
+    erase.add_argument("--leave-belts", action="store_true", help="also if belts cannot be reached or nothing runs")
+    erase.add_argument("--with-config", action="store_true", help="also gateway.toml and the secrets that it names")
     retire = step("decommission", _decommission, "take a belt out of service for good: wiped, and it proves it")
     retire.add_argument("belt")
     retire.add_argument("--yes", action="store_true")

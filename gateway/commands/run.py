@@ -91,6 +91,15 @@ def _run(config: Config, as_json: bool) -> int:
     from gateway.radio import RadioError
     from gateway.site_file import SiteFileError
     from gateway.store_repair import StoreError
+    from gateway.wipe import PROOF_FILE, carry_out, files_outside, ordered
+
+    def erase_if_ordered(config: Config) -> None:
+        if ordered(config.gateway.data_dir):
+            proof = carry_out(config.gateway.data_dir, files_outside(config))["acceptance"]
+            _say({"event": "wiped", **proof}, as_json, (
+                f"gateway {config.gateway.id}: {len(proof['erased'])} files erased, {len(proof['left'])} left; the "
+                f"proof is {config.gateway.data_dir / PROOF_FILE}"
+            ))
 
     async def serve(config: Config) -> tuple[dict[str, Any], bool]:
         gateway = await Gateway.start(config)
@@ -107,9 +116,11 @@ def _run(config: Config, as_json: bool) -> int:
         return gateway.summary(), gateway.restarting
 
     try:
+        erase_if_ordered(config)
         summary, again = asyncio.run(serve(config))
         # A supervisor that was told that we stop starts us anew by itself.
         while again and "NOTIFY_SOCKET" not in os.environ:
+            erase_if_ordered(config)
             config = load_config(config.file)
             summary, again = asyncio.run(serve(config))
     except ConfigError as error:

@@ -36,7 +36,8 @@ _SCRIPT_TEXTS = (
     "provision.working", "provision.done", "provision.confirm_again", "board_script.failed",
     "provision.calibrated_empty", "provision.calibrated_middle", "provision.calibrated_edge",
     "provision.calibrated_outside", "provision.calibrating", "provision.site_same", "provision.site_changes",
-    "provision.site_applied", "provision.site_apply",
+    "provision.site_applied", "provision.site_apply", "provision.take_title",
+    "provision.wipe_released", "provision.wipe_missing", "provision.wipe_ordered",
 )  # fmt: skip
 
 
@@ -60,9 +61,11 @@ class _Pages:
         self._kit, self._operations = kit, operations
 
     async def page(self, request: Request, visitor: Visitor) -> Response:
+        state = await self._operations.call("state", {}, "")
+        admin = visitor.account is not None and visitor.account.role == "admin"
         return self._kit.page(
-            request, visitor, "provision.html", parts=await self._rendered(visitor, "", ""),
-            script_texts=script_texts(visitor.t, *_SCRIPT_TEXTS),
+            request, visitor, "provision.html", wiped=state["wiped"], admin=admin,
+            parts=await self._rendered(visitor, "", ""), script_texts=script_texts(visitor.t, *_SCRIPT_TEXTS),
         )  # fmt: skip
 
     async def parts(self, request: Request, visitor: Visitor) -> Response:

@@ -13,6 +13,7 @@ import pytest
 from gateway.provision_socket import GatewayAwayError, ask
 from protocol.wire import frames
 from tests.gateway.provisioned import Site, configured, label_of, new_belt, provisioning, until
+from tests.gateway.spoken_belt import SpokenBelt
 
 
 def beds(site: Site) -> dict[str, str]:
@@ -93,6 +94,69 @@ async def test_a_spare_from_before_a_restart_is_bound_by_its_serial_without_its_
     async with provisioning(config, belt) as site:
         await site.ask("release", bed="101-2")
         assert (await site.refused("bind", belt=belt.serial.hex(), bed="101-1")).code == "not_in_range"
+
+
+async def test_a_claimed_belt_without_a_bed_gives_its_place_in_the_radio_back(tmp_path: Path) -> None:
+    belt, other = new_belt(1), new_belt(2)
+    labels = label_of(belt), label_of(other)
+    async with provisioning(configured(tmp_path), belt, other) as site:
+        site.gateway.provisioner.hold_s = 0.5
+        await site.ask("scan", text=labels[0])
+        assert belt.in_session
+        await until(lambda: not belt.in_session)
+        # It is still ours: a tap in the list brings it to a bed, and there it stays.
+        await site.ask("identify", belt=belt.serial.hex())
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        await asyncio.sleep(0.7)
+        await site.live("101-1")
+        assert belt.in_session
+        # A claim that fails leaves nothing behind in the radio.
+        other.deaf_to_claims = True
+        assert (await site.refused("scan", text=labels[1])).code == "no_answer"
+        await until(lambda: not other.in_session)
+
+
+async def test_a_belt_that_is_planned_elsewhere_is_named_in_a_swap_and_can_be_used_here_all_the_same(
+    tmp_path: Path,
+) -> None:
+    old, new = new_belt(1), new_belt(2)
+    labels = label_of(old), label_of(new)
+    async with provisioning(configured(tmp_path), old, new) as site:
+        await site.ask("scan", text=labels[0])
+        await site.ask("bind", belt=old.serial.hex(), bed="101-1")
+        await site.ask("plan", label=labels[1], bed="102-1")
+        refused = await site.refused("scan", text=labels[1], bed="101-1")
+        assert (refused.code, refused.values["bed"]) == ("planned_elsewhere", "102-1")
+        bound = await site.ask("bind", belt=new.serial.hex(), bed="101-1")  # the tap in the list of belts
+        assert bound["replaced"] == old.serial.hex()
+        assert beds(site) == {"101-1": new.serial.hex(), "101-2": "", "102-1": ""}
+        assert {b["belt"]: b["planned_bed"] for b in (await site.ask("state"))["belts"]}[new.serial.hex()] == ""
+
+
+async def test_a_belt_chosen_from_the_list_is_claimed_by_its_typed_code_and_locked_after_wrong_ones(
+    tmp_path: Path,
+) -> None:
+    belt, elsewhere = new_belt(1), new_belt(2)
+    code = label_of(belt).split(":")[3]
+    foreign = label_of(elsewhere).split(":")[3]
+    elsewhere.key, elsewhere.claimed = bytes([7]) * 16, 1
+    wrong = label_of(SpokenBelt(belt.serial, bytes([9]) * 16)).split(":")[3]
+    async with provisioning(configured(tmp_path), belt, elsewhere) as site:
+        listed = {each["belt"]: each["status"] for each in (await site.ask("state"))["belts"]}
+        while len(listed) < 2:
+            await asyncio.sleep(0.05)
+            listed = {each["belt"]: each["status"] for each in (await site.ask("state"))["belts"]}
+        assert listed == {belt.serial.hex(): "unknown", elsewhere.serial.hex(): "unknown"}
+        typed = "-".join(code[at : at + 5].lower() for at in range(0, len(code), 5))
+        refused = await site.refused("claim", belt=elsewhere.serial.hex(), code=foreign, bed="101-1")
+        assert refused.code == "claimed_elsewhere"
+        tries = [await site.refused("claim", belt=belt.serial.hex(), code=wrong, bed="101-1") for _ in range(5)]
+        assert [refusal.code for refusal in tries] == ["wrong_code"] * 4 + ["locked"]
+        site.gateway.provisioner.site.tries.clear()  # ten minutes later
+        claimed = await site.ask("claim", belt=belt.serial.hex(), code=typed, bed="101-1")
+        assert (claimed["bound"], claimed["bed"]) == (False, "101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        await site.live("101-1")
 
 
 async def test_a_batch_makes_one_scan_enough(tmp_path: Path) -> None:

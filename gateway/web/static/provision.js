@@ -6,6 +6,8 @@
   let csrf = document.querySelector('meta[name="csrf"]').content;
   let bed = sessionStorage.getItem("bed") || "";
   let belt = sessionStorage.getItem("belt") || "";
+  let chosen = sessionStorage.getItem("chosen") || "";  // the bed for the next scan; none after a belt has come to it
+  let taken = "";
   let busy = 0;
   let pressed = "";
   let restarting = false;
@@ -16,9 +18,11 @@
     said.classList.toggle("good", Boolean(good));
   };
 
-  const remember = (newBed, newBelt) => {
+  const remember = (newBed, newBelt, newChosen) => {
     bed = newBed;
     belt = newBelt;
+    chosen = newChosen;
+    sessionStorage.setItem("chosen", chosen);
     sessionStorage.setItem("bed", bed);
     sessionStorage.setItem("belt", belt);
   };
@@ -46,9 +50,9 @@
 
   const scanned = (result) => {
     if (!result) return;
-    if (result.kind === "bed") remember(result.bed, "");
-    else if (result.bound) remember(result.bed, "");
-    else remember(result.bed || bed, result.belt);
+    if (result.kind === "bed") remember(result.bed, "", result.bed);
+    else if (result.bound) remember(result.bed, "", "");
+    else remember(result.bed || bed, result.belt, chosen);
     window.scrollTo(0, 0);
     refresh();
   };
@@ -96,6 +100,38 @@
     place.append(listed(result.texts), button);
   };
 
+  // The whole gateway goes: first the belts' new codes are saved here, then everything is erased.
+  let leaveBelts = false;
+  const wipe = async (button) => {
+    if (!button.dataset.asked) {
+      button.dataset.asked = button.textContent;
+      button.textContent = texts.confirm_again;
+      return;
+    }
+    button.textContent = button.dataset.asked;
+    delete button.dataset.asked;
+    const place = document.getElementById("wipe-said");
+    const body = { gateway: document.getElementById("wipe-name").value, leave_belts: leaveBelts };
+    const result = await send(`/api/provision/${button.dataset.wipe}`, JSON.stringify(body), "application/json");
+    if (!result) return;
+    if (result.ordered) {
+      restarting = true;
+      place.replaceChildren(listed([texts.wipe_ordered]));
+      return;
+    }
+    leaveBelts = result.not_reached.length > 0;
+    const rows = [texts.wipe_released.replace("{count}", result.released.length)];
+    if (leaveBelts) rows.push(texts.wipe_missing.replace("{belts}", result.not_reached.map((row) => row.belt.toUpperCase()).join(", ")));
+    place.replaceChildren(listed(rows));
+    if (!result.released.length) return;
+    const lines = ["serial,model,claim_secret", ...result.released.map((row) => [row.serial, row.model, row.claim_secret].join(","))];
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+    link.download = link.textContent = "belts.csv";
+    place.append(link);
+    link.click();
+  };
+
   const operate = async (button) => {
     if (button.dataset.confirm && !button.dataset.asked) {
       button.dataset.asked = "1";
@@ -109,7 +145,7 @@
     if (operation === "bind") scanned(result);
     else if (operation === "survey") show(result.beds.map((row) => row.text || `${row.bed}: ${row.verdict}`));
     else if (operation === "calibrate") say(texts[`calibrated_${result.measured === "empty" ? "empty" : result.place || "empty"}`], true);
-    else if (operation === "release" || operation === "decommission") remember(bed, "");
+    else if (operation === "release" || operation === "decommission") remember(bed, "", chosen);
   };
 
   const refresh = async () => {
@@ -148,13 +184,23 @@
   document.getElementById("picture").addEventListener("change", async (event) => {
     const file = event.target.files[0];
     event.target.value = "";
-    if (file) scanned(await send(`/api/provision/picture?${new URLSearchParams({ bed })}`, file, "application/octet-stream"));
+    if (file) scanned(await send(`/api/provision/picture?${new URLSearchParams({ bed: chosen })}`, file, "application/octet-stream"));
   });
   document.getElementById("typed").addEventListener("submit", async (event) => {
     event.preventDefault();
     const field = document.getElementById("text");
-    const result = await send("/api/provision/scan", JSON.stringify({ text: field.value, bed }), "application/json");
+    const result = await send("/api/provision/scan", JSON.stringify({ text: field.value, bed: chosen }), "application/json");
     if (result) field.value = "";
+    scanned(result);
+  });
+  document.getElementById("take").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    const body = JSON.stringify({ belt: taken, code: document.getElementById("code").value, bed: chosen });
+    const result = await send("/api/provision/claim", body, "application/json");
+    if (!result) return;
+    form.reset();
+    form.hidden = true;
     scanned(result);
   });
   document.addEventListener("click", async (event) => {
@@ -162,6 +208,13 @@
     if (!button) return;
     if (button.dataset.choose) {
       scanned(await send("/api/provision/choose", JSON.stringify({ bed: button.dataset.choose }), "application/json"));
+    } else if (button.dataset.wipe) {
+      wipe(button);
+    } else if (button.dataset.take) {
+      taken = button.dataset.take;
+      document.getElementById("take-title").textContent = texts.take_title.replace("{belt}", taken.toUpperCase());
+      document.getElementById("take").hidden = false;
+      document.getElementById("code").focus();
     } else if (button.dataset.op) {
       operate(button);
     }

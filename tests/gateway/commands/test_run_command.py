@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from gateway.commands import run
+from gateway.commands import provision, run
 from gateway.provision_socket import ask, is_served
 
 GOOD = (
@@ -71,26 +73,56 @@ def test_a_signal_ends_it_cleanly_with_a_summary_also_without_an_adapter(tmp_pat
     assert "Traceback" not in err
 
 
-def test_a_site_file_put_in_force_starts_the_gateway_anew_in_the_same_process(tmp_path: Path) -> None:
+@contextmanager
+def served(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The gateway as a process of its own, that has told that it is ready and answers on its socket."""
     environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", "run", "--config", str(config(tmp_path)), "--json"],
+        [sys.executable, "-m", "gateway.cli", "run", "--config", str(config(folder)), "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
     assert process.stdout is not None
     try:
         assert json.loads(process.stdout.readline())["beds"] == ["A"]
         for _ in range(200):
-            if is_served(tmp_path / "data"):
+            if is_served(folder / "data"):
                 break
             time.sleep(0.05)
-        site = '[site]\ngateway = "gw-01"\n[[rooms]]\nname = "1"\nbeds = ["A", "B"]\n'
-        assert ask(tmp_path / "data", "site", {"text": site, "apply": True})["applied"]
-        again = json.loads(process.stdout.readline())
-        assert (again["event"], again["beds"]) == ("ready", ["A", "B"])
+        yield process
         process.send_signal(signal.SIGTERM)
         assert json.loads(process.stdout.readline())["event"] == "summary"
         assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_site_file_put_in_force_starts_the_gateway_anew_in_the_same_process(tmp_path: Path) -> None:
+    with served(tmp_path) as process:
+        assert process.stdout is not None
+        site = '[site]\ngateway = "gw-01"\n[[rooms]]\nname = "1"\nbeds = ["A", "B"]\n'
+        assert ask(tmp_path / "data", "site", {"text": site, "apply": True})["applied"]
+        again = json.loads(process.stdout.readline())
+        assert (again["event"], again["beds"]) == ("ready", ["A", "B"])
+
+
+def test_a_whole_gateway_is_erased_by_one_command_and_starts_as_a_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["wipe", "--config", str(tmp_path / "gateway.toml"), "--language", "en", "--gateway", "gw-01",
+               "--out", str(tmp_path / "proof.json"), "--belts-out", str(tmp_path / "belts.csv")]
+    with served(tmp_path) as process:
+        assert process.stdout is not None
+        assert provision.main([*command[:-2], "--leave-belts"]) == 2  # no place for the belts' codes
+        assert provision.main(["wipe", *command[1:5], "--gateway", "gw-02", *command[7:]]) == 1
+        assert provision.main(command) == 1  # the belt of bed A is not there
+        assert provision.main([*command, "--leave-belts"]) == 0
+        assert json.loads(process.stdout.readline())["event"] == "wiped"
+        assert json.loads(process.stdout.readline())["setup_token"]
+    assert provision.main(["verify", str(tmp_path / "proof.json")]) == 0
+    said = capsys.readouterr().out
+    assert "still there" in said
+    assert "good: gateway gw-01" in said
+    assert provision.main(command) == 1  # nothing runs: its belts would stay locked
+    assert provision.main([*command, "--leave-belts", "--with-config"]) == 0
+    assert not (tmp_path / "gateway.toml").exists()

@@ -108,7 +108,7 @@ async def test_no_restart_while_an_alarm_or_an_absence_is_open(tmp_path: Path) -
     def never(*_: object) -> None:
         raise AssertionError("it was done")
 
-    upload = SiteUpload(configured(tmp_path), lambda: ["101-1"], never, never)
+    upload = SiteUpload(configured(tmp_path), lambda: ["101-1"], never, never, lambda: 0)
     with pytest.raises(ProvisionError) as refused:
         await upload.apply(SITE, "tina", admin=True, remove_beds=True, belts=False)
     assert (refused.value.code, refused.value.values) == ("site_open_beds", {"beds": "101-1"})
