@@ -9,7 +9,9 @@ kept in quarantine and acked as rejected, so that it blocks nothing.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from protocol.batch import (
     LANE_ALARM,
@@ -19,6 +21,7 @@ from protocol.batch import (
     AlarmEvent,
     BatchError,
     ChunkColumns,
+    NightReportItem,
     OtherItem,
     batch_digest,
     body_hash,
@@ -38,6 +41,7 @@ __all__ = [
     "fold_alarm",
     "minutes_of",
     "missing_runs",
+    "night_ended_utc_ms",
 ]
 
 READINGS_PER_BATCH_MAX = 400_000  # a full honest batch holds about a tenth of it
@@ -179,6 +183,20 @@ def minutes_of(chunk: ChunkColumns) -> list[MinuteSums]:
             sums.append(_sums_of(chunk, utc_ms, begin, end))
         begin = end
     return sums
+
+
+def night_ended_utc_ms(item: NightReportItem) -> int:
+    """When the night of a report ended, whenever the report was made; when it was made where it does not tell.
+
+    It decides whose night it was: a new version may come after the bed was given to somebody else.
+    """
+    try:
+        fields = item.report.get("night", item.report)
+        end = datetime.fromisoformat(fields["timeline"][-1]["end"])
+        ended = end if end.tzinfo else end.replace(tzinfo=ZoneInfo(fields["timezone"]))
+        return round(ended.timestamp() * 1000)
+    except (LookupError, TypeError, ValueError, AttributeError, OSError, ArithmeticError):
+        return item.at.utc_ms  # no night, or a report of another shape
 
 
 def _minutes_spanned(chunk: ChunkColumns) -> Iterator[tuple[int, int]]:

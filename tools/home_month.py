@@ -108,6 +108,13 @@ def stamp(at: datetime) -> Stamp:
     return Stamp(1, max(0, utc_ms - NOW_UTC_MS + 40 * 86_400_000), utc_ms, True)
 
 
+def deliver(database: Path | str, lane: str, gateway: str, epoch: str, items: Iterable[Item]) -> None:
+    """Items of a gateway's stream that is new to this database."""
+    store = open_writes(database)
+    _deliver(store, lane, gateway, epoch, items)
+    store.close()
+
+
 def _deliver(store: DatabaseWrites, lane: str, gateway: str, epoch: str, items: Iterable[Item]) -> None:
     """As the consumer does: envelopes examined, several in one commit."""
     bodies, seq = map(encode_item, items), 1

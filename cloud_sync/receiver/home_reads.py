@@ -30,6 +30,7 @@ __all__ = [
 BedKey = tuple[str, str]  # (gateway, bed)
 ALARMS_MAX = 2_000
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+FOREVER_MS = 2**53
 
 # The order is forced: by its index each bed's stretch is read, not the whole table (CROSS JOIN keeps it in SQLite).
 _EVENTS = (
@@ -140,20 +141,19 @@ def stays(store: StoreReads, resident_id: str) -> list[Stay]:
 def nights(store: StoreReads, resident_id: str, nights_max: int) -> list[Night]:
     """A resident's last nights in whichever bed, newest first: history follows the person, never the bed.
 
-    A night belongs to who had the bed when its report was made.
+    A night belongs to who had the bed when it ended.
     """
     found: dict[str, Night] = {}
     for stay in stays(store, resident_id):
         rows = store.select(
-            "SELECT night_of, version, utc_ms, report FROM nights AS one WHERE bed_id = ? AND version = "
-            "(SELECT max(version) FROM nights WHERE bed_id = one.bed_id AND night_of = one.night_of) "
+            "SELECT night_of, version, report FROM nights AS one WHERE bed_id = ? AND utc_ms >= ? AND utc_ms < ? "
+            "AND version = (SELECT max(version) FROM nights WHERE bed_id = one.bed_id AND night_of = one.night_of) "
             "ORDER BY night_of DESC LIMIT ?",
-            stay.bed_id, nights_max,
+            stay.bed_id, *stay.within(0, FOREVER_MS), nights_max,
         )  # fmt: skip
-        for night_of, version, utc_ms, report in rows:
-            if stay.covers(utc_ms):
-                fields = unpack(report)
-                found[night_of] = Night(night_card(night_of, version, fields), fields, stay.bed)
+        for night_of, version, report in rows:
+            fields = unpack(report)
+            found[night_of] = Night(night_card(night_of, version, fields), fields, stay.bed)
     return [found[night_of] for night_of in sorted(found, reverse=True)[:nights_max]]
 
 

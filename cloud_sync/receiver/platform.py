@@ -346,4 +346,10 @@ def _never() -> bool:
 def _overview(
     store: StoreReads,
 ) -> tuple[Sequence[Place], Sequence[SealedName], Sequence[AlarmRow], Mapping[tuple[str, str], NightCard]]:
-    return store.places(), store.names(), store.open_alarms(), store.latest_nights()
+    places, nights = store.places(), dict(store.latest_nights())
+    for place in places:
+        if (place.gateway, place.bed) not in nights:
+            # Just moved: the last night was slept in another bed.
+            before = home_reads.nights(store, place.resident_id, 1)
+            nights |= {(place.gateway, place.bed): before[0].card} if before else {}
+    return places, store.names(), store.open_alarms(), nights

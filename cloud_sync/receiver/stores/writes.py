@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, minutes_of, missing_runs
+from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, minutes_of, missing_runs, night_ended_utc_ms
 from cloud_sync.receiver.port import GapRow
 from cloud_sync.receiver.stores import forgetting
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreError
@@ -276,7 +276,8 @@ class _Group:
                 self._execute(
                     "INSERT INTO nights VALUES (?, ?, ?, ?, ?) ON CONFLICT (bed_id, night_of, version) "
                     "DO UPDATE SET utc_ms = excluded.utc_ms, report = excluded.report",
-                    (self.bed_id(gateway, item.bed), item.night_of, item.version, item.at.utc_ms, pack(item.report)),
+                    (self.bed_id(gateway, item.bed), item.night_of, item.version, night_ended_utc_ms(item),
+                     pack(item.report)),
                 )
                 self.touched.add((gateway, item.bed))
             case BeltEventItem():

@@ -8,14 +8,16 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from cloud_sync.receiver.port import ResidentCard
+from protocol.batch import NightReportItem
 from tests.cloud_sync.pages.test_home_pages import browser, token
-from tools.home_month import Home, make_month
+from tools.home_month import NOW, Home, deliver, make_month, stamp
 from tools.home_pages import OpenHome, open_home
 
 
@@ -75,6 +77,35 @@ async def test_history_goes_along_to_another_bed(opened: OpenHome) -> None:
     assert page is not None
     assert (page.card.bed, page.card.display_name) == (free[1], before.display_name)
     assert page.night is not None
+    on_board = await card_of(opened, "r1")
+    assert on_board is not None
+    assert on_board.night == before.night
+
+
+async def test_a_version_that_comes_after_a_move_is_still_of_who_slept_there(opened: OpenHome) -> None:
+    before = await card_of(opened, "r1")
+    assert before is not None
+    assert before.night is not None
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r3", do="discharge")
+        free = next(iter(await opened.register.free_beds()))
+        await post(client, "/admissions/r1", do="move", place="\t".join(free))
+        place = f"{before.gateway}\t{before.bed}"
+        await post(client, "/admissions", do="admit", name="Ines Vidal", place=place, room=before.room)
+    night_of = before.night.night_of
+    report = await opened.reads.call(lambda store: store.report(before.gateway, before.bed, night_of))
+    assert report is not None
+    late = NightReportItem(before.bed, stamp(NOW + timedelta(days=1)), night_of, 2, {**report, "turn_overs": 77})
+    deliver(opened.database, "alarm", before.gateway, "late", [late])
+    page = await opened.platform.resident("r1")
+    assert page is not None
+    assert page.night is not None
+    assert (page.night.version, page.night.turn_overs) == (2, 77)
+    new = next(card for card in await opened.platform.residents() if card.bed == before.bed)
+    assert (new.display_name, new.night) == ("Ines Vidal", None)
+    async with browser(opened, "admin") as client:
+        await post(client, "/admissions/r1", do="erase", again="r1")
+    assert await count(opened, f"nights JOIN beds USING (bed_id) WHERE bed = '{before.bed}'") == 0
 
 
 @pytest.mark.parametrize(
