@@ -2,14 +2,16 @@
 
 A `.mpy` keeps each module-level constant as a dictionary entry and an interned name. So integer constants are put where
 they are used and their names go, as do annotations, docstrings, blocks for the type checker, and the field names of the
-wire tables (a board packs and unpacks by format only). What remains does the same, which the tests of the identity of
-the signal path and of the whole belt on wasm32 run on.
+wire tables (a board packs and unpacks by format only); private names become short ones (shorten.py). What remains does
+the same, which the tests of the identity of the signal path and of the whole belt on wasm32 run on.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+
+from firmware_py.tooling.shorten import shorten
 
 __all__ = ["strip_sources"]
 
@@ -34,14 +36,15 @@ def strip_sources(sources: Mapping[str, str]) -> dict[str, str]:
         rebound = _rebound(tree)
         for constant in rebound & constants[name].keys():
             del constants[name][constant]
-    return {name: _stripped(name, tree, constants) for name, tree in trees.items()}
+    stripped = {name: _stripped(name, tree, constants) for name, tree in trees.items()}
+    shorten(stripped)
+    return {name: ast.unparse(tree) + "\n" for name, tree in stripped.items()}
 
 
-def _stripped(name: str, tree: ast.Module, constants: Mapping[str, Constants]) -> str:
+def _stripped(name: str, tree: ast.Module, constants: Mapping[str, Constants]) -> ast.Module:
     scope = _Scope(name, tree, constants)
     tree = _Strip(scope).visit(tree)
-    ast.fix_missing_locations(tree)
-    return ast.unparse(tree) + "\n"
+    return ast.fix_missing_locations(tree)
 
 
 def _find_constants(name: str, tree: ast.Module, constants: Mapping[str, Constants]) -> None:

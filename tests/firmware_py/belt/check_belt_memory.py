@@ -1,6 +1,9 @@
 # mypy: ignore-errors
 """Runs on wasm32: heap that a whole belt has in use with a session open, and what its hot path allocates.
 
+The belt lives on a board of the harness, which is not counted; a Pico's own board with its sensor is made beside it
+and is counted.
+
 Arguments: ROOT SAMPLES, int16 counts at 50 Hz, ten bits. Everything of the harness that is large lies in files. Prints
 `heap BYTES after SECONDS` once a minute, then `hot BYTES` and `second BYTES`: allocated by the signal path and by the
 whole belt in the seconds that followed.
@@ -29,6 +32,12 @@ class Os:
     @staticmethod
     def urandom(n):
         return bytes(n)
+
+    @staticmethod
+    def uname():
+        return Os
+
+    machine = "Raspberry Pi Pico W with RP2040"
 
 
 sys.modules["os"] = Os
@@ -163,6 +172,30 @@ class Board:
         return len(buf)
 
 
+class Emulated:
+    """What a Pico's modules have, as far as its board is made from it."""
+
+    PERIODIC = 1
+    IN = OUT = 0
+    def __init__(self, *arguments, **options):
+        pass
+
+    def ioctl(self, operation, argument):
+        return 212
+
+    def read_u16(self):
+        return 0x8000
+
+    @staticmethod
+    def reset_cause():
+        return 1
+
+
+Emulated.mem32 = {0x4005800C: 0}
+for name in ("Pin", "ADC", "Timer", "WDT", "I2C", "Flash", "BLE", "UUID"):
+    setattr(Emulated, name, Emulated)
+
+
 def packets(board, packet):
     """Write a packet as fragments; the packets that the belt answers with."""
     from protocol.wire import fragments
@@ -205,7 +238,9 @@ def hot_path():
     """Most bytes that one second of push() and advance() has allocated, of ten."""
     from array import array
 
-    pipeline = run["belt"]._pipeline
+    from firmware_py.belt.pipeline import Pipeline
+
+    pipeline = Pipeline(bits=14)
     block = array("h", [500] * 50)
     used = gc.mem_alloc
     most = 0
@@ -229,6 +264,16 @@ def begin():
     with open(STATE + "/identity.json", "w") as file:
         file.write('{"serial": "%s", "claim_secret": "%s"}' % ("00" * 8, "00" * 16))
     run["board"] = Board(ARGV[2])
+
+
+def make_real_board():
+    """The board that a belt has besides: its modules, sensor and timer ring."""
+    for name in ("machine", "rp2", "bluetooth", "cryptolib"):
+        sys.modules[name] = Emulated
+    from firmware_py.belt.board_pico import PicoBoard
+
+    run["real"] = PicoBoard()
+    run["real"].sensor.start()
 
 
 def make():
@@ -260,6 +305,7 @@ def step():
         begin()
     elif at == 1:
         run["harness"] = gc.mem_alloc()
+        make_real_board()
         make()
     elif at == 2:
         open_session(run["board"])

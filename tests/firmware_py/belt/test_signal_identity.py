@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from hil.synth import Interference, Synth, load
 from tests.interpreters import run_cpython, run_unix, run_wasm
+from tools import soak_identity
 
 TRACE = Path(__file__).parent / "signal_trace.py"
 RATE_HZ = 250
+DATA = Path(os.environ.get("SLEEPBELT_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +60,25 @@ def test_wasm32_reports_what_cpython_reports_and_allocates_nothing_on_the_way(
     lines = run_wasm(TRACE, str(recording), str(RATE_HZ)).splitlines()
     assert _reports(lines) == _reports(reference)
     assert int(lines[-1].split()[1]) == 0
+
+
+@pytest.mark.timeout(1200)
+def test_an_hour_of_recorded_and_simulated_signal_gives_the_same_bytes_on_all_three() -> None:
+    """Two minutes of processor time; without recordings all of it is simulated."""
+    done = list(soak_identity.compare_all(3600))
+    assert [difference for each in done for difference in each.differences] == []
+    assert sum(each.seconds for each in done) >= 3600
+    if (DATA / soak_identity.BEDS).exists():
+        assert sum(each.seconds for each in done if each.name.startswith("bed ")) >= 1600
+    assert len({each.sha256 for each in done}) == len(done) >= 15
+
+
+def test_a_port_that_differs_is_named_with_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(script: Path, *arguments: str) -> str:
+        lines = run_cpython(script, *arguments).splitlines()
+        lines[4] = lines[4].replace(",", ";", 1)
+        return "\n".join(lines)
+
+    monkeypatch.setattr(soak_identity, "RUNS", (("a port", wrong),))
+    counts = Synth(load("short_mixed"), soak_identity.RATE_HZ).block(0, 10 * soak_identity.RATE_HZ)
+    assert soak_identity.compare(("piece", counts)).differences == ["piece: a port differs from CPython in second 5"]
