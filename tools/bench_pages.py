@@ -1,6 +1,7 @@
-"""Server time of each page of the platform on a simulated month of 20 residents (SQLite). Rows as `tools.bench` reads.
+"""Server time and statements of each page of the platform on a simulated month of 20 residents: SQLite and PostgreSQL.
 
-`python -m tools.bench_pages`: the application is called without a network, so that only the server's own time counts.
+`python -m tools.bench_pages`: the month comes in as batches, then the application is called without a network, so that
+only the server's own time counts. Rows as `tools.bench` reads.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from cloud_sync.pages.pdf import PdfError, new_sheet
 from cloud_sync.pages.pins import hash_pin
 from cloud_sync.pages.settings import Account, WebSettings
+from cloud_sync.receiver.stores.postgres import PostgresDatabase
+from cloud_sync.receiver.stores.sqlite_file import SqliteDatabase
 from cloud_sync.receiver.web import build_app
+from tests.cloud_sync.postgres_server import postgres_server
 from tools.bench_rows import Row, print_rows, row
 from tools.home_month import make_month
 from tools.home_pages import open_home
@@ -29,6 +35,7 @@ CALLS = 9
 PAGES = {
     "residents": "/residents",
     "resident with 30 nights": "/residents/r1",
+    "resident, an older night": "/residents/r1?night={older}",
     "alarms of 30 days": "/alarms?days=30",
     "devices, a day": "/devices",
     "devices, 7 days": "/devices?days=7",
@@ -36,38 +43,80 @@ PAGES = {
     "wall board": "/wall",
     "audit": "/audit",
     "admissions": "/admissions",
+    "an admission": "/admissions/r2",
     "accounts": "/accounts",
 }
 
 
-async def _measure(folder: Path) -> list[Row]:
+class Statements:
+    """How many statements pages have sent to their databases."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count within the block."""
+        kinds: Sequence[Any] = (SqliteDatabase, PostgresDatabase)
+        plain = [kind.execute for kind in kinds]
+
+        def counting(execute: Any) -> Any:
+            def counted(*arguments: Any) -> Any:
+                self.count += 1
+                return execute(*arguments)
+
+            return counted
+
+        for kind, execute in zip(kinds, plain, strict=True):
+            kind.execute = counting(execute)
+        try:
+            yield
+        finally:
+            for kind, execute in zip(kinds, plain, strict=True):
+                kind.execute = execute
+
+
+async def _measure(folder: Path, url: str) -> list[Row]:
     with ExitStack() as owned:
-        opened = open_home(make_month(folder), owned)
+        began = time.perf_counter()
+        month = make_month(folder, url=url)
+        where = "PostgreSQL" if url else "SQLite"
+        print(f"bench: the month is in {where} after {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        opened = open_home(month, owned)
         account = Account("bench", "admin", hash_pin("4827"))
         app = build_app(
             opened.platform, WebSettings(language="en", accounts=(account,)), opened.home, opened.register
         )
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 50_000))
-        rows = []
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             await sign_in(client, "bench", "4827")
-            for name, path in PAGES.items():
-                times, size = [], 0
-                for _ in range(CALLS):
-                    began = time.perf_counter()
-                    answer = await client.get(path)
-                    times.append((time.perf_counter() - began) * 1000)
-                    size = len(answer.content)
-                    if answer.status_code != 200:
-                        raise SystemExit(f"bench: {path} answers {answer.status_code}")
-                source = f"issue 6, {size // 1024} kB, worst of {CALLS} calls {max(times):.0f} ms"
-                rows.append(row(f"page: {name}", statistics.median(times), "ms", LIMIT_MS, source=source))
-            if _can_draw():
+            page = await opened.platform.resident("r1")
+            assert page is not None
+            older = page.nights[-1].night_of
+            rows = [await _page(client, f"{name}, {where}", path.format(older=older)) for name, path in PAGES.items()]
+            if _can_draw() and not url:
                 began = time.perf_counter()
-                answer = await client.get("/handover.pdf", timeout=60)
+                await client.get("/handover.pdf", timeout=60)
                 took = (time.perf_counter() - began) * 1000
                 rows.append(row("page: hand-over PDF (in a thread)", took, "ms"))
         return rows
+
+
+async def _page(client: httpx.AsyncClient, name: str, path: str) -> Row:
+    times, size, statements = [], 0, Statements()
+    with statements.counted():
+        for _ in range(CALLS):
+            began = time.perf_counter()
+            answer = await client.get(path)
+            times.append((time.perf_counter() - began) * 1000)
+            size = len(answer.content)
+            if answer.status_code != 200:
+                raise SystemExit(f"bench: {path} answers {answer.status_code}")
+    source = (
+        f"issue 6, {statements.count / CALLS:g} statements, {size // 1024} kB, worst of {CALLS} calls "
+        f"{max(times):.0f} ms"
+    )
+    return row(f"page: {name}", statistics.median(times), "ms", LIMIT_MS, source=source)
 
 
 async def sign_in(client: httpx.AsyncClient, account: str, pin: str) -> None:
@@ -90,7 +139,10 @@ def _can_draw() -> bool:
 def main() -> int:
     """Print the rows."""
     with tempfile.TemporaryDirectory() as folder:
-        print_rows(asyncio.run(_measure(Path(folder))))
+        rows = asyncio.run(_measure(Path(folder), ""))
+    with tempfile.TemporaryDirectory() as folder, postgres_server("bench", ()) as url:
+        rows += asyncio.run(_measure(Path(folder), url))
+    print_rows(rows)
     return 0
 
 

@@ -89,7 +89,7 @@ class _CarePages:
         if place is None:
             return self._kit.error(request, visitor, 404, "unknown_bed")
         assert visitor.account is not None
-        answer = await self._commander.ask(*self._asked(place, SETTINGS_SHOW), visitor.account.name, {})
+        answer = await self._commander.ask(place[0], SETTINGS_SHOW, place[1], visitor.account.name, {})
         return self._page(request, visitor, place, answer, saved=request.query_params.get("saved") == "1")
 
     async def change(self, request: Request) -> Response:
@@ -103,14 +103,11 @@ class _CarePages:
             return self._kit.error(request, visitor, 404, "unknown_bed")
         assert visitor.account is not None
         texts = {key: value[:TEXT_MAX] for key, value in form.items() if isinstance(value, str) and key != "csrf"}
-        answer = await self._commander.ask(*self._asked(place, SETTINGS_PUT), visitor.account.name, texts)
+        answer = await self._commander.ask(place[0], SETTINGS_PUT, place[1], visitor.account.name, texts)
         await self._desk.note(visitor, "bed_settings", "", f"{place[0]} {place[1]} {answer.code}")
         if answer.code == DONE:
             return RedirectResponse(f"/beds/{quote(place[0], safe='')}/{quote(place[1], safe='')}?saved=1", 303)
         return self._page(request, visitor, place, answer, texts)
-
-    def _asked(self, place: tuple[str, str], kind: str) -> tuple[str, str, str]:
-        return place[0], kind, place[1]
 
     async def _place(self, request: Request) -> tuple[str, str] | None:
         """The (gateway, bed) of the path, where there is such a bed."""
@@ -141,7 +138,10 @@ class _CarePages:
             status,
             gateway=place[0],
             bed=place[1],
-            shown=shown,
+            version=shown.version,
+            texts=shown.texts,
+            rows=shown.rows,
+            profiles=[(name, t.code("profile", name)) for name in shown.profiles],
             days=DAYS,
             errors={name: t.code("bed_settings", f"error_{code}") for name, code in shown.errors.items()},
             failure=failure,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import unicodedata
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,7 @@ from cloud_sync.receiver.web_kit import MANAGE, STAFF, Desk
 
 NAME_CHARS_MAX = 200
 ROOM_CHARS_MAX = 64
+_OF_STAFF = ("retention", "erase")  # forms that a lead may not send
 
 
 def people_routes(desk: Desk, home: Home, register: Register) -> list[Route]:
@@ -69,16 +71,25 @@ class _PeoplePages:
         )
 
     async def change(self, request: Request) -> Response:
+        return await self._sent(request, self._change)
+
+    async def _sent(
+        self, request: Request, act: Callable[[Request, Visitor, FormData], Awaitable[Response]]
+    ) -> Response:
+        """What `act` makes of a form that its sender may send, one form after the other."""
         visitor = self._kit.visitor(request)
         form = await request.form(max_files=0, max_fields=16)
-        is_retention = form.get("do") == "retention"
-        refusal = self._kit.refusal(request, visitor, STAFF if is_retention else MANAGE, str(form.get("csrf", "")))
+        permission = STAFF if form.get("do") in _OF_STAFF else MANAGE
+        refusal = self._kit.refusal(request, visitor, permission, str(form.get("csrf", "")))
         if refusal is not None:
             return self._kit.error(request, visitor, *refusal)
         async with self._changing:
-            if is_retention:
-                return await self._retention(request, visitor, form)
-            return await self._admit(request, visitor, form)
+            return await act(request, visitor, form)
+
+    async def _change(self, request: Request, visitor: Visitor, form: FormData) -> Response:
+        if form.get("do") == "retention":
+            return await self._retention(request, visitor, form)
+        return await self._admit(request, visitor, form)
 
     async def _admit(self, request: Request, visitor: Visitor, form: FormData) -> Response:
         texts = {key: str(form.get(key, "")).strip() for key in ("name", "place", "room")}
@@ -113,14 +124,20 @@ class _PeoplePages:
     # -- one --------------------------------------------------------------------------------------------------------
 
     async def one(self, request: Request) -> Response:
+        return await self._seen(request, "view_admission", partial(self._one, done=_done(request)))
+
+    async def _seen(
+        self, request: Request, kind: str, show: Callable[[Request, Visitor, ResidentRow], Awaitable[Response]]
+    ) -> Response:
+        """What `show` makes of the resident of the path, once it is noted who sees them."""
         visitor = self._kit.visitor(request)
         if not visitor.may(MANAGE):
             return self._desk.closed(request, visitor)
         row = await self._register.resident(request.path_params["resident"])
         if row is None:
             return self._kit.error(request, visitor, 404, "unknown_resident")
-        await self._desk.note(visitor, "view_admission", row.resident_id)
-        return await self._one(request, visitor, row, done=_done(request))
+        await self._desk.note(visitor, kind, row.resident_id)
+        return await show(request, visitor, row)
 
     async def _one(
         self, request: Request, visitor: Visitor, row: ResidentRow, status: int = 200, **more: Any
@@ -141,21 +158,17 @@ class _PeoplePages:
         )
 
     async def change_one(self, request: Request) -> Response:
-        visitor = self._kit.visitor(request)
-        form = await request.form(max_files=0, max_fields=16)
+        return await self._sent(request, self._change_one)
+
+    async def _change_one(self, request: Request, visitor: Visitor, form: FormData) -> Response:
+        row = await self._register.resident(request.path_params["resident"])
+        if row is None:
+            return self._kit.error(request, visitor, 404, "unknown_resident")
         do = str(form.get("do", ""))
-        refusal = self._kit.refusal(request, visitor, STAFF if do == "erase" else MANAGE, str(form.get("csrf", "")))
-        if refusal is not None:
-            return self._kit.error(request, visitor, *refusal)
-        async with self._changing:
-            row = await self._register.resident(request.path_params["resident"])
-            if row is None:
-                return self._kit.error(request, visitor, 404, "unknown_resident")
-            errors = await self._do(visitor, row, do, form)
-            if errors:
-                return await self._one(
-                    request, visitor, row, 422, errors=errors, texts={"name": str(form.get("name", row.name))}
-                )
+        errors = await self._do(visitor, row, do, form)
+        if errors:
+            texts = {"name": str(form.get("name", row.name))}
+            return await self._one(request, visitor, row, 422, errors=errors, texts=texts)
         if do == "erase":
             return RedirectResponse("/admissions?done=erase", 303)
         return RedirectResponse(f"/admissions/{quote(row.resident_id, safe='')}?done={do}", 303)
@@ -195,13 +208,9 @@ class _PeoplePages:
         return {}
 
     async def export(self, request: Request) -> Response:
-        visitor = self._kit.visitor(request)
-        if not visitor.may(MANAGE):
-            return self._desk.closed(request, visitor)
-        row = await self._register.resident(request.path_params["resident"])
-        if row is None:
-            return self._kit.error(request, visitor, 404, "unknown_resident")
-        await self._desk.note(visitor, "export", row.resident_id)
+        return await self._seen(request, "export", self._export)
+
+    async def _export(self, request: Request, visitor: Visitor, row: ResidentRow) -> Response:
         document = await self._register.export(row)
         body = await asyncio.to_thread(json.dumps, document, ensure_ascii=False, indent=1)
         headers = {

@@ -180,7 +180,7 @@ class SettingsPages:
         return self._kit.page(
             request, visitor, "settings_bed.html", status,
             plan=self._shown(plan, t), texts=texts, rows=rows, days=DAYS,
-            profiles=[{"name": name, "hours": hours_text(SHIPPED[name], t)} for name in SHIPPED],
+            profiles=[(name, f"{t.code('profile', name)} ({hours_text(SHIPPED[name], t)})") for name in SHIPPED],
             errors={error.field: t.code("bed_settings", f"error_{error.code}") for error in errors},
             preview=preview, saved=saved, history=history, seen=texts.get("seen") or _version(plan),
             failure=t.code("bed_settings", f"failure_{failure}") if failure else "",
