@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cloud_sync.webhook import WebhookUrlError, check_url
 from gateway.config_checks import REQUIRED, Keys, NotAllowed, choice, mqtt_url, text
 from gateway.cores.response import SHIFTS_DEFAULT, ShiftError, read_shifts
-from gateway.cores.webhook import JSON, TEMPLATES, WebhookUrlError, check_url
+from gateway.cores.webhook import JSON, TEMPLATES
 from gateway.outlets import WebhookConfig
 
 __all__ = ["HOME_ASSISTANT", "STATISTICS", "read_webhooks"]

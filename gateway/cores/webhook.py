@@ -19,8 +19,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
+
+from cloud_sync.webhook import Request, headers_of, signed_request
 
 JSON, WECOM, DINGTALK = TEMPLATES = ("json", "wecom", "dingtalk")
 RETRY_S = (1, 2, 5, 10, 30, 60, 120, 300, 600)
@@ -34,10 +36,6 @@ TEST_ALARM, TEST_ALARM_END = TEST_EVENTS = ("test_alarm", "test_alarm_end")
 TEST_TRIES_MAX = 4
 CHATTED_EVENTS = ("alarm_raise", "escalate", "realarm", "missed_alarm", "notice", "tech_raise", TEST_ALARM)
 """What a group chat is told: what somebody should look at. Answers and ends would bury it."""
-
-
-class WebhookUrlError(ValueError):
-    """A URL that no webhook can go to; the message names it, without what may be secret in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,43 +53,6 @@ class Event:
     time_trusted: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An HTTP POST."""
-
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
-def check_url(url: Any, where: str = "url") -> str:
-    """The URL, if a webhook can go there; WebhookUrlError."""
-    shown = shown_url(url) if isinstance(url, str) else repr(url)
-    try:
-        parts = urlsplit(url) if isinstance(url, str) else None
-        good = parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or not url.isascii() or any(c.isspace() for c in url):
-        raise WebhookUrlError(f"{where}: {shown} is no webhook's address; write it as https://host/path")
-    return str(url)
-
-
-def shown_url(url: str) -> str:
-    """The URL without user, password and query, which may be keys."""
-    try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return repr(url.partition("?")[0])
-    return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, "...=" if parts.query else "", ""))
-
-
-def host_of(url: str) -> str:
-    """Where it goes, without anything that may be a key."""
-    return urlsplit(url).hostname or ""
-
-
 def wants(template: str, event: str) -> bool:
     """Whether a webhook of that template is told of the event."""
     return event in ((*SENT_EVENTS, *TEST_EVENTS) if template == JSON else CHATTED_EVENTS)
@@ -101,25 +62,15 @@ def request_of(
     template: str, url: str, secret: bytes, event: Event, now_utc_ms: int, timezone: str, language: str = "zh"
 ) -> Request:
     """The request of one try at `now_utc_ms`; an empty secret leaves the signature out."""
-    headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "sleepbelt",
-               "Idempotency-Key": event.key}
     if template == JSON:
-        body = _dumps(_own(event))
-        if secret:
-            headers["X-Sleepbelt-Signature"] = signature(secret, now_utc_ms // 1000, body)
-        return Request(url, headers, body)
+        return signed_request(url, event.key, _dumps(_own(event)), (secret,) if secret else (), now_utc_ms // 1000)
+    headers = headers_of(event.key)
     text = chat_text(event, timezone, language)
     if template == WECOM:
         return Request(url, headers, _dumps({"msgtype": "markdown", "markdown": {"content": text}}))
     title = text.splitlines()[0].replace("*", "")
     body = _dumps({"msgtype": "markdown", "markdown": {"title": title, "text": text.replace("\n", "\n\n")}})
     return Request(_dingtalk_signed(url, secret, now_utc_ms) if secret else url, headers, body)
-
-
-def signature(secret: bytes, at_utc_s: int, body: bytes) -> str:
-    """The header's value; a receiver recomputes it and refuses an old `t`."""
-    digest = hmac.new(secret, f"{at_utc_s}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={at_utc_s},v1={digest}"
 
 
 def accepted(template: str, status: int, body: bytes) -> str:

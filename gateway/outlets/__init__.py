@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.cores.webhook import shown_url
+from cloud_sync.webhook import shown_url
 
 __all__ = ["HomeAssistantConfig", "WebhookConfig"]
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from cloud_sync.webhook import host_of
 from gateway.clock import GatewayClock
 from gateway.config import Config
 from gateway.cores.effects import Effect
 from gateway.cores.leave_bed import BedView
-from gateway.cores.webhook import SENT_EVENTS, TEST_ALARM, TEST_ALARM_END, Event, host_of
+from gateway.cores.webhook import SENT_EVENTS, TEST_ALARM, TEST_ALARM_END, Event
 from protocol.batch import Stamp
 
 if TYPE_CHECKING:

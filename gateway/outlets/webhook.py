@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import urllib.error
-import urllib.request
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.client import HTTPException
-from typing import Any
 
 from cloud_sync.clock import Clock
-from gateway.cores.webhook import Event, Request, accepted, permanent, request_of, retry_after_s, wants
+from cloud_sync.webhook_post import TIMEOUT_S, post
+from gateway.cores.webhook import Event, accepted, permanent, request_of, retry_after_s, wants
 from gateway.outlets import WebhookConfig
 
 __all__ = ["Delivered", "Webhook"]
@@ -23,8 +20,6 @@ log = logging.getLogger(__name__)
 
 QUEUE_MAX = 256
 RECORDS_MAX = 256
-TIMEOUT_S = 5.0  # also how long the end of the process may wait for a request under way
-ANSWER_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +105,11 @@ class Webhook:
         )
         try:
             async with asyncio.timeout(2 * TIMEOUT_S):
-                status, body = await asyncio.get_running_loop().run_in_executor(self._thread, _post, request)
+                status, body = await asyncio.get_running_loop().run_in_executor(self._thread, post, request)
         except TimeoutError:
             return "no answer", False
-        except (OSError, HTTPException) as error:
-            return str(error) or type(error).__name__, False
+        except OSError as error:
+            return str(error), False
         return accepted(config.template, status, body), permanent(status)
 
     def _done(self, event: Event, tries: int, error: str) -> None:
@@ -131,22 +126,3 @@ class Webhook:
         elif self.failing and not error:
             log.info("%s takes events again", self.config)
         self.failing = error
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer: following it would send a signed body to a place nobody configured."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-def _post(request: Request) -> tuple[int, bytes]:
-    """(status, beginning of the body); OSError or HTTPException if there was no answer."""
-    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
-    sent = urllib.request.Request(request.url, request.body, dict(request.headers), method="POST")
-    try:
-        with opener.open(sent, timeout=TIMEOUT_S) as answer:
-            return int(answer.status), answer.read(ANSWER_BYTES_MAX)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read(ANSWER_BYTES_MAX)

@@ -11,17 +11,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from gateway.cores.webhook import (
-    Event,
-    WebhookUrlError,
-    accepted,
-    check_url,
-    permanent,
-    request_of,
-    retry_after_s,
-    shown_url,
-    wants,
-)
+from cloud_sync.webhook import WebhookUrlError, check_url, shown_url, signed_request
+from gateway.cores.webhook import Event, accepted, permanent, request_of, retry_after_s, wants
 
 ZONE = "Asia/Shanghai"
 RAISED = Event("gw-01", "gw-01-77", "101-1", "alarm_raise", "high", "high", 2, 1_795_365_900_000, True)
@@ -37,6 +28,12 @@ def test_our_own_format_is_signed_over_time_and_body() -> None:
         "version": 1, "key": "gw-01-77", "gateway": "gw-01", "bed": "101-1", "event": "alarm_raise", "detail": "high",
         "priority": "high", "level": 2, "utc_ms": 1_795_365_900_000, "time_trusted": True,
     }  # fmt: skip
+
+
+def test_while_secrets_are_changed_either_one_proves_the_body() -> None:
+    header = signed_request("https://h/x", "k", b"{}", (b"new", b"old"), 7).headers["X-Sleepbelt-Signature"]
+    proofs = [hmac.new(secret, b"7.{}", hashlib.sha256).hexdigest() for secret in (b"new", b"old")]
+    assert header == f"t=7,v1={proofs[0]},v1={proofs[1]}"
 
 
 def test_another_try_keeps_key_and_body_and_signs_anew() -> None:
