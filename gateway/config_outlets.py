@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cloud_sync.secret_file import SecretFileError, read_secrets
 from cloud_sync.webhook import WebhookUrlError, check_url
 from gateway.config_checks import REQUIRED, Keys, NotAllowed, choice, mqtt_url, text
 from gateway.cores.response import SHIFTS_DEFAULT, ShiftError, read_shifts
@@ -70,12 +70,7 @@ def read_webhooks(raw: object, folder: Path, table: Table, bad: Complain) -> tup
 def _secret(file: Path, path: str, bad: Complain) -> bytes | None:
     """The secret in a file of its own; None if `bad` was told why not."""
     try:
-        if stat.S_IMODE(file.stat().st_mode) & (stat.S_IRGRP | stat.S_IROTH):
-            bad(path, f"{file}, which others may read", f"do: chmod 600 {file}")
-        elif secret := file.read_bytes().strip():
-            return secret
-        else:
-            bad(path, f"nothing in {file}", "the secret, in one line")
-    except OSError as error:
-        bad(path, f"{file} ({error.strerror})", "a readable file with the secret")
-    return None
+        return read_secrets(file, 1)[0]
+    except SecretFileError as error:
+        bad(path, error.found, error.wanted)
+        return None

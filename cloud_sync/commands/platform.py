@@ -1,4 +1,4 @@
-"""`sleepbelt platform`: what is done to the receiver's database from outside: tokens of the API."""
+"""`sleepbelt platform`: what is done to the receiver's database from outside: tokens of the API, webhooks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cloud_sync.receiver.settings import ReceiverSettings
 
-SUMMARY = "look after the platform: tokens of its API"
+SUMMARY = "look after the platform: tokens of its API, webhooks"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+DELIVERIES_SHOWN = 200
 
 _EPILOG = """\
 A receiver may be running meanwhile, also on the same database.
@@ -31,6 +32,8 @@ examples:
   sleepbelt platform token add nurse-call --role integrator --days 365 --config receiver.toml
   sleepbelt platform token list --data /var/lib/sleepbelt-platform
   sleepbelt platform token revoke nurse-call --config receiver.toml
+  sleepbelt platform webhook list --config receiver.toml
+  sleepbelt platform webhook retry care-system --config receiver.toml
 
 Exit code: 0 done, 1 failed, 2 bad input.
 """
@@ -81,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     command(token, "revoke", _token_revoke, "it opens nothing from the next request on").add_argument(
         "name", metavar="NAME"
     )
+    webhook = subjects.add_parser("webhook", help="what was told to whom").add_subparsers(required=True, metavar="WHAT")
+    command(webhook, "list", _webhook_list, "the delivery log: what waits first, then the latest tries")
+    command(webhook, "retry", _webhook_retry, "send what was given up once more").add_argument("name", metavar="NAME")
     return parser
 
 
@@ -129,6 +135,27 @@ def _token_revoke(options: argparse.Namespace, settings: ReceiverSettings) -> Sa
     with closing(open_existing(settings.database)) as database:
         revoke_token(database, options.name, _now_utc_ms())
     return {"revoked": options.name}, [f"{options.name} opens nothing any more"]
+
+
+def _webhook_list(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.stores.opening import open_existing, open_reads
+    from cloud_sync.receiver.stores.outbox import deliveries
+
+    open_existing(settings.database).close()
+    with closing(open_reads(settings.database)) as reads:
+        rows = deliveries(reads, DELIVERIES_SHOWN)
+    lines = [f"{row.webhook:<20} {row.state:<9} {row.tries:>2} tries  {row.event_key}  {row.error}" for row in rows]
+    return {"deliveries": [dataclasses.asdict(row) for row in rows]}, lines or ["nothing was told to anybody yet"]
+
+
+def _webhook_retry(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.stores.database import transaction
+    from cloud_sync.receiver.stores.opening import open_existing
+    from cloud_sync.receiver.stores.outbox import retry
+
+    with closing(open_existing(settings.database)) as database, transaction(database, "retry webhooks"):
+        count = retry(database, options.name, _now_utc_ms())
+    return {"webhook": options.name, "retried": count}, [f"{count} events are due again"]
 
 
 def _now_utc_ms() -> int:

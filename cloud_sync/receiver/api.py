@@ -38,6 +38,7 @@ from cloud_sync.receiver.port import (
     AlarmRow,
     ApiPort,
     BedRow,
+    DeliveryRow,
     GapRow,
     LiveState,
     MinuteRow,
@@ -51,7 +52,7 @@ from cloud_sync.receiver.stores.tokens import ADMIN, INTEGRATOR, TECHNICIAN
 
 __all__ = ["ENDPOINTS", "Api", "build_api"]
 
-ALARMS_MAX = 1_000
+ROWS_MAX = 1_000
 NIGHTS_MAX = 1_000
 MINUTES_HOURS_MAX = 31 * 24
 HOUR_MS = 3_600_000
@@ -123,6 +124,11 @@ class Gaps:
 
 
 @dataclass(frozen=True, slots=True)
+class Deliveries:
+    deliveries: tuple[DeliveryRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stats(PlatformStats):
     broker_connected: bool = False
 
@@ -188,6 +194,9 @@ class Api:
 
     async def gaps(self, call: Call) -> Gaps:
         return Gaps(tuple(await self._port.gaps()))
+
+    async def deliveries(self, call: Call) -> Deliveries:
+        return Deliveries(tuple(await self._port.deliveries(call.query["limit"])))
 
     async def stats(self, call: Call) -> Stats:
         return Stats(**_plain(await self._port.stats()), broker_connected=self._port.broker_connected())
@@ -259,6 +268,7 @@ _SEE = (ADMIN, INTEGRATOR)
 _ALL = (ADMIN, INTEGRATOR, TECHNICIAN)
 _NIGHT_OF = Day("night_of", "the waking date of the night; without it the latest")
 _NOT_FOUND = {404: "no such resident"}
+_LIMIT = Whole("limit", "how many at most", 200, 1, ROWS_MAX)
 _EVENTS = "text/event-stream"
 
 ENDPOINTS: tuple[Endpoint[Handler], ...] = (
@@ -281,9 +291,11 @@ ENDPOINTS: tuple[Endpoint[Handler], ...] = (
              _EVENTS, _ALL),
     Endpoint("/api/alarms", "alarms, open ones first", Api.alarms, Alarms, _SEE,
              (Choice("open", "1: only those that still need somebody", "0", ("0", "1", "true", "false")),
-              Whole("limit", "how many at most", 200, 1, ALARMS_MAX)), "alarms"),
+              _LIMIT), "alarms"),
     Endpoint("/api/devices", "gateways and belts; as CSV the belts", Api.devices, Devices, _ALL, table="belts"),
     Endpoint("/api/gaps", "what is proven missing, newest first", Api.gaps, Gaps, _ALL, table="gaps"),
+    Endpoint("/api/webhooks", "what became of events at webhooks: those that wait first, then the latest tries",
+             Api.deliveries, Deliveries, (ADMIN, TECHNICIAN), (_LIMIT,), "deliveries"),
     Endpoint("/api/stats", "counts since the database began", Api.stats, Stats, _ALL),
     Endpoint("/api/events", "which residents changed, as events", Api.events, _EVENTS, _SEE),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -26,6 +27,7 @@ from cloud_sync.receiver.consumer import Consumer
 from cloud_sync.receiver.enrol_routes import build_enrol_routes
 from cloud_sync.receiver.enrolment import ENROLMENT, Enrolment
 from cloud_sync.receiver.home import Home
+from cloud_sync.receiver.hooks import Hooks
 from cloud_sync.receiver.http_uplink import build_http_uplink
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.people import People, open_people
@@ -35,8 +37,9 @@ from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.renewals import Renewals
 from cloud_sync.receiver.residents import admissions, read_residents
 from cloud_sync.receiver.settings import COMMAND_KEY, ReceiverSettings
-from cloud_sync.receiver.stores.base import StoreError, StoreReads, StoreWrites
-from cloud_sync.receiver.stores.opening import open_reads, open_writes
+from cloud_sync.receiver.stores.base import Committed, StoreError, StoreReads, StoreWrites
+from cloud_sync.receiver.stores.database import Database
+from cloud_sync.receiver.stores.opening import open_existing, open_reads, open_writes
 from cloud_sync.receiver.threads import StoreThread
 from cloud_sync.receiver.web import build_pages
 from cloud_sync.uplink import enrolled_address
@@ -45,6 +48,7 @@ from protocol.batch import LiveSnapshot
 __all__ = ["Ready", "serve"]
 
 log = logging.getLogger(__name__)
+C = TypeVar("C", bound="_Closable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,20 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         register = Register(platform, home, reads, writes, names)
         await register.reload()
 
+        hooks = _open_hooks(settings, platform, clock, owned) if settings.webhooks else None
+
         def heard(snapshot: LiveSnapshot) -> None:
             platform.heard(snapshot)
             home.heard(snapshot)
+            if hooks:
+                hooks.heard(snapshot)
 
-        consumer = Consumer(address, writes, clock, platform.committed, heard)
+        def committed(commit: Committed) -> None:
+            platform.committed(commit)
+            if hooks:
+                hooks.committed()
+
+        consumer = Consumer(address, writes, clock, committed, heard)
         platform.is_connected = lambda: consumer.is_connected
         access = Access(reads, settings.api_token, settings.web.open_access)
         app = _build_app(platform, home, register, access, settings.web)
@@ -102,7 +115,7 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         on_ready(Ready(server.address, str(address), settings.database_shown, len(residents), remark,
                        commander.public_key))
         parts = [consumer.run(), commander.run(), home.run(), register.run()]
-        parts += [renewals.run()] if renewals else []
+        parts += [part.run() for part in (renewals, hooks) if part]
         await _until_stopped(parts, server, stop)
         return await platform.stats()
 
@@ -136,9 +149,17 @@ def _open_enrolment(folder: Path, file: Path, owned: ExitStack) -> StoreThread[E
     return thread
 
 
-def _close(
-    thread: StoreThread[StoreWrites] | StoreThread[StoreReads] | StoreThread[People] | StoreThread[Enrolment],
-) -> None:
+def _open_hooks(settings: ReceiverSettings, platform: Platform, clock: Clock, owned: ExitStack) -> Hooks:
+    thread: StoreThread[Database] = StoreThread("webhooks", lambda: open_existing(settings.database))
+    owned.callback(_close, thread)
+    return Hooks(settings.webhooks, thread, clock, platform.withheld, platform.broker_connected)
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def _close(thread: StoreThread[C]) -> None:
     thread.call_now(lambda store: store.close())
     thread.shutdown()
 

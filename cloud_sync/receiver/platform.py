@@ -15,6 +15,7 @@ from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.port import (
     AlarmRow,
     BedRow,
+    DeliveryRow,
     GapRow,
     LiveState,
     MinuteRow,
@@ -24,6 +25,7 @@ from cloud_sync.receiver.port import (
     ResidentCard,
     ResidentPage,
 )
+from cloud_sync.receiver.stores import outbox
 from cloud_sync.receiver.stores.base import Committed, Place, SealedName, StoreReads
 from cloud_sync.receiver.stores.forgetting import NIGHTS, PRESENCE, VITALS
 from cloud_sync.receiver.threads import StoreThread
@@ -215,6 +217,9 @@ class Platform:
 
     async def gaps(self) -> Sequence[GapRow]:
         return await self._reads.call(lambda store: store.gaps(GAPS_MAX))
+
+    async def deliveries(self, limit: int) -> Sequence[DeliveryRow]:
+        return await self._reads.call(lambda store: outbox.deliveries(store, limit))
 
     async def stats(self) -> PlatformStats:
         counts = await self._reads.call(lambda store: store.counts())

@@ -14,6 +14,7 @@ __all__ = [
     "AlarmRow",
     "ApiPort",
     "BedRow",
+    "DeliveryRow",
     "EventRow",
     "GapRow",
     "LiveState",
@@ -178,6 +179,26 @@ class GapRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """What became of one event at one webhook so far."""
+
+    webhook: str
+    event_key: str
+    event: str
+    tries: int
+    tried_utc_ms: int | None
+    next_utc_ms: int | None  # None: done
+    error: str  # of the last try; empty with next_utc_ms None: delivered
+
+    @property
+    def state(self) -> Literal["waiting", "delivered", "given_up"]:
+        """For people."""
+        if self.next_utc_ms is not None:
+            return "waiting"
+        return "given_up" if self.error else "delivered"
+
+
+@dataclass(frozen=True, slots=True)
 class PlatformStats:
     """Counts since the database began, for the summary, /api/stats and the demo's "sent = received = stored"."""
 
@@ -251,4 +272,8 @@ class ApiPort(ReceiverPort, Protocol):
 
     async def minutes_of(self, resident_id: str, from_utc_ms: int, to_utc_ms: int) -> Sequence[MinuteRow] | None:
         """A resident's minutes in [from, to), ascending, in whichever bed; None: no such resident."""
+        ...
+
+    async def deliveries(self, limit: int) -> Sequence[DeliveryRow]:
+        """What became of events at webhooks: those that wait first, then the latest tries."""
         ...

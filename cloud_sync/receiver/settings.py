@@ -9,8 +9,18 @@ from typing import Any
 
 from cloud_sync.mqtt import BrokerUrlError, parse_broker_url
 from cloud_sync.pages.settings import SettingsError, WebSettings, parse_web_settings
+from cloud_sync.receiver.hook_events import EVENTS
+from cloud_sync.secret_file import SecretFileError, read_secrets
+from cloud_sync.webhook import WebhookUrlError, check_url, shown_url
 
-__all__ = ["ReceiverSettings", "SettingsError", "parse_host_port", "parse_receiver_settings", "read_settings"]
+__all__ = [
+    "HookSettings",
+    "ReceiverSettings",
+    "SettingsError",
+    "parse_host_port",
+    "parse_receiver_settings",
+    "read_settings",
+]
 
 DATABASE = "receiver.db"
 NAME_KEY = "names.key"
@@ -19,7 +29,22 @@ _TEXT_KEYS = (
     "data", "database", "broker", "broker_tls", "embedded_broker", "http", "api_token", "gateway_token", "residents",
     "authority",
 )  # fmt: skip
+_TABLES = ("web", "webhooks")
 TOKEN_CHARACTERS_MIN = 16
+WEBHOOKS_MAX = 16
+
+
+@dataclass(frozen=True)
+class HookSettings:
+    """One of `[[receiver.webhooks]]`; its URL may hold a key and is never shown whole."""
+
+    name: str  # what its deliveries go by
+    url: str
+    secret_file: Path  # one line, or two while the secret is being changed; read anew at each try
+    events: tuple[str, ...] = EVENTS
+
+    def __str__(self) -> str:
+        return f"webhook {self.name} ({shown_url(self.url)})"
 
 
 @dataclass(frozen=True)
@@ -36,6 +61,7 @@ class ReceiverSettings:
     broker_tls: Path | None = None  # folder of our own certificate for an mqtts:// broker (sleepbelt authority broker)
     postgres: str | None = None  # URL; without one an SQLite file in `data` is the database
     web: WebSettings = field(default_factory=WebSettings)
+    webhooks: tuple[HookSettings, ...] = ()
 
     @property
     def database(self) -> Path | str:
@@ -79,10 +105,9 @@ def read_settings(path: Path, data: Path | None = None) -> ReceiverSettings:
 
 def parse_receiver_settings(table: Mapping[str, Any], folder: Path) -> ReceiverSettings:
     """Settings of a `[receiver]` table; relative paths start at `folder`."""
-    if unknown := set(table) - {*_TEXT_KEYS, "web"}:
-        raise SettingsError(
-            f"receiver.{sorted(unknown)[0]}: no such setting; there are: {', '.join([*sorted(_TEXT_KEYS), 'web'])}"
-        )
+    if unknown := set(table) - {*_TEXT_KEYS, *_TABLES}:
+        there = ", ".join([*sorted(_TEXT_KEYS), *_TABLES])
+        raise SettingsError(f"receiver.{sorted(unknown)[0]}: no such setting; there are: {there}")
     texts = {key: _text(table[key], f"receiver.{key}") for key in _TEXT_KEYS if key in table}
     if "data" not in texts:
         raise SettingsError("receiver.data: the folder of the database is missing")
@@ -108,6 +133,7 @@ def parse_receiver_settings(table: Mapping[str, Any], folder: Path) -> ReceiverS
             broker_tls=folder / texts["broker_tls"] if "broker_tls" in texts else None,
             postgres=texts.get("database"),
             web=parse_web_settings({"host": host, "port": port, **web}, "receiver.web"),
+            webhooks=_webhooks(table.get("webhooks", []), folder),
         ),
         has_broker="broker" in texts,
     )
@@ -131,6 +157,36 @@ def checked(settings: ReceiverSettings, has_broker: bool) -> ReceiverSettings:
     except BrokerUrlError as error:
         raise SettingsError(f"receiver.broker: {error}") from error
     return settings
+
+
+def _webhooks(tables: Any, folder: Path) -> tuple[HookSettings, ...]:
+    if not isinstance(tables, list) or len(tables) > WEBHOOKS_MAX:
+        raise SettingsError(f"receiver.webhooks: at most {WEBHOOKS_MAX} tables [[receiver.webhooks]] belong there")
+    hooks = [_webhook(table, f"receiver.webhooks[{index}]", folder) for index, table in enumerate(tables)]
+    if len({hook.name for hook in hooks}) != len(hooks):
+        raise SettingsError("receiver.webhooks: two of them have the same name")
+    return tuple(hooks)
+
+
+def _webhook(table: Any, where: str, folder: Path) -> HookSettings:
+    known = {"name", "url", "secret_file", "events"}
+    if not isinstance(table, Mapping) or not known - {"events"} <= set(table) <= known:
+        raise SettingsError(f"{where}: name, url and secret_file belong there, and perhaps events")
+    events = table.get("events", list(EVENTS))
+    if not isinstance(events, list) or not events or not set(events) <= set(EVENTS):
+        raise SettingsError(f"{where}.events: some of {', '.join(EVENTS)} belong there")
+    name = _text(table["name"], f"{where}.name")
+    if not re.fullmatch(r"[\w.-]{1,64}", name):
+        raise SettingsError(f"{where}.name: 1 to 64 letters, digits, dots, dashes or underscores")
+    file = folder / _text(table["secret_file"], f"{where}.secret_file")
+    try:
+        url = check_url(table["url"], f"{where}.url")
+        read_secrets(file)
+    except WebhookUrlError as error:
+        raise SettingsError(str(error)) from error
+    except SecretFileError as error:
+        raise SettingsError(f"{where}.secret_file: {error}") from error
+    return HookSettings(name, url, file.absolute(), tuple(events))
 
 
 def _text(value: Any, where: str) -> str:

@@ -53,7 +53,12 @@ def erase(database: Database, resident_id: str) -> bool:
     """Delete a resident: what was recorded of them, where they lay, their name; False if there is no such one."""
     for data_class in DATA_CLASSES:
         forget_of(database, resident_id, data_class, 0, _END_OF_TIME_MS)
-    for table in ("assignments", "resident_names"):
+    database.execute(
+        "DELETE FROM webhook_deliveries "
+        "WHERE event_key IN (SELECT event_key FROM webhook_events WHERE resident_id = ?)",
+        (resident_id,),
+    )
+    for table in ("webhook_events", "assignments", "resident_names"):
         database.execute(f"DELETE FROM {table} WHERE resident_id = ?", (resident_id,))
     return database.execute("DELETE FROM residents WHERE resident_id = ?", (resident_id,)).rowcount > 0
 

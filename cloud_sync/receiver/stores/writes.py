@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, minutes_of, missing_runs, night_ended_utc_ms
+from cloud_sync.receiver.hook_events import HookEvent, of_alarm, of_link, of_night
 from cloud_sync.receiver.port import GapRow
-from cloud_sync.receiver.stores import forgetting
+from cloud_sync.receiver.stores import forgetting, outbox
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreError
 from cloud_sync.receiver.stores.database import Database, transaction
 from cloud_sync.receiver.stores.packs import PACK_CHUNKS_MAX, PackedChunk, make_pack
+from cloud_sync.receiver.stores.reads import night_card
 from protocol.batch import (
     AlarmEvent,
     BeltEventItem,
@@ -118,12 +120,13 @@ class _Group:
         streams: dict[tuple[str, str, str], int],
         now_utc_ms: int,
     ) -> None:
+        self._database = database
         self._execute = database.execute
         self._executemany = database.executemany
         self._for_update = database.for_update
         self._beds, self._streams, self._now_utc_ms = beds, streams, now_utc_ms
         self._counts: dict[str, int] = {}
-        self._alarms: set[tuple[int, str]] = set()
+        self._alarms: dict[tuple[int, str], tuple[str, str]] = {}  # (bed_id, alarm_id) -> (gateway, bed)
         self._chunks: dict[int, list[tuple[ChunkColumns, PackedChunk]]] = {}  # by bed_id
         self._minutes: dict[tuple[int, int], list[int]] = {}
         self._audited: dict[int, int] = {}
@@ -172,8 +175,8 @@ class _Group:
         # In one order for all workers: none waits for a row that waits for it.
         minutes = [(*key, *sums) for key, sums in sorted(self._minutes.items())]
         self._executemany(_ADD_MINUTE, minutes)
-        for bed_id, alarm_id in sorted(self._alarms):
-            self._refresh_alarm(bed_id, alarm_id)
+        for (bed_id, alarm_id), bed in sorted(self._alarms.items()):
+            self._refresh_alarm(bed_id, alarm_id, bed)
         if self._has_quarantined:
             self._execute(
                 "DELETE FROM quarantine WHERE digest IN "
@@ -269,7 +272,8 @@ class _Group:
                      incoming.body),
                 )  # fmt: skip
                 if item.alarm_id:
-                    self._alarms.add((bed_id, item.alarm_id))
+                    self._alarms[bed_id, item.alarm_id] = (gateway, item.bed)
+                self._tell(of_link(gateway, f"{arrival.epoch}:{arrival.lane}:{incoming.seq}", item))
                 self.touched.add((gateway, item.bed))
             case NightReportItem():
                 self._count("nights")
@@ -279,6 +283,8 @@ class _Group:
                     (self.bed_id(gateway, item.bed), item.night_of, item.version, night_ended_utc_ms(item),
                      pack(item.report)),
                 )
+                card = night_card(item.night_of, item.version, item.report)
+                self._tell(of_night(gateway, item.bed, night_ended_utc_ms(item), card))
                 self.touched.add((gateway, item.bed))
             case BeltEventItem():
                 self._count("belt_events")
@@ -320,7 +326,11 @@ class _Group:
                 readings = sum(chunk.count for chunk in part)
                 yield bed_id, part[0].start_utc_ms, end_ms, readings, make_pack([packed for _, packed in of_part])
 
-    def _refresh_alarm(self, bed_id: int, alarm_id: str) -> None:
+    def _tell(self, events: Iterable[HookEvent]) -> None:
+        for event in events:
+            outbox.note(self._database, event, self._now_utc_ms)
+
+    def _refresh_alarm(self, bed_id: int, alarm_id: str, bed: tuple[str, str]) -> None:
         rows = self._execute(
             "SELECT body FROM alarm_events WHERE bed_id = ? AND alarm_id = ? ORDER BY stream_id, seq",
             (bed_id, alarm_id),
@@ -337,6 +347,7 @@ class _Group:
                 (bed_id, alarm_id, life.state, life.level, life.priority, life.raised_utc_ms,
                  life.acknowledged_utc_ms, life.ended_utc_ms, life.detail),
             )  # fmt: skip
+            self._tell(of_alarm(*bed, alarm_id, life))
 
     def _audit(self, arrival: Arrival, stream_id: int) -> None:
         """What the gateway may have freed on an ack must be here: `floor` proves it, or shows what is missing."""

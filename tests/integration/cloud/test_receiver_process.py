@@ -12,8 +12,11 @@ from cloud_sync.outbox import LANE_ALARM, LANE_VITALS
 from protocol.batch import decode_ack, encode_item
 from tests.cloud_sync.outboxes import MemoryOutbox
 from tests.cloud_sync.samples import alarm, minute
+from tests.gateway.outlets.test_webhooks import Endpoint, endpoint
 from tests.integration.cloud.parts import GATEWAY, Broker, EventStream, Receiver, running
 from tests.integration.cloud.test_delivery_end_to_end import RESIDENTS, fill, uplink_of
+
+__all__ = ["endpoint"]
 
 
 async def test_an_alarm_reaches_whoever_listens_for_events(tmp_path: Path) -> None:
@@ -30,6 +33,26 @@ async def test_an_alarm_reaches_whoever_listens_for_events(tmp_path: Path) -> No
         assert receiver.stop() == 0  # an open stream does not hold the end up
     assert change["residents"] == [card["resident_id"]]
     assert [row["state"] for row in card["open_alarms"]] == ["unacknowledged"]
+
+
+async def test_an_alarm_is_told_to_another_system(tmp_path: Path, endpoint: Endpoint) -> None:
+    (tmp_path / "hook.secret").write_text("0123456789abcdef")
+    (tmp_path / "hook.secret").chmod(0o600)
+    config = tmp_path / "receiver.toml"
+    config.write_text(f'[receiver]\ndata = "data"\n[[receiver.webhooks]]\nname = "care"\nurl = "{endpoint.url}"\n'
+                      'secret_file = "hook.secret"\n')  # fmt: skip
+    broker = Broker()
+    receiver = Receiver(tmp_path / "data", broker.url, "--config", str(config))
+    outbox = MemoryOutbox()
+    with running(broker, receiver):
+        async with uplink_of(outbox, broker.url), asyncio.timeout(20):
+            outbox.put(LANE_ALARM, encode_item(alarm()))
+            while not endpoint.got:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert receiver.stop() == 0
+    ((headers, body),) = endpoint.got
+    assert (body["event"], body["gateway"], body["bed"]) == ("alarm_raised", GATEWAY, "101-A")
+    assert headers["X-Sleepbelt-Signature"].startswith("t=")
 
 
 async def test_poison_is_acked_as_unreadable_and_what_follows_arrives(tmp_path: Path) -> None:
