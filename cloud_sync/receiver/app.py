@@ -30,7 +30,7 @@ from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.hooks import Hooks
 from cloud_sync.receiver.http_uplink import build_http_uplink
 from cloud_sync.receiver.names import NameBook
-from cloud_sync.receiver.people import People, open_people
+from cloud_sync.receiver.people import open_people
 from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.port import PlatformStats
 from cloud_sync.receiver.register import Register

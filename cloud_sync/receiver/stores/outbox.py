@@ -44,7 +44,8 @@ def note(database: Database, event: HookEvent, now_utc_ms: int) -> None:
     ).fetchone()
     resident_id = found[0] if found else ""
     database.execute(
-        "INSERT INTO webhook_events VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO webhook_events (event_key, event, resident_id, body, noted_utc_ms) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT DO NOTHING",
         (event.key, event.event, resident_id, event.body(resident_id), now_utc_ms),
     )
     # With nobody to tell, the table must not grow without end either.

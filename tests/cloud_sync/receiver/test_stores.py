@@ -350,7 +350,7 @@ VERSIONS = Path(__file__).parent / "store_versions"
 """Databases as earlier versions wrote them: sqlite3 .dump, and pg_dump --inserts without its settings."""
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_an_earlier_versions_database_opens_with_all_it_held(tmp_path: Path, version: int) -> None:
     path = tmp_path / "receiver.db"
     with closing(sqlite3.connect(path)) as direct:
@@ -360,7 +360,7 @@ def test_an_earlier_versions_database_opens_with_all_it_held(tmp_path: Path, ver
     check_what_earlier_versions_held(Store(path))
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_an_earlier_versions_postgresql_opens_with_all_it_held(server: str, version: int) -> None:
     with psycopg.connect(emptied(server), autocommit=True) as direct:
         direct.execute((VERSIONS / f"receiver_postgres-{version}.sql").read_bytes())

@@ -8,11 +8,9 @@ CREATE TABLE api_tokens (
 
 -- Written in the transaction that stores what it tells of; the key is the same however often that comes.
 CREATE TABLE webhook_events (
-  event_key TEXT PRIMARY KEY, event TEXT NOT NULL, resident_id TEXT NOT NULL, body TEXT NOT NULL,
-  noted_utc_ms INTEGER NOT NULL
+  event_key TEXT PRIMARY KEY, event TEXT NOT NULL, body TEXT NOT NULL, noted_utc_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX webhook_events_time ON webhook_events (noted_utc_ms);
-CREATE INDEX webhook_events_resident ON webhook_events (resident_id);
 -- An endpoint is told what was noted since it is there.
 CREATE TABLE webhooks (webhook TEXT PRIMARY KEY, since_utc_ms INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE webhook_deliveries (

@@ -4,11 +4,9 @@ CREATE TABLE api_tokens (
   expires_utc_ms BIGINT, revoked_utc_ms BIGINT
 );
 CREATE TABLE webhook_events (
-  event_key TEXT PRIMARY KEY, event TEXT NOT NULL, resident_id TEXT NOT NULL, body TEXT NOT NULL,
-  noted_utc_ms BIGINT NOT NULL
+  event_key TEXT PRIMARY KEY, event TEXT NOT NULL, body TEXT NOT NULL, noted_utc_ms BIGINT NOT NULL
 );
 CREATE INDEX webhook_events_time ON webhook_events (noted_utc_ms);
-CREATE INDEX webhook_events_resident ON webhook_events (resident_id);
 CREATE TABLE webhooks (webhook TEXT PRIMARY KEY, since_utc_ms BIGINT NOT NULL);
 CREATE TABLE webhook_deliveries (
   webhook TEXT NOT NULL, event_key TEXT NOT NULL, tries INTEGER NOT NULL,
