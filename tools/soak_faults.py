@@ -1,9 +1,11 @@
-"""Processes killed, stalled and restarted at random between a gateway's store and the cloud's database; then a count.
+"""Faults at random between a gateway's store and the cloud's database; then a count.
 
-    python -m tools.soak_faults [--faults 300] [--seed 1]
+    python -m tools.soak_faults [--faults 300] [--seed 1] [--database sqlite]
 
-Two receivers share one database and one broker; a stranger sends recorded batches again, in any order. At the end every
-reading that the gateway's store has committed must be in the database once, and no seq may be missing.
+Gateway, mosquitto, PostgreSQL (or the SQLite file) and two receivers that share it: each part is killed, stalled or
+restarted, the network on either side of the broker is parted, and a stranger sends recorded batches again, in any
+order. At the end every reading that the gateway's store has committed must be in the database once, and no seq may be
+missing.
 """
 
 from __future__ import annotations
@@ -13,12 +15,11 @@ import contextlib
 import json
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,12 +27,19 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.integration.cloud.parts import Broker, Receiver
+from cloud_sync.receiver.stores.opening import open_existing
+from tests.cloud_sync.postgres_server import PostgresServer
+from tests.integration.cloud.parts import Mosquitto, Network, Receiver
 from tools.fault_gateway import BEDS, GATEWAY
 
-FAULTS = ("kill gateway", "kill receiver", "stall receiver", "stall gateway", "restart broker", "repeat batches")
+FAULTS = (
+    *("kill gateway", "kill receiver", "kill broker", "stall gateway", "stall receiver", "part gateway"),
+    *("part receivers", "restart broker", "stall database", "repeat batches"),
+)
+SERVER_FAULTS = ("restart database",)
 PAUSE_S = 0.5
 STALL_S = 1.0
+MINUTES_PER_FAULT = 20
 DRAIN_S = 60.0
 RECORDED_MAX = 500
 
@@ -45,6 +53,10 @@ class Gateway:
 
     def start(self) -> None:
         self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def kill(self) -> None:
         assert self.process is not None
@@ -99,75 +111,135 @@ def _stalled(process: subprocess.Popen[str] | None) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
-def soak(faults: int, seed: int, folder: Path, say: bool = False) -> dict[str, Any]:
+class Site:
+    """All parts, running."""
+
+    def __init__(self, folder: Path, minutes: int, draw: random.Random, on_server: bool) -> None:
+        self.draw = draw
+        self.broker = Mosquitto(folder / "broker")
+        self.gateway_side, self.receiver_side = Network(self.broker.port), Network(self.broker.port)
+        self.server = PostgresServer("faults") if on_server else None
+        self.where: Path | str = folder / "cloud" / "receiver.db" if self.server is None else self.server.url
+        more = () if self.server is None else ("--database", self.server.url)
+        self.receivers = [Receiver(folder / "cloud", self.receiver_side.url, *more) for _ in range(2)]
+        self.gateway = Gateway(folder / "gateway", self.gateway_side.url, minutes)
+        self.repeater = Repeater(self.broker.port, draw)
+
+    def start(self) -> None:
+        if self.server is not None:
+            self.server.start()
+        self.broker.start()
+        self.gateway_side.start()
+        self.receiver_side.start()
+        for receiver in self.receivers:
+            receiver.start()
+        self.gateway.start()
+
+    def stop(self) -> None:
+        """All but the database."""
+        self.repeater.stop()
+        if self.gateway.is_running:
+            self.gateway.kill()
+        for receiver in self.receivers:
+            receiver.stop()
+        self.gateway_side.stop()
+        self.receiver_side.stop()
+        self.broker.stop()
+
+    def happen(self, fault: str) -> bool:
+        """Let it happen and be over; False if it could not: a gateway that is done is killed no more."""
+        what, _, part = fault.partition(" ")
+        receiver = self.draw.choice(self.receivers)
+        if part == "gateway" and what != "part" and not self.gateway.is_running:
+            return False
+        if what == "kill" or fault == "restart broker":
+            parts: dict[str, Gateway | Receiver | Mosquitto] = {"gateway": self.gateway, "receiver": receiver}
+            self._kill(parts.get(part, self.broker), what)
+        elif fault == "restart database":
+            assert self.server is not None
+            self.server.stop()
+            self._wait()
+            self.server.start()
+        elif fault == "stall database":
+            self._lock_database()
+        elif what == "stall":
+            with _stalled(self.gateway.process if part == "gateway" else receiver.process):
+                self._wait()
+        elif what == "part":
+            side = self.gateway_side if part == "gateway" else self.receiver_side
+            side.part()
+            self._wait()
+            side.heal(reset=self.draw.random() < 0.5)
+        else:
+            self.repeater.repeat()
+        return True
+
+    def _kill(self, part: Gateway | Receiver | Mosquitto, what: str) -> None:
+        if what == "kill":
+            part.kill()
+        else:
+            assert isinstance(part, Mosquitto)
+            part.stop()
+        if isinstance(part, Mosquitto):
+            self._wait()
+        part.start()
+
+    def _lock_database(self) -> None:
+        """Nobody can commit for a while."""
+        with contextlib.closing(open_existing(self.where)) as database:
+            database.begin()
+            if self.server is not None:
+                database.execute("LOCK TABLE minutes IN ACCESS EXCLUSIVE MODE")
+            self._wait()
+            database.rollback()
+
+    def _wait(self) -> None:
+        time.sleep(STALL_S * self.draw.random())
+
+
+def soak(faults: int, seed: int, folder: Path, on_server: bool, say: bool = False) -> dict[str, Any]:
     """Let so many faults happen; what was expected in the database and what is there."""
     draw = random.Random(seed)
-    minutes = max(60, faults * 20)
-    broker = Broker()
-    receivers = [Receiver(folder / "cloud", broker.url) for _ in range(2)]
-    gateway = Gateway(folder / "gateway", broker.url, minutes)
-    broker.start()
-    for receiver in receivers:
-        receiver.start()
-    gateway.start()
-    repeater = Repeater(broker.port, draw)
-    done: dict[str, int] = dict.fromkeys(FAULTS, 0)
+    minutes = max(60, faults * MINUTES_PER_FAULT)
+    site = Site(folder, minutes, draw, on_server)
+    kinds = (*FAULTS, *SERVER_FAULTS) if on_server else FAULTS
+    done: dict[str, int] = dict.fromkeys(kinds, 0)
     try:
+        site.start()
         for number in range(faults):
             time.sleep(PAUSE_S * draw.random())
             # Each kind comes once before chance decides.
-            fault = FAULTS[number] if number < len(FAULTS) else draw.choice(FAULTS)
-            _happen(fault, draw, broker, receivers, gateway, repeater)
-            done[fault] += 1
+            fault = kinds[number] if number < len(kinds) else draw.choice(kinds)
+            done[fault] += site.happen(fault)
             if say:
                 print(f"\r{number + 1} faults ", end="", file=sys.stderr, flush=True)
-        drained = gateway.finish(DRAIN_S + minutes * 0.05)
+        drained = site.gateway.finish(DRAIN_S + minutes * 0.05)
     finally:
-        repeater.stop()
-        if gateway.process is not None and gateway.process.poll() is None:
-            gateway.kill()
-        for receiver in receivers:
-            receiver.stop()
-        broker.stop()
-    return {"faults": done, "drained": drained, "expected": minutes * BEDS * 60, "alarms expected": minutes,
-            **_found(folder / "cloud" / "receiver.db")}  # fmt: skip
+        site.stop()
+    try:
+        found = _found(site.where)
+    finally:
+        if site.server is not None:
+            site.server.stop()
+            site.server.remove()
+    return {"faults": done, "drained": drained, "expected": minutes * BEDS * 60, "alarms expected": minutes, **found}
 
 
-def _happen(
-    fault: str, draw: random.Random, broker: Broker, receivers: Sequence[Receiver], gateway: Gateway, repeater: Repeater
-) -> None:
-    receiver = draw.choice(receivers)
-    if fault == "kill gateway" and gateway.process is not None and gateway.process.poll() is None:
-        gateway.kill()
-        gateway.start()
-    elif fault == "kill receiver":
-        receiver.kill()
-        receiver.start()
-    elif fault == "stall receiver":
-        with _stalled(receiver.process):
-            time.sleep(STALL_S * draw.random())
-    elif fault == "stall gateway" and gateway.process is not None and gateway.process.poll() is None:
-        with _stalled(gateway.process):
-            time.sleep(STALL_S * draw.random())
-    elif fault == "restart broker":
-        broker.stop()
-        time.sleep(STALL_S * draw.random())
-        broker.start()
-    else:
-        repeater.repeat()
+def _found(where: Path | str) -> dict[str, int]:
+    with contextlib.closing(open_existing(where)) as database:
 
+        def number(sql: str) -> int:
+            return int(database.execute(sql).fetchone()[0])
 
-def _found(database: Path) -> dict[str, int]:
-    with contextlib.closing(sqlite3.connect(database)) as db:
-        counts = dict(db.execute("SELECT name, sum(value) FROM counters GROUP BY name").fetchall())
+        counts = dict(database.execute("SELECT name, sum(value) FROM counters GROUP BY name").fetchall())
         return {
-            "readings": counts.get("readings", 0),
-            "in minutes": db.execute("SELECT coalesce(sum(readings), 0) FROM minutes").fetchone()[0],
-            "alarms": db.execute("SELECT count(*) FROM alarms").fetchone()[0],
-            "repeated": counts.get("duplicates", 0),
-            "conflicts": counts.get("conflicts", 0),
-            "missing": db.execute("SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gaps").fetchone()[0],
-            "quarantined": db.execute("SELECT count(*) FROM quarantine").fetchone()[0],
+            "readings": int(counts.get("readings", 0)),
+            "in minutes": number("SELECT coalesce(sum(readings), 0) FROM minutes"),
+            "alarms": number("SELECT count(*) FROM alarms"),
+            "repeated": int(counts.get("duplicates", 0)),
+            "conflicts": int(counts.get("conflicts", 0)),
+            "missing": number("SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gaps"),
+            "quarantined": number("SELECT count(*) FROM quarantine"),
         }
 
 
@@ -175,9 +247,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.soak_faults", description=__doc__.splitlines()[0])
     parser.add_argument("--faults", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     arguments = parser.parse_args()
+    on_server = arguments.database == "postgresql"
     with TemporaryDirectory(prefix="sleepbelt-faults-") as folder:
-        found = soak(arguments.faults, arguments.seed, Path(folder), say=True)
+        found = soak(arguments.faults, arguments.seed, Path(folder), on_server, say=True)
     print(json.dumps(found, indent=1))
     return 0 if is_clean(found) else 1
 

@@ -31,28 +31,50 @@ def _as_user(folder: Path) -> list[str]:
     return ["runuser", "-u", "postgres", "--"]
 
 
+class PostgresServer:
+    """One server and its data, which can be away for a while."""
+
+    def __init__(self, name: str, options: Sequence[str] = FAST) -> None:
+        # Not below the checkout: the server's own user may have no way into that.
+        self._folder = Path(tempfile.mkdtemp(prefix=f"sleepbelt-postgres-{name}-"))
+        self._user = _as_user(self._folder)
+        data = self._folder / "data"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        initdb = [*self._user, _program("initdb"), "-D", str(data), "-A", "trust", "-U", "sleepbelt", "-E", "UTF8",
+                  "--locale=C.UTF-8", "--no-sync", "--no-instructions"]  # fmt: skip
+        done = subprocess.run(initdb, cwd=self._folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"initdb in {self._folder} failed (may user postgres enter it?): {done.stderr}"
+        self._control = [*self._user, _program("pg_ctl"), "-D", str(data), "-l", str(self._folder / "log"), "-w"]
+        self._settings = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+                          *options]  # fmt: skip
+        self.url = f"postgresql://sleepbelt@127.0.0.1:{port}/postgres"
+
+    def start(self) -> None:
+        self._ctl("-o", " ".join(self._settings), "start")
+
+    def stop(self) -> None:
+        """At once and without a checkpoint: the next start recovers from the log."""
+        self._ctl("-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _ctl(self, *arguments: str) -> None:
+        subprocess.run([*self._control, *arguments], cwd=self._folder, check=True, stdout=subprocess.DEVNULL)
+
+
 @contextmanager
 def postgres_server(name: str = "tests", options: Sequence[str] = FAST) -> Iterator[str]:
     """The URL of an empty-able database on a server that runs for the duration of the block."""
-    # Not below the checkout: the server's own user may have no way into that.
-    folder = Path(tempfile.mkdtemp(prefix=f"sleepbelt-postgres-{name}-"))
-    user = _as_user(folder)
-    data = folder / "data"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    initdb = [*user, _program("initdb"), "-D", str(data), "-A", "trust", "-U", "sleepbelt", "-E", "UTF8",
-              "--locale=C.UTF-8", "--no-sync", "--no-instructions"]  # fmt: skip
-    done = subprocess.run(initdb, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"initdb in {folder} failed (may user postgres enter it?): {done.stderr}"
-    control = [*user, _program("pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-w"]
-    settings = ["-p", str(port), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", *options]
-    subprocess.run([*control, "-o", " ".join(settings), "start"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    server = PostgresServer(name, options)
+    server.start()
     try:
-        yield f"postgresql://sleepbelt@127.0.0.1:{port}/postgres"
+        yield server.url
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        shutil.rmtree(folder, ignore_errors=True)
+        server.stop()
+        server.remove()
 
 
 def emptied(url: str) -> str:

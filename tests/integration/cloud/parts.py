@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +48,105 @@ class Broker:
         if self._stack is not None:
             self._stack.close()
         self._stack = None
+
+
+class Mosquitto:
+    """mosquitto as a process of its own on one port, which keeps nothing and can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self._conf = folder / "mosquitto.conf"
+        self._conf.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        if os.geteuid() == 0:  # else mosquitto would go on as a user that cannot read the test's folder
+            self._conf.write_text(self._conf.read_text() + "user root\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+        self._process = subprocess.Popen([program, "-c", str(self._conf)], stderr=subprocess.DEVNULL)
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"mosquitto does not listen (code {self._process.poll()})")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(10)
+
+
+class Network:
+    """A way to a TCP port of this machine that can be parted: nothing passes, no connection is closed or made."""
+
+    def __init__(self, port: int) -> None:
+        self.port = free_port()
+        self._to_port = port
+        self._loop = asyncio.new_event_loop()
+        self._open = asyncio.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._thread.start()
+        self.heal(reset=False)
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
+
+    def part(self) -> None:
+        self._loop.call_soon_threadsafe(self._open.clear)
+
+    def heal(self, reset: bool) -> None:
+        """Let through again: what was under way goes on, or with `reset` its connections are gone."""
+        if reset:
+            asyncio.run_coroutine_threadsafe(self._reset(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._open.set)
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._reset(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _listen(self) -> None:
+        await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+
+    async def _reset(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._open.wait()
+        try:
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, to_writer}
+        await asyncio.gather(self._pump(reader, to_writer), self._pump(to_reader, writer))
+        self._writers -= {writer, to_writer}
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+        except OSError:
+            pass
+        writer.close()
 
 
 class Receiver:
