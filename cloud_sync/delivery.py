@@ -9,8 +9,9 @@ or an event. All instants are milliseconds of one real monotonic axis: network t
 `jitter` is a number in [0, 1) the shell draws; with it, gateways that lost the same receiver do not come back as one.
 """
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cloud_sync.outbox import OutboxItem
@@ -159,17 +160,19 @@ class LaneDelivery:
         if ack.lane != self.policy.lane or ack.epoch not in ("", self.epoch):
             return Freed((), {})
         rejected_codes = dict(ack.rejected) if ack.epoch else {}
+        is_accepted = _members(ack.accepted if ack.epoch else ())
+        unreadable = frozenset(ack.unreadable)
         accepted: list[int] = []
         rejected: dict[int, str] = {}
         for number, flight in list(self._flights.items()):
-            if flight.digest in ack.unreadable and flight.digest:
+            if flight.digest in unreadable and flight.digest:
                 self._split(number, flight, rejected)
                 continue
             keep = []
             for item in flight.items:
                 if item.seq in rejected_codes:
                     rejected[item.seq] = rejected_codes[item.seq]
-                elif ack.epoch and _covers(ack.accepted, item.seq):
+                elif is_accepted(item.seq):
                     accepted.append(item.seq)
                 else:
                     keep.append(item)
@@ -293,5 +296,19 @@ class LaneDelivery:
             self._next_number += 1
 
 
-def _covers(ranges: Sequence[tuple[int, int]], seq: int) -> bool:
-    return any(first <= seq <= last for first, last in ranges)
+def _members(ranges: Sequence[tuple[int, int]]) -> Callable[[int], bool]:
+    """Whether a seq lies in any of the inclusive ranges, however many a stranger sends and in whatever order."""
+    firsts: list[int] = []
+    lasts: list[int] = []
+    for first, last in sorted(ranges):
+        if lasts and first <= lasts[-1]:
+            lasts[-1] = max(lasts[-1], last)
+        else:
+            firsts.append(first)
+            lasts.append(last)
+
+    def is_member(seq: int) -> bool:
+        position = bisect_right(firsts, seq) - 1
+        return position >= 0 and seq <= lasts[position]
+
+    return is_member

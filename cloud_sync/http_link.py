@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -79,8 +80,8 @@ class HttpLink:
                 if error.code in (401, 403, 404):
                     on_refused(f"HTTP {error.code}")
                 self._acks.put_nowait(BrokerError(f"{self._address} answers HTTP {error.code}"))
-            except OSError as error:
-                self._acks.put_nowait(BrokerError(f"{self._address} does not answer: {error}"))
+            except (OSError, http.client.HTTPException) as error:
+                self._acks.put_nowait(BrokerError(f"{self._address} does not answer: {error or type(error).__name__}"))
             else:
                 self._acks.put_nowait(ack)
 
@@ -95,12 +96,22 @@ async def http_link(address: HttpAddress) -> AsyncIterator[HttpLink]:
         await link.close()
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the token to whoever it names."""
+
+    def redirect_request(self, *args: object, **kwargs: object) -> None:
+        return None
+
+
+_opener = urllib.request.build_opener(_NoRedirects)
+
+
 def _post(address: HttpAddress, gateway: str, lane: str, payload: bytes) -> bytes:
     request = urllib.request.Request(
         f"{address.url.rstrip('/')}/uplink/{quote(gateway, safe='')}/{lane}",
         payload,
         {"Authorization": f"Bearer {address.token}", "Content-Type": "application/octet-stream"},
     )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+    with _opener.open(request, timeout=TIMEOUT_S) as answer:
         ack: bytes = answer.read(MESSAGE_BYTES_MAX)
         return ack

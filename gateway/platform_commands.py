@@ -31,6 +31,7 @@ __all__ = ["COUNTER_FILE", "PlatformCommands"]
 log = logging.getLogger(__name__)
 
 COUNTER_FILE = "commands.counter"
+NOTE_EVERY_MS = 60_000
 AGE_MS_MAX = 10_000  # the platform has said "not delivered" long before
 
 
@@ -46,6 +47,7 @@ class PlatformCommands:
         self._path = folder / COUNTER_FILE
         self._last = _read_counter(self._path)
         self._one_at_a_time = asyncio.Lock()
+        self._refusals: dict[str, tuple[int, int]] = {}  # code -> not noted until, refusals since the last note
         self._do: Mapping[str, Callable[[Command], Awaitable[Answer]]] = {
             command.ACKNOWLEDGE: self._acknowledge,
             command.SETTINGS_SHOW: self._show,
@@ -57,14 +59,25 @@ class PlatformCommands:
         try:
             asked = command.decode_command(message, self._is_signed)
         except BatchError as error:
-            log.warning("a command was refused: %s", error)
-            self._management.note("command_refused", "", "", error.code)
+            self._note_refused("", "", error.code, error.code)
             return None
         async with self._one_at_a_time:
             answer = await self._answer(asked)
         if answer.code != command.DONE:
-            self._management.note("command_refused", asked.who, asked.bed, f"{asked.kind} {answer.code}")
+            self._note_refused(asked.who, asked.bed, answer.code, f"{asked.kind} {answer.code}")
         return command.encode_answer(answer)
+
+    def _note_refused(self, who: str, bed: str, code: str, detail: str) -> None:
+        """Into the audit, which forgets nothing: of what a stranger repeats without end only how often it came."""
+        now_ms = self._clock.mono_ms()
+        quiet_until_ms, unsaid = self._refusals.get(code, (now_ms, 0))
+        if now_ms < quiet_until_ms:
+            self._refusals[code] = (quiet_until_ms, unsaid + 1)
+            return
+        self._refusals[code] = (now_ms + NOTE_EVERY_MS, 0)
+        detail += f" (and {unsaid} more before)" if unsaid else ""
+        log.warning("a command of the platform was refused: %s", detail)
+        self._management.note("command_refused", who, bed, detail)
 
     async def _answer(self, asked: Command) -> Answer:
         if asked.gateway != self._gateway:

@@ -132,6 +132,47 @@ def test_an_ack_of_another_lane_or_epoch_frees_nothing(ack: Ack) -> None:
     assert not core.is_idle()
 
 
+def test_ranges_of_an_ack_may_overlap_be_turned_round_or_come_in_any_order() -> None:
+    core = connected()
+    core.loaded(items(1, 6), 0, 0)
+    send(core, 0)
+    assert core.acked(accept((5, 5), (9, 2), (2, 3), (1, 3), (5, 5), (100, 2**53)), 1).accepted == (1, 2, 3, 5)
+
+
+def test_a_huge_ack_costs_a_search_an_item_and_no_walk() -> None:
+    core = connected(VITALS_POLICY)
+    core.loaded(items(1, 1024, size=1, lane=LANE_VITALS), 0, 0)
+    send(core, 0)
+    looked: list[int] = []
+
+    class Counted(int):
+        def __le__(self, other: int) -> bool:
+            looked.append(1)
+            return int(self) <= int(other)
+
+        def __lt__(self, other: int) -> bool:
+            looked.append(1)
+            return int(self) < int(other)
+
+        def __gt__(self, other: int) -> bool:
+            looked.append(1)
+            return int(self) > int(other)
+
+    ranges = tuple((Counted(10_000 + 3 * n), Counted(10_001 + 3 * n)) for n in range(16_000))
+    assert core.acked(accept(*ranges, lane=LANE_VITALS), 1).accepted == ()
+    assert len(looked) < 1_000_000  # 16 million if each item were held against each range
+
+
+def test_an_ack_of_what_was_never_given_or_freed_before_changes_nothing() -> None:
+    core = connected()
+    core.loaded(items(5, 6), 0, 0)
+    send(core, 0)
+    assert core.acked(accept((1, 4), (7, 2**53)), 1) == core.acked(Ack(LANE_ALARM, "e", rejected=((99, "x"),)), 2)
+    assert core.floor() == 5
+    core.acked(accept((5, 6)), 3)
+    assert core.acked(accept((5, 6)), 4).accepted == ()
+
+
 def test_the_items_of_an_unreadable_batch_go_alone() -> None:
     core = connected()
     core.loaded(items(1, 3), 0, 0)

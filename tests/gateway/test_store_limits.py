@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS
-from gateway.store_files import Chunk, StoreFiles, Writes
+from gateway.cores.audit import verify
+from gateway.store_evidence import audit_rows, kept_head
+from gateway.store_files import Chunk, EventRow, StoreFiles, Writes
 from gateway.store_repair import StoreError
-from gateway.store_schema import EVENTS
+from gateway.store_schema import EVENTS, VITALS
 
 VERSIONS = Path(__file__).parent / "store_versions"
 DAY1, DAY2 = 1_700_000_000_000, 1_700_100_000_000
@@ -44,6 +46,30 @@ def test_the_first_versions_files_open_with_all_they_held(tmp_path: Path) -> Non
     assert (seqs(files, LANE_ALARM), seqs(files, LANE_VITALS)) == ([2], [1, 2, 3])
     files.commit(Writes(alarm_items=[b"new"], chunks=[Chunk("A", DAY1, b"new")]))
     assert (seqs(files, LANE_ALARM), seqs(files, LANE_VITALS)) == ([2, 4], [1, 2, 3, 4])
+
+
+def test_of_every_version_but_the_newest_a_file_is_kept_to_migrate_from() -> None:
+    assert {file.name for file in VERSIONS.glob("*.sql")} >= {
+        *(f"events-{number}.sql" for number in range(1, len(EVENTS))),
+        *(f"vitals-{number}.sql" for number in range(1, len(VITALS))),
+    }
+
+
+@pytest.mark.parametrize("number", range(1, len(EVENTS)))
+def test_every_earlier_versions_events_open_and_take_new_ones(tmp_path: Path, number: int) -> None:
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        db.executescript((VERSIONS / f"events-{number}.sql").read_text())
+    files = StoreFiles(tmp_path)
+    assert (files.repairs, files.state()) == ([], {"n": 1, "belts": {}})
+    assert [row.event for row in files.events("A", 0, 2 * DAY1)] == ["exit"]
+    held = files.evidence(lambda db: len(list(audit_rows(db))))
+    assert held == (0 if number == 1 else 1)
+    files.commit(Writes(events=[EventRow(9, DAY1, True, "A", "entry", "", "2")], alarm_items=[b"new"]))
+    assert files.evidence(lambda db: verify(audit_rows(db), kept_head(db)))[1] is None
+    assert seqs(files, LANE_ALARM) == [2, 4]
+    files.close()
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(EVENTS),)
 
 
 def test_a_damaged_file_of_the_first_version_is_salvaged_into_the_newest(tmp_path: Path) -> None:
@@ -94,6 +120,24 @@ def test_what_retention_took_is_named_when_the_cloud_asks_for_it(tmp_path: Path)
     assert seqs(files, LANE_VITALS) == [3]
     files.acked(LANE_VITALS, [3])
     assert files.floor(LANE_VITALS) == 4
+
+
+def test_a_rewind_past_years_of_seqs_that_retention_took_writes_no_row_for_each(tmp_path: Path) -> None:
+    files = StoreFiles(tmp_path)
+    files.commit(Writes(chunks=[Chunk("A", DAY1, b"1")], vitals_items=[b"2"]))
+    files.close()
+    with closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as db:
+        db.execute("UPDATE lanes SET next_seq = 30000000, floor = 30000000 WHERE lane = 'vitals'")
+        db.execute("UPDATE outbox SET seq = 29999999 WHERE lane = 'vitals'")
+    with closing(sqlite3.connect(tmp_path / "vitals-20231114.db", isolation_level=None)) as db:
+        db.execute("UPDATE chunks SET seq = 29999990")
+    files = StoreFiles(tmp_path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert files.rewind(LANE_VITALS, 1) == [(1, 29_999_989), (29_999_991, 29_999_998)]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+    assert seqs(files, LANE_VITALS) == [29_999_990, 29_999_999]
+    files.acked(LANE_VITALS, [29_999_990, 29_999_999])
+    assert files.floor(LANE_VITALS) == 30_000_000
 
 
 def test_a_rewind_to_what_was_never_acked_changes_nothing(tmp_path: Path) -> None:
