@@ -6,13 +6,14 @@ identity of a belt that already is one stay; a new one is given an identity.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,10 @@ _CHIPS = {
     "pico-w": ("RP2040",), "pico-2-w": ("RP2350",), "esp32-s3": ("ESP32S3", "ESP32-S3"),
     "esp32-c3": ("ESP32C3", "ESP32-C3"), "esp32-c6": ("ESP32C6", "ESP32-C6"),
 }  # fmt: skip
+_HAS_RING = """
+import esp32
+print(len(esp32.Partition.find(esp32.Partition.TYPE_DATA, label='ring')))
+"""
 _LEAVE_SERVICE = "import os; os.remove('/service')"
 
 
@@ -103,17 +108,16 @@ class Flasher:
         self._pause = pause
         self._progress = progress
 
-    def flash(self, board: str, build: Path, serial: str | None = None) -> Identity:
+    def flash(
+        self, board: str, build: Path, serial: str | None = None, sensors: Mapping[str, str] | None = None
+    ) -> Identity:
         """Copy build/<board> onto the board and start it. PortError, FlashError.
 
+        sensors: text of /config/<name>.txt by name (belt/sensors.py); what is not named stays as it is on the board.
         What fails once the copying has begun leaves the board in service: flash again.
         """
         slot = build / board / "slot"
-        manifest = build / "manifest.json"
-        if not slot.is_dir() or not manifest.is_file():
-            raise FlashError(f"{build}: nothing built for {board} there; `sleepbelt firmware build` first")
-        update_key = json.loads(manifest.read_text("utf-8"))["update_key"]
-        files = sorted(path for path in slot.rglob("*") if path.is_file())
+        update_key, files = _checked(build, board)
         self._port = self._found_port()
         self._check_board(board)
         self._progress(f"{self._port}: stopping what runs on the board")
@@ -124,12 +128,15 @@ class Flasher:
             self._reset()
         self._run("exec", _FOLDERS.format(folders=_folders(slot, files)))
         copies = [(path, "/a/" + path.relative_to(slot).as_posix()) for path in files]
-        self._progress(f"{self._port}: copying {len(files) + len(BOOT_FILES) + 1} files")
         copies += [(build / "boot" / name, "/" + name) for name in BOOT_FILES]
         with tempfile.TemporaryDirectory() as directory:
             identity, content = self._identity(update_key, serial)
             (Path(directory) / "identity.json").write_text(json.dumps(content))
             copies.append((Path(directory) / "identity.json", "/config/identity.json"))
+            for name, text in (sensors or {}).items():
+                (Path(directory) / f"{name}.txt").write_text(text)
+                copies.append((Path(directory) / f"{name}.txt", f"/config/{name}.txt"))
+            self._progress(f"{self._port}: copying {len(copies)} files")
             # One call for all: mpremote restarts the interpreter at the start of each.
             chain = [word for source, target in copies for word in ("fs", "cp", str(source), ":" + target, "+")]
             self._run(*chain[:-1])
@@ -166,6 +173,8 @@ class Flasher:
         if (int(major), int(minor)) < _MICROPYTHON_MIN:
             needed = ".".join(map(str, _MICROPYTHON_MIN))
             raise FlashError(f"{self._port}: it runs MicroPython {major}.{minor}; put {needed} or newer on it first")
+        if platform == "esp32" and self._run("exec", _HAS_RING).strip() == "0":
+            raise FlashError(f"{self._port}: no partition `ring` in its flash; `sleepbelt firmware partitions --help`")
 
     def _identity(self, update_key: str, serial: str | None) -> tuple[Identity, dict[str, str]]:
         try:
@@ -193,10 +202,32 @@ class Flasher:
             done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise FlashError(f"mpremote on {self._port}: {error}; is the board plugged in?") from None
+        if "No module named mpremote" in done.stderr:
+            raise FlashError("mpremote is not installed here: pip install 'sleepbelt[hil]'")
         if done.returncode:
             words = (done.stderr or done.stdout).strip().splitlines()
             raise FlashError(f"mpremote on {self._port}: {words[-1] if words else 'no answer'}")
         return done.stdout
+
+
+def _checked(build: Path, board: str) -> tuple[str, list[Path]]:
+    """Public half of the signing key and the files of the slot; FlashError unless they are what the manifest says."""
+    slot = build / board / "slot"
+    files = sorted(path for path in slot.rglob("*") if path.is_file())
+    again = f"`sleepbelt firmware build --board {board}` first"
+    try:
+        manifest = json.loads((build / "manifest.json").read_text("utf-8"))
+        listed = {path: entry["sha256"] for path, entry in manifest["boards"][board]["files"].items()}
+        update_key = str(manifest["update_key"])
+    except OSError:
+        raise FlashError(f"{build}: nothing built there; {again}") from None
+    except (ValueError, TypeError, KeyError):
+        raise FlashError(f"{build}/manifest.json: damaged, or without {board}; {again}") from None
+    found = {path.relative_to(slot).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    if not files or found != listed:
+        wrong = next((path for path in sorted({*found, *listed}) if found.get(path) != listed.get(path)), "no file")
+        raise FlashError(f"{slot}: {wrong} is not as the manifest has it; {again}")
+    return update_key, files
 
 
 def _setup_rp2() -> str:

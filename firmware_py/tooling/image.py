@@ -31,11 +31,13 @@ def make_key(path: Path) -> ec.EllipticCurvePrivateKey:
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise KeyFileError(f"{path} exists, and belts take the images of no other key; name another file") from None
+    except OSError as error:
+        raise KeyFileError(f"{path}: cannot be written: {error.strerror}") from None
     with open(descriptor, "wb") as file:
         file.write(text)
     return key
@@ -45,8 +47,12 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """The signing key in a PEM file; KeyFileError if it is none of P-256."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyFileError(f"{path}: {error}; `sleepbelt firmware keygen {path}` makes a signing key") from None
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}; `sleepbelt firmware keygen {path}` makes one") from None
+    except TypeError:
+        raise KeyFileError(f"{path}: protected by a password; `openssl ec -in {path} -out FILE` takes it off") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError(f"{path}: no private key in PEM; `sleepbelt firmware keygen FILE` makes one") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise KeyFileError(f"{path}: not a key of P-256; `sleepbelt firmware keygen` makes one")
     return key

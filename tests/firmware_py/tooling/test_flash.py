@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ FAKE = Path(__file__).parent / "fake_mpremote.py"
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
-    build(["pico-w"], KEY, folder)
+    build(["pico-w", "esp32-s3"], KEY, folder)
     return folder
 
 
@@ -93,6 +94,63 @@ def test_another_board_is_left_as_it_is(built: Path, board: Path, machine: str, 
     with pytest.raises(FlashError, match=words):
         _flasher(board).flash("pico-w", built)
     assert not (board / "service").exists()
+
+
+def test_an_esp32_without_a_partition_for_the_records_is_left_as_it_is(built: Path, board: Path) -> None:
+    (board / "machine").write_text("esp32 29 Generic ESP32S3 module with ESP32S3")
+    (board / "ring").write_text("0")
+    with pytest.raises(FlashError, match="no partition `ring`"):
+        _flasher(board).flash("esp32-s3", built)
+    assert not (board / "service").exists()
+    (board / "ring").write_text("1")
+    assert _flasher(board).flash("esp32-s3", built).is_new
+    assert not (board / "config" / "sensor.txt").exists()
+
+
+def test_a_board_is_told_what_is_fitted_and_keeps_it(built: Path, board: Path) -> None:
+    _flasher(board).flash("pico-w", built, sensors={"sensor": "ads1115", "load": "hx711"})
+    _flasher(board).flash("pico-w", built)
+    assert [(board / "config" / f"{name}.txt").read_text() for name in ("sensor", "load")] == ["ads1115", "hx711"]
+
+
+def _changed(folder: Path, what: str) -> None:
+    target = folder / "pico-w" / "slot" / "firmware_py" / "main.mpy"
+    if what == "changed":
+        target.write_bytes(target.read_bytes() + b"x")
+    elif what == "missing":
+        target.unlink()
+    elif what == "added":
+        target.with_name("more.mpy").write_bytes(b"x")
+    else:
+        (folder / "manifest.json").write_text(what)
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("changed", "main.mpy is not as the manifest has it"),
+        ("missing", "main.mpy is not as the manifest has it"),
+        ("added", "more.mpy is not as the manifest has it"),
+        ("{}", "damaged, or without pico-w"),
+        ("no json", "damaged, or without pico-w"),
+        ("[]", "damaged, or without pico-w"),
+    ],
+)
+def test_what_is_not_as_it_was_built_is_not_flashed(
+    built: Path, board: Path, tmp_path: Path, what: str, words: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(built, folder)
+    _changed(folder, what)
+    with pytest.raises(FlashError, match=words):
+        _flasher(board).flash("pico-w", folder)
+    assert not any(board.iterdir())
+
+
+def test_a_missing_mpremote_is_named(built: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('No module named mpremote')"]
+    with pytest.raises(FlashError, match="mpremote is not installed"):
+        Flasher("auto", command).flash("pico-w", built)
 
 
 def test_a_board_that_is_not_there_is_an_error_with_mpremotes_words(built: Path, board: Path) -> None:
