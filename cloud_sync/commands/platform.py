@@ -1,4 +1,4 @@
-"""`sleepbelt platform`: what is done to the receiver's database from outside: tokens of the API, webhooks."""
+"""`sleepbelt platform`: what is done to the receiver's database from outside: tokens, webhooks, backup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cloud_sync.receiver.settings import ReceiverSettings
 
-SUMMARY = "look after the platform: tokens of its API, webhooks"
+SUMMARY = "look after the platform: tokens of its API, webhooks, backup and restore"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 DELIVERIES_SHOWN = 200
 
@@ -34,6 +34,9 @@ examples:
   sleepbelt platform token revoke nurse-call --config receiver.toml
   sleepbelt platform webhook list --config receiver.toml
   sleepbelt platform webhook retry care-system --config receiver.toml
+  sleepbelt platform backup /var/backups/sleepbelt/2026-11-27 --config receiver.toml
+  sleepbelt platform restore /var/backups/sleepbelt/2026-11-27 --data new-data
+  sleepbelt platform check --config receiver.toml
 
 Exit code: 0 done, 1 failed, 2 bad input.
 """
@@ -45,12 +48,13 @@ def main(argv: Sequence[str]) -> int:
     """Do what the subcommand says; 0 done, 1 failed, 2 bad input."""
     options = _parser().parse_args(argv)
     from cloud_sync.receiver.settings import SettingsError
+    from cloud_sync.receiver.stores.backup import BackupError
     from cloud_sync.receiver.stores.base import StoreError
     from cloud_sync.receiver.stores.tokens import TokenError
 
     try:
         said, lines = options.act(options, _settings(options))
-    except (SettingsError, TokenError) as error:
+    except (SettingsError, TokenError, BackupError) as error:
         return _fail(str(error), BAD_INPUT)
     except (StoreError, OSError) as error:
         return _fail(str(error), FAILED)
@@ -87,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     webhook = subjects.add_parser("webhook", help="what was told to whom").add_subparsers(required=True, metavar="WHAT")
     command(webhook, "list", _webhook_list, "the delivery log: what waits first, then the latest tries")
     command(webhook, "retry", _webhook_retry, "send what was given up once more").add_argument("name", metavar="NAME")
+    backup = command(subjects, "backup", _backup, "copy database and keys into a new folder, while the receiver runs")
+    backup.add_argument("folder", type=Path, metavar="FOLDER")
+    backup.add_argument("--without-keys", action="store_true", help="names in it then stay sealed for who has no key")
+    restore = command(subjects, "restore", _restore, "put a backup into a place without a database, and check it")
+    restore.add_argument("folder", type=Path, metavar="FOLDER")
+    check = command(subjects, "check", _check, "read the whole database, or a backup, and say whether it is sound")
+    check.add_argument("folder", type=Path, metavar="FOLDER", nargs="?", help="a backup, in place of the database")
     return parser
 
 
@@ -156,6 +167,37 @@ def _webhook_retry(options: argparse.Namespace, settings: ReceiverSettings) -> S
     with closing(open_existing(settings.database)) as database, transaction(database, "retry webhooks"):
         count = retry(database, options.name, _now_utc_ms())
     return {"webhook": options.name, "retried": count}, [f"{count} events are due again"]
+
+
+def _backup(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.stores.backup import back_up
+
+    made = back_up(settings.database, settings.data, options.folder, not options.without_keys, _now_utc_ms())
+    lines = [f"{options.folder}: {sum(made.rows.values())} rows in {len(made.rows)} tables; {', '.join(made.files)}"]
+    if "names.key" in made.files:
+        lines.append("It holds the key to residents' names: keep it as you keep those.")
+    return {"folder": str(options.folder), **dataclasses.asdict(made)}, lines
+
+
+def _restore(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.stores.backup import restore
+
+    made = restore(options.folder, settings.database, settings.data)
+    lines = [
+        f"{settings.database_shown}: {sum(made.rows.values())} rows in {len(made.rows)} tables, checked",
+        f"Start the receiver: gateways send again what came after {_day(made.made_utc_ms)}, as far as they keep it.",
+    ]
+    if "names.key" not in made.files:
+        lines.append(f"The backup has no keys: put names.key and command.key into {settings.data} first.")
+    return {"database": settings.database_shown, **dataclasses.asdict(made)}, lines
+
+
+def _check(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.stores.backup import check_database, check_folder
+
+    where = options.folder or settings.database_shown
+    rows = check_folder(options.folder).rows if options.folder else check_database(settings.database)
+    return {"ok": True, "checked": str(where), "rows": rows}, [f"{where} is sound: {sum(rows.values())} rows"]
 
 
 def _now_utc_ms() -> int:

@@ -18,7 +18,15 @@ from cloud_sync.receiver.stores.base import StoreError
 from cloud_sync.receiver.stores.reads import DatabaseReads
 from cloud_sync.receiver.stores.writes import DatabaseWrites
 
-__all__ = ["PostgresDatabase", "PostgresReads", "PostgresWrites", "is_empty", "open_existing", "shown_url"]
+__all__ = [
+    "PostgresDatabase",
+    "PostgresReads",
+    "PostgresWrites",
+    "is_empty",
+    "newest_version",
+    "open_existing",
+    "shown_url",
+]
 
 LOCK = 0x5342_5256  # advisory: one worker at a time migrates or makes partitions
 DAY_MS = 86_400_000
@@ -186,6 +194,11 @@ def _migrate(database: PostgresDatabase) -> None:
         except psycopg.Error:
             database.rollback()
             raise
+
+
+def newest_version() -> int:
+    """The schema version of this sleepbelt."""
+    return max(_versions())
 
 
 def _tables(database: PostgresDatabase) -> set[str]:

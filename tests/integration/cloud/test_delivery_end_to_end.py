@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from cloud_sync.clock import Clock
+from cloud_sync.commands.platform import main as platform
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS
 from cloud_sync.uplink import Uplink, UplinkSettings
 from protocol.batch import LiveBed, LiveSnapshot, encode_item
@@ -138,14 +139,13 @@ async def test_a_receiver_restored_from_a_backup_gets_back_what_was_acked_since(
             receiver.start()
             readings = fill(outbox, 0, 5)
             assert await uplink.flush(20)
-            receiver.stop()
-            shutil.copytree(tmp_path / "data", tmp_path / "backup")
-            receiver.start()
+            where = ["--data", str(tmp_path / "data")]
+            assert await asyncio.to_thread(platform, ["backup", str(tmp_path / "backup"), *where]) == 0
             readings += fill(outbox, 5, 5)
             assert await uplink.flush(20)
             receiver.stop()
             shutil.rmtree(tmp_path / "data")
-            shutil.copytree(tmp_path / "backup", tmp_path / "data")
+            assert await asyncio.to_thread(platform, ["restore", str(tmp_path / "backup"), *where]) == 0
             with running(receiver):
                 readings += fill(outbox, 10, 5)
                 async with asyncio.timeout(30):
