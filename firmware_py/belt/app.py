@@ -73,6 +73,9 @@ class Belt:
         self._occupancy = frames.UNCLEAR
         self._faulty = False
         self._overrun_told = False
+        self._refused = 0  # records that flash would not hold
+        self._flash_told = 0  # bad slots and refused records that a fault record has told
+        self._lost_told = 0  # samples lost, the same
         self._report_due_ms = 0
         self._raw_until_ms = 0
         self._reboot_due_ms = 0
@@ -228,6 +231,7 @@ class Belt:
         minute_seq = 0
         if self._minute.add(second):
             minute_seq = self._append(frames.RECORD_MINUTE, self._minute.body(), uptime_ms)
+            self._record_losses()
             if occupancy == frames.EMPTY or self.ring.must_prepare:
                 self.ring.prepare()
         calibrated = self._calibration.second(occupancy)
@@ -265,6 +269,17 @@ class Belt:
             self._overrun_told = True
             self._record(frames.RECORD_FAULT, (FAULT_RING_OVERRUN, self.ring.oldest_seq))
 
+    def _record_losses(self) -> None:
+        """Once a minute: what flash would not hold (all since boot), and samples if they come to a second or more."""
+        bad = self.ring.bad_slots + self._refused
+        if bad > self._flash_told:
+            self._flash_told = bad
+            self._record(frames.RECORD_FAULT, (FAULT_FLASH, bad))
+        lost = self._sampler.samples_lost - self._lost_told
+        if lost >= self._board.sensor.rate_hz:
+            self._record(frames.RECORD_FAULT, (FAULT_SAMPLES_LOST, lost))
+        self._lost_told += lost
+
     def _record_last_fault(self) -> None:
         from . import fault  # seldom needed: it need not lie in memory
 
@@ -286,12 +301,13 @@ class Belt:
         try:
             return self.ring.append(self.boot_id, uptime_ms, kind, body)
         except FlashError:
+            self._refused += 1
             return 0
 
     def _make_report(self, second: "Sequence[int]", uptime_ms: int) -> "tuple[int, ...]":
         occupancy, reason, heart, heart_q, heart_why, breath, breath_q, breath_why, movement, _, _, flags = second
         pipeline = self._pipeline
-        if self.ring.overrun:
+        if self.ring.overrun or self._refused:
             flags |= frames.FLAG_RING_OVERRUN
         if self._calibration.is_done:
             flags |= frames.FLAG_CALIBRATED

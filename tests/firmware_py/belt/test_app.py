@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 
 from firmware_py.belt import fault
-from firmware_py.belt.app import FAULT_CONFIG_DAMAGED, FAULT_CRASHED, FAULT_HUNG, RESET_WATCHDOG, Belt
+from firmware_py.belt.app import (
+    FAULT_CONFIG_DAMAGED,
+    FAULT_CRASHED,
+    FAULT_FLASH,
+    FAULT_HUNG,
+    FAULT_SAMPLES_LOST,
+    RESET_WATCHDOG,
+    Belt,
+)
 from firmware_py.belt.radio import CENTRAL_CONNECT, CENTRAL_DISCONNECT, GATTS_WRITE
 from firmware_py.belt.services import FLAG_NOTIFY, services
 from gateway.aes import aes
@@ -243,6 +251,57 @@ def test_a_crash_is_a_recorded_fault_once(tmp_path: Path, board: BoardInMemory) 
     again = BoardInMemory(tmp_path)
     again.reset_cause = RESET_WATCHDOG
     assert _faults(Belt(again)) == []
+
+
+def _flags(belt: Belt) -> int:
+    decoded = frames.decode(belt.report())
+    assert decoded is not None
+    values = decoded[1]
+    assert values is not None
+    return int(values[-1])
+
+
+def test_slots_that_hold_nothing_are_a_fault_each_time_there_are_more(board: BoardInMemory) -> None:
+    belt = Belt(board)
+    board.flash.dead = set(range(64, 3 * 64))  # the second and third slot
+    _run(belt, board, 121)
+    assert _faults(belt) == [(FAULT_FLASH, 2)]
+    assert not _flags(belt) & frames.FLAG_RING_OVERRUN
+
+
+def test_a_flash_that_takes_nothing_any_more_is_told_in_the_report(board: BoardInMemory) -> None:
+    belt = Belt(board)
+    board.flash.dead = set(range(len(board.flash.data)))
+    _run(belt, board, 70)
+    assert _flags(belt) & frames.FLAG_RING_OVERRUN
+    board.flash.dead = set()
+    _run(belt, board, 60)
+    (told,) = _faults(belt)
+    assert told[0] == FAULT_FLASH
+
+
+@pytest.mark.parametrize(("lost", "faults"), [(49, []), (50, [(FAULT_SAMPLES_LOST, 50)])])
+def test_a_second_of_samples_lost_in_a_minute_is_a_fault_once(
+    board: BoardInMemory, lost: int, faults: list[tuple[int, int]]
+) -> None:
+    belt = Belt(board)
+    _run(belt, board, 10)
+    whole = board.read_into
+
+    def after_a_gap(buf: array[int]) -> int:
+        n = whole(buf)
+        board.gap = lost if n else 0
+        if n:
+            board.read_into = whole_again  # type: ignore[method-assign]
+        return n
+
+    def whole_again(buf: array[int]) -> int:
+        board.gap = 0
+        return whole(buf)
+
+    board.read_into = after_a_gap  # type: ignore[method-assign]
+    _run(belt, board, 130)
+    assert _faults(belt) == faults
 
 
 def test_a_restart_on_order_is_no_fault(gateway: Gateway) -> None:
