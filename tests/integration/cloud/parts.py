@@ -198,7 +198,7 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def running(*parts: Broker | Receiver) -> Iterator[None]:
+def running(*parts: Broker | Mosquitto | Receiver) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for part in parts:
             part.start()

@@ -28,8 +28,8 @@ room = "101"
 
 
 @contextlib.asynccontextmanager
-async def uplink_of(outbox: MemoryOutbox, url: str) -> AsyncIterator[Uplink]:
-    settings = UplinkSettings(url, GATEWAY, flush_s=0.2, flush_real_s_min=0.05, reconnect_s_max=1.0)
+async def uplink_of(outbox: MemoryOutbox, url: str, gateway: str = GATEWAY) -> AsyncIterator[Uplink]:
+    settings = UplinkSettings(url, gateway, flush_s=0.2, flush_real_s_min=0.05, reconnect_s_max=1.0)
     uplink = Uplink(outbox, settings, Clock(REAL_TIME))
     task = asyncio.create_task(uplink.run())
     try:
