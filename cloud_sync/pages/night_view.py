@@ -183,7 +183,7 @@ class _View:
         if value is None:
             return Figure(label, self._t("common.none"), remark=self._t("residents.why_minutes"))
         spread = self._t("resident.range", min=f"{value['min']:g}", max=f"{value['max']:g}")
-        return Figure(label, f"{value['mean']:g}", unit, spread, self._usual(field, lambda usual: f"{usual:g}"))
+        return Figure(label, f"{value['mean']:.1f}", unit, spread, self._usual(field, lambda usual: f"{usual:.1f}"))
 
     def alarms(self) -> Figure:
         value, label = self._report.get("alarms"), self._t("resident.alarms")

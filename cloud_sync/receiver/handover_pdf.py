@@ -10,7 +10,7 @@ from cloud_sync.pages.kit import wall_time
 from cloud_sync.pages.language import Strings, duration, exact_duration
 from cloud_sync.pages.night_view import count_text
 from cloud_sync.pages.pdf import WIDTH_MM, new_sheet
-from cloud_sync.receiver.home_rows import ShiftLine
+from cloud_sync.receiver.home_rows import AlarmLine, ShiftLine
 from cloud_sync.receiver.stores.forgetting import NIGHTS, PRESENCE
 
 _COLUMNS_MM = (42, 46, 50, 42)
@@ -72,7 +72,7 @@ def night_lines(line: ShiftLine, t: Strings) -> list[str]:
         f"{t('residents.sleep')}: {duration(t, night.sleep_s)}",
         f"{t('residents.times_out')}: {count_text(t, night.times_out, night.coverage_percent)}",
         f"{t('residents.turn_overs')}: {count_text(t, night.turn_overs, night.coverage_percent)}",
-        f"{t('residents.heart')}: {t('common.none') if heart is None else f'{heart:g}'}",
+        f"{t('residents.heart')}: {t('common.none') if heart is None else f'{heart:.1f}'}",
     ]
     return [*told, t("residents.provisional")] if night.provisional else told
 
@@ -84,15 +84,21 @@ def shift_lines(line: ShiftLine, timezone: str, t: Strings) -> list[str]:
     exits = str(line.exits) if line.complete else t("residents.at_least", value=line.exits)
     told = [f"{t('handover.exits')}: {exits}"]
     for each in line.alarms[:6]:
-        answer = t("alarms.nobody") if each.response_s is None else exact_duration(t, each.response_s)
-        word = t("alarms.missed") if each.missed else f"{t('event.alarm_raise')}, {t('alarms.response')} {answer}"
-        told.append(f"{wall_time(each.alarm.raised_utc_ms, timezone)} {word}")
+        told.append(f"{wall_time(each.alarm.raised_utc_ms, timezone)} {_alarm_words(each, t)}")
     if len(line.alarms) > 6:
         told.append(t("handover.more", count=len(line.alarms) - 6))
     told += [f"{wall_time(each.utc_ms, timezone)} {t.detail(each.detail.split(' ')[0])}" for each in line.notices[:4]]
     if line.unwatched is not None and line.unwatched.total_s >= 60:
         told.append(f"{t('devices.unwatched')}: {duration(t, line.unwatched.total_s)}")
     return told
+
+
+def _alarm_words(line: AlarmLine, t: Strings) -> str:
+    if line.missed:
+        return t("alarms.missed")
+    if line.response_s is None:
+        return t("handover.unanswered", alarm=t("event.alarm_raise"))
+    return t("handover.answered", alarm=t("event.alarm_raise"), after=exact_duration(t, line.response_s))
 
 
 def _head(sheet: Any, heads: Sequence[str]) -> None:

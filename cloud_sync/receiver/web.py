@@ -268,7 +268,7 @@ def at_a_glance(night: NightCard, t: Strings) -> list[night_view.Figure]:
         ),
         night_view.Figure(
             t("residents.heart"),
-            dash if heart is None else f"{heart:g}",
+            dash if heart is None else f"{heart:.1f}",
             t("residents.heart_unit") if heart is not None else "",
             t("residents.why_minutes") if heart is None else "",
         ),

@@ -47,7 +47,7 @@ _KINDS = (
     _Kind("residents.times_out", "times_out_of_bed", lambda night: night.times_out, lambda t, v: f"{v:g}", "", True),
     _Kind("residents.turn_overs", "turn_overs", lambda night: night.turn_overs, lambda t, v: f"{v:g}", "", True),
     _Kind(
-        "residents.heart", "heart_rate_bpm", lambda night: night.heart_rate_mean_bpm, lambda t, v: f"{v:g}",
+        "residents.heart", "heart_rate_bpm", lambda night: night.heart_rate_mean_bpm, lambda t, v: f"{v:.1f}",
         "residents.heart_unit",
     ),
 )  # fmt: skip

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from cloud_sync.pages.pins import hash_pin
-from cloud_sync.pages.settings import Account, WebSettings
-from cloud_sync.receiver.web import build_app
 from gateway.web.board import build_app as build_board
 from protocol.batch import LiveBed, LiveSnapshot
 from tests.gateway.web.small_ward import SmallWard, alarming, bed
 from tests.integration.chromium import OPEN, opened, picture, quiet, serving
+from tests.integration.home_pages import PAGES, SETTINGS, sign_in, signed_in
 from tools.home_month import NOW_UTC_MS, bed_of, make_month
 from tools.home_pages import OpenHome, open_home
 
 AXE = Path(__file__).parents[2] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-SETTINGS = WebSettings(port=0, theme="light", accounts=(Account("admin", "admin", hash_pin("4827")),))
-PAGES = {
-    "residents": "residents",
-    "resident": "residents/r1",
-    "alarms": "alarms",
-    "devices": "devices",
-    "handover": "handover",
-    "wall": "wall",
-    "admissions": "admissions",
-    "admission": "admissions/r2",
-    "accounts": "accounts",
-    "audit": "audit",
-}
 FIRST_VIEW_BYTES_MAX = 150_000
 RESIDENTS = 12
+PICTURED = {("en", "light"), ("zh-CN", "dark")}  # the pictures of docs/images
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -45,19 +32,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenHome]:
     with ExitStack() as owned:
         yield open_home(make_month(tmp_path_factory.mktemp("home"), residents=RESIDENTS, minutes_of_nights=1), owned)
-
-
-@asynccontextmanager
-async def signed_in(
-    browser: Browser, home: OpenHome, language: str = "en", settings: WebSettings = SETTINGS
-) -> AsyncIterator[tuple[Page, str]]:
-    """A page of an admin and the address of the platform."""
-    async with serving(build_app(home.platform, settings, home.home, home.register), settings) as address:
-        page = await opened(browser, f"{address}login", language, width=1440, height=900)
-        await page.locator("#pin").fill("4827")
-        await page.keyboard.press("Enter")
-        await page.wait_for_url("**/residents")
-        yield page, address
 
 
 async def serious(page: Page) -> list[str]:
@@ -72,28 +46,85 @@ async def serious(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-CN", "dark")])
+class Wire:
+    """What a browser asked for and got since the last `begin`, by its own counters; nothing comes from a cache."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._finished: dict[str, int] = {}
+        self._open: dict[str, int] = {}
+        self.asked: list[str] = []
+
+    async def begin(self) -> None:
+        if not self.asked:
+            self._client.on("Network.requestWillBeSent", lambda event: self.asked.append(event["request"]["url"]))
+            self._client.on("Network.dataReceived", self._received)
+            self._client.on("Network.loadingFinished", self._done)
+            await self._client.send("Network.enable")
+            await self._client.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        self._finished.clear()
+        self._open.clear()
+        self.asked.clear()
+
+    def _received(self, event: dict[str, Any]) -> None:
+        size = event["encodedDataLength"] or event["dataLength"]
+        self._open[event["requestId"]] = self._open.get(event["requestId"], 0) + size
+
+    def _done(self, event: dict[str, Any]) -> None:
+        self._finished[event["requestId"]] = event["encodedDataLength"]
+
+    @property
+    def bytes(self) -> int:
+        """On the wire, headers included; of a stream that is still open what has come of it."""
+        return sum(({**self._open, **self._finished}).values())
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
 async def test_every_page_is_small_accessible_and_fits_a_phone(
     browser: Browser, home: OpenHome, language: str, theme: str
 ) -> None:
     async with signed_in(browser, home, language, replace(SETTINGS, theme=theme)) as (page, address):
+        wire = Wire(await page.context.new_cdp_session(page))
         found = {}
         for name, path in PAGES.items():
             home.hear(RESIDENTS)
-            answer = await page.goto(f"{address}{path}")
+            await wire.begin()
+            answer = await page.goto(f"{address}{path}", wait_until="load")
             assert answer is not None
             assert answer.status == 200
-            assert len(await answer.body()) < FIRST_VIEW_BYTES_MAX
-            current = 0 if name in ("resident", "admission") else 1
+            current = 0 if name in ("resident", "admission", "bed") else 1
             await expect(page.locator("nav.site a[aria-current]")).to_have_count(current)
-            await picture(page, f"platform-{name}-{language[:2]}", whole=True)
+            assert 1_000 < wire.bytes < FIRST_VIEW_BYTES_MAX, name
+            asked = {urlsplit(url).netloc for url in wire.asked if not url.startswith("data:")}
+            assert asked == {urlsplit(address).netloc}
+            if (language, theme) in PICTURED:
+                await picture(page, f"platform-{name}-{language[:2]}", whole=True)
             found[name] = await serious(page)
-            await page.set_viewport_size({"width": 360, "height": 740})
-            wide = await page.evaluate("document.documentElement.scrollWidth")
-            found[name] += [f"{wide} pixels wide on a phone"] if wide > 360 else []
-            await page.set_viewport_size({"width": 1440, "height": 900})
+            found[name] += await too_wide(page)
+        await page.goto(f"{address}residents/nobody")
+        found["error"] = await serious(page)
+        await page.get_by_role("button", name="退出" if language == "zh-CN" else "Sign out").click()
+        await page.goto(f"{address}login")
+        await wire.begin()
+        await page.goto(f"{address}login", wait_until="load")
+        assert 1_000 < wire.bytes < FIRST_VIEW_BYTES_MAX
+        if (language, theme) in PICTURED:
+            await picture(page, f"platform-login-{language[:2]}", whole=True)
+        found["login"] = await serious(page) + await too_wide(page)
+        await sign_in(page)
         assert {name: rules for name, rules in found.items() if rules} == {}
-        quiet(page)
+        # The page of nobody answers 404, which the browser tells; nothing else went wrong.
+        complaints: Sequence[str] = page.__dict__["complaints"]
+        assert [line for line in complaints if "404" not in line] == []
+
+
+async def too_wide(page: Page) -> list[str]:
+    """What is wider than the screen of a phone."""
+    await page.set_viewport_size({"width": 360, "height": 740})
+    wide = await page.evaluate("document.documentElement.scrollWidth")
+    await page.set_viewport_size({"width": 1440, "height": 900})
+    return [f"{wide} pixels wide on a phone"] if wide > 360 else []
 
 
 async def test_axe_finds_nothing_serious_on_the_wall_board_of_a_gateway(browser: Browser) -> None:
