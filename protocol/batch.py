@@ -168,7 +168,7 @@ _TABLES: dict[int, tuple[type, tuple[Field, ...]]] = {
             Field(1, "bed", LABEL),
             Field(2, "at", stamp),
             Field(3, "night_of", text(10, 10)),
-            Field(4, "version", integer(1, 2**31)),
+            Field(4, "version", integer(1, 2**31 - 1)),
             Field(5, "report", mapping),
         ),
     ),

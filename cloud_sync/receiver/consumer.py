@@ -15,7 +15,7 @@ from typing import Protocol
 from cloud_sync.clock import Clock
 from cloud_sync.ingest import Arrival, ack_of, address_of, examine
 from cloud_sync.mqtt import BrokerAddress, BrokerError, Link, connect
-from cloud_sync.receiver.stores.base import Committed, StoreError, StoreWrites
+from cloud_sync.receiver.stores.base import Committed, StoreError, StoreWrites, UnstorableError
 from cloud_sync.receiver.threads import StoreThread
 from protocol.batch import (
     LANE_ALARM,
@@ -221,8 +221,33 @@ def _examine_and_commit(
     store: StoreWrites, raw: Sequence[tuple[str, bytes]], now_utc_ms: int
 ) -> tuple[list[Arrival | None], Committed]:
     arrivals = [examine(name, payload) for name, payload in raw]
-    committed = store.commit([arrival for arrival in arrivals if arrival is not None], now_utc_ms)
-    return arrivals, committed
+    group = [arrival for arrival in arrivals if arrival is not None]
+    try:
+        return arrivals, store.commit(group, now_utc_ms)
+    except UnstorableError as error:
+        log.error("%s; each batch of the group goes by itself", error)
+    # One batch that the database cannot take must not hold up those of others.
+    alone = [_commit_alone(store, arrival, payload, now_utc_ms) if arrival is not None else None
+             for arrival, (_, payload) in zip(arrivals, raw, strict=True)]  # fmt: skip
+    committed = [pair[1] for pair in alone if pair is not None]
+    return [pair and pair[0] for pair in alone], Committed(
+        tuple(outcomes for one in committed for outcomes in one.outcomes),
+        frozenset(bed for one in committed for bed in one.beds),
+        tuple(gap for one in committed for gap in one.new_gaps),
+        tuple(rewind for one in committed for rewind in one.rewinds),
+    )
+
+
+def _commit_alone(
+    store: StoreWrites, arrival: Arrival, payload: bytes, now_utc_ms: int
+) -> tuple[Arrival, Committed]:
+    """The arrival committed, or put into quarantine whole: its gateway then sends each item by itself."""
+    try:
+        return arrival, store.commit([arrival], now_utc_ms)
+    except UnstorableError as error:
+        poison = Arrival(arrival.gateway, arrival.lane, digest=arrival.digest, payload=payload, code="unstorable",
+                         message=str(error))  # fmt: skip
+        return poison, store.commit([poison], now_utc_ms)
 
 
 def _refused(gateway: str) -> Callable[[str], None]:

@@ -7,11 +7,16 @@ from typing import Any, Protocol
 from cloud_sync.ingest import Arrival, Outcome
 from cloud_sync.receiver.port import AlarmRow, EventRow, GapRow, MinuteRow, NightCard
 
-__all__ = ["Admission", "Committed", "Counts", "Place", "SealedName", "StoreError", "StoreReads", "StoreWrites"]
+__all__ = ["Admission", "Committed", "Counts", "Place", "SealedName", "StoreError", "StoreReads", "StoreWrites",
+           "UnstorableError"]  # fmt: skip
 
 
 class StoreError(OSError):
     """The database cannot be used or cannot commit; the message says where, why and what to do."""
+
+
+class UnstorableError(StoreError):
+    """The database is well, but there is something in this group that it cannot take, however often it is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ class StoreWrites(Protocol):
     """The writing side: one thread, one connection."""
 
     def commit(self, arrivals: Sequence[Arrival], now_utc_ms: int) -> Committed:
-        """All arrivals durable in one transaction, or StoreError and nothing."""
+        """All arrivals durable in one transaction, or StoreError and nothing; UnstorableError: not these ones, ever."""
         ...
 
     def admit(self, admissions: Sequence[Admission], now_utc_ms: int) -> None:

@@ -24,6 +24,7 @@ class Database(Protocol):
     """One connection, used by one thread. `errors` are what its methods raise when the database fails."""
 
     errors: tuple[type[Exception], ...]
+    data_errors: tuple[type[Exception], ...]  # those that say that a value is at fault
     where: str  # for people; never a password
     for_update: str  # ends a SELECT whose rows are to be locked: empty where BEGIN locks everything
 

@@ -87,6 +87,7 @@ class PostgresDatabase:
     """Database on one PostgreSQL connection, made again when it breaks."""
 
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    data_errors: tuple[type[Exception], ...] = (psycopg.DataError, psycopg.IntegrityError)
     for_update = " FOR UPDATE"
 
     def __init__(self, url: str) -> None:

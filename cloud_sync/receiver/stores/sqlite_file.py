@@ -23,6 +23,8 @@ class SqliteDatabase:
     """Database on one SQLite connection."""
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error,)
+    # OverflowError: a number beyond 64 bits, which sqlite3 raises before it asks SQLite.
+    data_errors: tuple[type[Exception], ...] = (sqlite3.DataError, sqlite3.IntegrityError, OverflowError)
     for_update = ""  # BEGIN IMMEDIATE keeps all other writers out
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:

@@ -9,7 +9,7 @@ from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, minutes_of
 from cloud_sync.receiver.hook_events import HookEvent, of_alarm, of_link, of_night
 from cloud_sync.receiver.port import GapRow
 from cloud_sync.receiver.stores import forgetting, outbox
-from cloud_sync.receiver.stores.base import Admission, Committed, StoreError
+from cloud_sync.receiver.stores.base import Admission, Committed, StoreError, UnstorableError
 from cloud_sync.receiver.stores.database import Database, transaction
 from cloud_sync.receiver.stores.packs import PACK_CHUNKS_MAX, PackedChunk, make_pack
 from cloud_sync.receiver.stores.reads import night_card
@@ -70,6 +70,9 @@ class DatabaseWrites:
             rewinds = tuple(group.rewind_of(arrival) for arrival in arrivals)
             group.finish()
             database.commit()
+        except database.data_errors as error:
+            self._abandon()
+            raise UnstorableError(f"{database.where} cannot take a value: {error}") from error
         except database.errors as error:
             self._abandon()
             raise StoreError(f"cannot commit to {database.where}: {error}; is the disk full or read-only?") from error
