@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from playwright.async_api import Browser, Page
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from cloud_sync.pages.server import PageServer
 from cloud_sync.pages.settings import WebSettings
 
 CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parents[2] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 OPEN = WebSettings(port=0, open_access=True, theme="dark")
 ARGUMENTS = [
@@ -54,3 +56,15 @@ async def picture(page: Page, name: str, *, whole: bool = False) -> None:
     if os.environ.get("SLEEPBELT_SCREENSHOTS"):
         IMAGES.mkdir(parents=True, exist_ok=True)
         await page.screenshot(path=IMAGES / f"{name}.png", full_page=whole)
+
+
+async def serious(page: Page) -> list[str]:
+    """What axe finds that matters, as `rule: elements`."""
+    assert AXE.exists(), f"no axe-core in {AXE}: `make test` installs it (npm)"
+    await page.evaluate(AXE.read_text("utf-8"))
+    found: dict[str, Any] = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{rule['id']}: {'; '.join(node['html'][:120] for node in rule['nodes'][:3])}"
+        for rule in found["violations"]
+        if rule["impact"] in ("serious", "critical")
+    ]

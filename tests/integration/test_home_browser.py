@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,12 +14,11 @@ from playwright.async_api import Browser, Page, expect
 from gateway.web.board import build_app as build_board
 from protocol.batch import LiveBed, LiveSnapshot
 from tests.gateway.web.small_ward import SmallWard, alarming, bed
-from tests.integration.chromium import OPEN, opened, picture, quiet, serving
+from tests.integration.chromium import OPEN, opened, picture, quiet, serious, serving
 from tests.integration.home_pages import PAGES, SETTINGS, sign_in, signed_in
 from tools.home_month import NOW_UTC_MS, bed_of, make_month
 from tools.home_pages import OpenHome, open_home
 
-AXE = Path(__file__).parents[2] / "build" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 FIRST_VIEW_BYTES_MAX = 150_000
 RESIDENTS = 12
 PICTURED = {("en", "light"), ("zh-CN", "dark")}  # the pictures of docs/images
@@ -32,18 +30,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenHome]:
     with ExitStack() as owned:
         yield open_home(make_month(tmp_path_factory.mktemp("home"), residents=RESIDENTS, minutes_of_nights=1), owned)
-
-
-async def serious(page: Page) -> list[str]:
-    """What axe finds that matters, as `rule: elements`."""
-    assert AXE.exists(), f"no axe-core in {AXE}: `make test` installs it (npm)"
-    await page.evaluate(AXE.read_text("utf-8"))
-    found: dict[str, Any] = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{rule['id']}: {'; '.join(node['html'][:120] for node in rule['nodes'][:3])}"
-        for rule in found["violations"]
-        if rule["impact"] in ("serious", "critical")
-    ]
 
 
 class Wire:

@@ -112,7 +112,7 @@ async def installed(folder: Path, socket: Path, more: str = "") -> AsyncIterator
 
 
 async def test_a_technician_brings_a_gateway_and_its_beds_to_life(browser: Browser, tmp_path: Path) -> None:
-    async with belts_in_the_room(tmp_path, 4) as (belts, _, socket), installed(tmp_path, socket) as gateway:
+    async with belts_in_the_room(tmp_path, 5) as (belts, _, socket), installed(tmp_path, socket) as gateway:
         tina = Technician(await opened(browser, gateway.page + "setup", width=412, height=860))
         await _make_admin(tina, gateway)
         print(f"gateway: {tina.actions + 2} actions")
@@ -221,6 +221,26 @@ async def _beds(tina: Technician, belts: list[DrivenBelt], gateway: Gateway) -> 
     print(f"bed 101-2 swapped: {tina.actions} actions, {took_s:.1f} s")
     assert tina.actions == 2
     assert took_s <= SWAP_S_MAX
+
+    # A belt of the list instead of a picture: its code typed, with the dashes that the label prints. The belt that it
+    # replaces is not swapped by a scan that chose no bed.
+    tina.begin()
+    serial, code = belts[4].identity.serial.hex(), label(belts[4]).split(":")[3]
+    await tina.tap(f'[data-take="{serial}"]')
+    await tina.page.fill("#code", "-".join(code[start : start + 5].lower() for start in range(0, len(code), 5)))
+    await tina.tap('#take button[type="submit"]')
+    await expect(tina.page.locator('[data-part="current"]')).to_contain_text("Belt")
+    await expect(tina.page.locator("#said")).to_contain_text("Done", timeout=30_000)
+    await tina.scan(at("102-1"))
+    await expect(tina.page.get_by_role("heading", name="Bed 102-1")).to_be_visible()
+    assert gateway.provisioner.site.bed_of(belts[1].identity.serial) == ""
+    assert gateway.provisioner.site.bed_of(belts[2].identity.serial) == "102-1"
+    again = f'[data-part="belts"] button[data-args*="{serial}"]'
+    await tina.tap(again)
+    await tina.tap(again)  # where a belt gives way, twice
+    await expect(tina.page.locator('[data-part="current"]')).to_contain_text(serial, timeout=30_000)
+    await tina.live()
+    print(f"bed 102-1 by a typed code and a swap in the list: {tina.actions} actions")
 
     # A belt that is at another bed already, and a picture without a label: named, with the next step.
     await tina.scan(label(belts[0]))

@@ -138,6 +138,11 @@
       button.textContent = texts.confirm_again;
       return;
     }
+    if (button.dataset.asked) {
+      // Its part of the page may change again, and shows the button's own words if nothing else has.
+      delete button.dataset.asked;
+      delete button.closest("[data-part]").dataset.html;
+    }
     const operation = button.dataset.op;
     if (operation === "calibrate") say(texts.calibrating);
     const result = await send(`/api/provision/${operation}`, button.dataset.args || "{}", "application/json");
