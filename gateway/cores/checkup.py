@@ -234,29 +234,22 @@ def _adapters(facts: Facts) -> Iterator[Finding]:
             "set radio.adapter to an address of these, or leave it out",
         )
     for adapter in facts.adapters:
-        yield _adapter(adapter)
+        level, found, advice = _adapter(adapter)
+        yield Finding("adapters", level, f"{adapter.name} {adapter.address}".strip() + f" {found}", advice)
 
 
-def _adapter(adapter: AdapterFact) -> Finding:
-    name = f"{adapter.name} {adapter.address}".strip()
+def _adapter(adapter: AdapterFact) -> tuple[Level, str, str]:
+    """(level, what is so, what to do) of one adapter, the worst first."""
     if adapter.blocked:
         advice = "a switch on the machine blocks it" if adapter.blocked == "hard" else "sudo rfkill unblock bluetooth"
-        return Finding("adapters", "fail", f"{name} is blocked ({adapter.blocked})", advice)
+        return "fail", f"is blocked ({adapter.blocked})", advice
     if adapter.powered is False:
-        return Finding(
-            "adapters",
-            "fail",
-            f"{name} is switched off",
-            "bluetoothctl power on; for every boot: AutoEnable=true under [Policy] in /etc/bluetooth/main.conf",
-        )
+        return "fail", "is switched off", (
+            "bluetoothctl power on; for every boot: AutoEnable=true under [Policy] in /etc/bluetooth/main.conf")
     if adapter.on_chip_of_wifi:
-        return Finding(
-            "adapters",
-            "warn",
-            f"{name} shares its chip with Wi-Fi that is in use, which breaks connections",
-            "use Ethernet, Wi-Fi at 5 GHz, or a USB adapter",
-        )
-    return Finding("adapters", "ok", f"{name} is there" + (" and switched on" if adapter.powered else ""))
+        return "warn", "shares its chip with Wi-Fi that is in use, which breaks connections", (
+            "use Ethernet, Wi-Fi at 5 GHz, or a USB adapter")
+    return "ok", "is there" + (" and switched on" if adapter.powered else ""), ""
 
 
 def _bluez(facts: Facts) -> Iterator[Finding]:

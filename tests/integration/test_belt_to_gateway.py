@@ -16,30 +16,13 @@ import httpx
 import pytest
 
 from gateway.store_files import StoreFiles
-from protocol.batch import AlarmEvent, VitalsChunk, decode_item
+from protocol.batch import VitalsChunk, decode_item
 from protocol.clock_scale import ENVIRONMENT
+from tests.asleep import Sleeper, alarms_of, night, write_gateway
 
 SPEED = 20
 WARM_UP_S = 6.0
 PATIENCE_S = 45.0
-
-NIGHT = """
-title = "In bed, then out for long"
-start = "00:00"
-end = "00:20"
-seed = 7
-[resident]
-heart_rate_bpm = 62
-movements_per_h = 0
-turn_overs_per_h = 0
-[[event]]
-at = "00:00"
-kind = "enter"
-[[event]]
-at = "00:02:30"
-kind = "exit"
-for_s = 900
-"""
 
 
 class Process:
@@ -67,7 +50,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A belt in its night, and the configuration of a gateway that hears it; the folder."""
     at_s = time.time() + WARM_UP_S
     monkeypatch.setenv(ENVIRONMENT, f"{at_s:.3f},{at_s:.3f},{SPEED}")
-    (tmp_path / "night.toml").write_text(NIGHT)
+    (tmp_path / "night.toml").write_text(night(7, "00:02:30", 900, end="00:20"))
     socket = tmp_path / "hci0.sock"
     belts = Process(
         tmp_path / "belts.log", "hil", "--belts", "1", "--night", str(tmp_path / "night.toml"), "--socket",
@@ -75,14 +58,8 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )  # fmt: skip
     try:
         (belt,) = belts.line()["belts"]
-        file = tmp_path / "gateway.toml"
-        file.write_text(
-            f'[gateway]\nid = "gw"\ndata_dir = "data"\n[radio]\nbackend = "bumble"\nadapter = "unix:{socket}"\n'
-            '[web]\nhost = "127.0.0.1"\nport = 0\nopen_access = true\n'
-            f'[[beds]]\nlabel = "A"\nserial = "{belt["serial"]}"\nkey = "{belt["key"]}"\n'
-            "[beds.overrides]\nallowed_s = 60\nsettle_s = 20\nescalate_after_s = 600\nwindows = [{ all_day = true }]\n"
-        )
-        file.chmod(0o600)
+        sleeper = Sleeper("A", belt["serial"], belt["key"])
+        write_gateway(tmp_path, "bumble", f"unix:{socket}", [sleeper], "allowed_s = 60\nescalate_after_s = 600\n")
         yield tmp_path
     finally:
         belts.end()
@@ -134,10 +111,9 @@ def test_an_exit_alarms_over_a_kill_of_the_gateway_and_is_answered_on_the_page(r
 
 def _check_store(room: Path, out: dict[str, Any]) -> None:
     files = StoreFiles(room / "data")
-    alarm_lane = [decode_item(item.body) for item in files.pending("alarm", 0, 10**7)]
     vitals_lane = [decode_item(item.body) for item in files.pending("vitals", 0, 10**7)]
     files.close()
-    events = [item for item in alarm_lane if isinstance(item, AlarmEvent)]
+    events = alarms_of(room)
     assert [event.event for event in events if event.event in ("exit", "alarm_raise", "ack")] == [
         "exit", "alarm_raise", "ack"
     ]  # fmt: skip

@@ -133,7 +133,7 @@ async def test_a_bed_passes_its_walk_test_by_a_body_that_moves_when_the_page_say
         tina = Technician(await opened(browser, gateway.page + "setup", width=412, height=860))
         await _make_admin(tina, gateway)
         await tina.scan(at("101-1"))
-        await expect(tina.page.get_by_role("heading", name="Bed 101-1")).to_be_visible()
+        await expect(tina.page.get_by_role("heading", name="Bed 101-1")).to_be_visible(timeout=30_000)
         await tina.scan(label(belts[0]))
         await expect(tina.page.locator('[data-part="current"] button[data-op="bind"]')).to_be_visible(timeout=30_000)
         bodies[0].play(LYING)  # presses the mattress in place of a tap: the belt that reacts is the one just scanned
@@ -192,7 +192,7 @@ async def _beds(tina: Technician, belts: list[DrivenBelt], gateway: Gateway) -> 
     for bed, belt in (("101-1", belts[0]), ("101-2", belts[1])):
         tina.begin()
         await tina.scan(at(bed))
-        await expect(tina.page.get_by_role("heading", name=f"Bed {bed}")).to_be_visible()
+        await expect(tina.page.get_by_role("heading", name=f"Bed {bed}")).to_be_visible(timeout=30_000)
         await tina.scan(label(belt))
         await tina.tap(f'button[data-op="bind"]:has-text("{bed}")')
         took_s = await tina.live()
@@ -213,7 +213,7 @@ async def _beds(tina: Technician, belts: list[DrivenBelt], gateway: Gateway) -> 
 
     tina.begin()
     await tina.scan(at("101-2"))
-    await expect(tina.page.get_by_role("heading", name="Bed 101-2")).to_be_visible()
+    await expect(tina.page.get_by_role("heading", name="Bed 101-2")).to_be_visible(timeout=30_000)
     await tina.scan(label(belts[3]))
     await expect(tina.page.locator('[data-part="current"]')).to_contain_text(
         belts[3].identity.serial.hex(), timeout=30_000)
@@ -232,7 +232,7 @@ async def _beds(tina: Technician, belts: list[DrivenBelt], gateway: Gateway) -> 
     await expect(tina.page.locator('[data-part="current"]')).to_contain_text("Belt")
     await expect(tina.page.locator("#said")).to_contain_text("Done", timeout=30_000)
     await tina.scan(at("102-1"))
-    await expect(tina.page.get_by_role("heading", name="Bed 102-1")).to_be_visible()
+    await expect(tina.page.get_by_role("heading", name="Bed 102-1")).to_be_visible(timeout=30_000)
     assert gateway.provisioner.site.bed_of(belts[1].identity.serial) == ""
     assert gateway.provisioner.site.bed_of(belts[2].identity.serial) == "102-1"
     again = f'[data-part="belts"] button[data-args*="{serial}"]'
@@ -244,9 +244,9 @@ async def _beds(tina: Technician, belts: list[DrivenBelt], gateway: Gateway) -> 
 
     # A belt that is at another bed already, and a picture without a label: named, with the next step.
     await tina.scan(label(belts[0]))
-    await expect(tina.page.locator("#said")).to_contain_text("already at bed 101-1")
+    await expect(tina.page.locator("#said")).to_contain_text("already at bed 101-1", timeout=30_000)
     await tina.scan("https://example.org/menu")
-    await expect(tina.page.locator("#said")).to_contain_text("not a label of ours")
+    await expect(tina.page.locator("#said")).to_contain_text("not a label of ours", timeout=30_000)
 
 
 async def _walk(tina: Technician, body: Body, gateway: Gateway) -> None:

@@ -13,33 +13,14 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.config import load_config
-from gateway.store_files import StoreFiles
 from hil.clock import HilClock
 from hil.fleet import records_on
 from hil.synth import load
-from protocol.batch import AlarmEvent, decode_item
 from protocol.clock_scale import ENVIRONMENT, parse_clock_scale
+from tests.asleep import Sleeper, night, write_gateway
 from tests.ward import Tier, Ward, open_ward
 
 PATIENCE_S = 120.0
-
-NIGHT = """
-title = "Asleep, then out of bed"
-start = "00:00"
-end = "06:00"
-seed = {seed}
-[resident]
-heart_rate_bpm = 62
-movements_per_h = 0
-turn_overs_per_h = 0
-[[event]]
-at = "00:00"
-kind = "enter"
-[[event]]
-at = "{exit}"
-kind = "exit"
-for_s = {out_s}
-"""
 
 
 @dataclass
@@ -87,22 +68,16 @@ async def house(
     scripts = []
     for i, (at, out_s) in enumerate(exits):
         file = folder / f"night{i}.toml"
-        file.write_text(NIGHT.format(seed=i + 3, exit=at, out_s=out_s))
+        file.write_text(night(i + 3, at, out_s))
         scripts.append(load(str(file)))
     clock = HilClock(parse_clock_scale(f"{now_s + 4:.3f},{now_s + 4:.3f},{speed}"))
     async with open_ward(tier, folder, scripts, clock) as ward:
-        radio = f'backend = "{ward.config.backend}"\nadapter = "{ward.config.adapter}"\n'
-        beds = "".join(
-            f'[[beds]]\nlabel = "B{i}"\nserial = "{belt.identity.serial.hex()}"\n'
-            f'key = "{belt.identity.claim_secret.hex()}"\n[beds.overrides]\nallowed_s = {allowed_s}\nsettle_s = 20\n'
-            "windows = [{ all_day = true }]\n" for i, belt in enumerate(ward.fleet.belts)
-        )
-        config = folder / "gateway.toml"
-        config.write_text(
-            f'[gateway]\nid = "gw"\ndata_dir = "data"\ntime_trust = "always"\n[radio]\n{radio}'
-            f'[web]\nhost = "127.0.0.1"\nport = 0\nopen_access = true\n{beds}'
-        )
-        config.chmod(0o600)
+        sleepers = [
+            Sleeper(f"B{i}", belt.identity.serial.hex(), belt.identity.claim_secret.hex())
+            for i, belt in enumerate(ward.fleet.belts)
+        ]
+        config = write_gateway(
+            folder, ward.config.backend, ward.config.adapter, sleepers, f"allowed_s = {allowed_s}\n")
         gateway = await Gateway.start(load_config(config))
         running = asyncio.create_task(gateway.run())
         behind_ms = ward.fleet._clock.now_ms() - ward.fleet.signal_start_ms
@@ -111,12 +86,3 @@ async def house(
         finally:
             gateway.stop()
             await asyncio.gather(running)
-
-
-def alarms_of(folder: Path) -> list[AlarmEvent]:
-    """Everything in the alarm lane of the store, in order; no two under one number."""
-    files = StoreFiles(folder / "data")
-    items = files.pending("alarm", 0, 10**7)
-    files.close()
-    assert len({item.seq for item in items}) == len(items)
-    return [event for event in (decode_item(item.body) for item in items) if isinstance(event, AlarmEvent)]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.asleep import alarms_of
 from tests.hil_box.failure_table import MUST_SHOW, add_row
-from tests.radio.house import alarms_of, house
+from tests.radio.house import house
 from tests.ward import Tier
 
 SPEED = 40
