@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .hx711 import Hx711
+
 # Hosts' and boards' type stubs disagree on ticks (int, or types of their own): neither is asked.
 time: "Any" = _time
 
@@ -57,9 +59,11 @@ class CommonBoard:
 
 
 class LitBoard(CommonBoard):
-    """A real board: short sleeps, and an LED (`led`) to be identified by."""
+    """A real board: short sleeps, an LED (`led`) to be identified by, sensors that can be tested."""
 
     led: "Any"
+    load: "Hx711 | None"
+    _sensor_test: "Callable[[], int]"
 
     def __init__(self, noted: int) -> None:
         super().__init__(noted)
@@ -77,3 +81,8 @@ class LitBoard(CommonBoard):
         """Light the LED for so long."""
         self.led.on()
         self._led_off_at_ms = time.ticks_add(self.ticks_ms(), seconds * 1000)
+
+    def self_test(self) -> int:
+        """0, or bits of what failed: the sensor's as its driver has them, the load cells' from bit 8 on."""
+        failed = self._sensor_test()
+        return failed | self.load.self_test() << 8 if self.load else failed

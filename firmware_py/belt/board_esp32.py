@@ -68,7 +68,7 @@ class Esp32Board(LitBoard):
         adc = machine.ADC(machine.Pin(ADC_PIN), atten=machine.ADC.ATTN_11DB)
         opened = open_sensor(self.config_directory, adc, _open_i2c, _make_timer, self.ticks_ms)
         self.sensor: "Sensor" = opened[0]
-        self._self_test = opened[1]
+        self._sensor_test = opened[1]
         self.load = open_load(self.config_directory, LOAD_DATA_PIN, LOAD_CLOCK_PIN, self.ticks_ms)
         self.led = machine.Pin(LED_PIN, machine.Pin.OUT)
 
@@ -76,7 +76,3 @@ class Esp32Board(LitBoard):
         """Keep a number of 8 bits in the RTC's memory."""
         self._note[-1] = tasks
         self._rtc.memory(self._note)
-
-    def self_test(self) -> int:
-        """0, or the bits of what failed as the sensor's driver has them."""
-        return self._self_test()

@@ -53,14 +53,10 @@ class PicoBoard(LitBoard):
         adc = machine.ADC(machine.Pin(ADC_PIN))
         opened = open_sensor(self.config_directory, adc, _open_i2c, _make_timer, self.ticks_ms)
         self.sensor: "Sensor" = opened[0]
-        self._self_test = opened[1]
+        self._sensor_test = opened[1]
         self.load = open_load(self.config_directory, LOAD_DATA_PIN, LOAD_CLOCK_PIN, self.ticks_ms)
         self.led = machine.Pin("LED", machine.Pin.OUT)
 
     def note(self, tasks: int) -> None:
         """Keep a number of 8 bits in the scratch register."""
         machine.mem32[self._scratch] = NOTE_MARK | tasks
-
-    def self_test(self) -> int:
-        """0, or the bits of what failed as the sensor's driver has them."""
-        return self._self_test()

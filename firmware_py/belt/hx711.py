@@ -15,6 +15,9 @@ BITS = 15
 _PULSES = 25
 _MAX, _MIN = 0x7FFFFF, -0x800000
 _SHIFT = 9  # 24 bits to 15
+_SILENT_MS = 1000
+
+FAILED_SILENT, FAILED_RAIL = 1, 2
 
 
 class Hx711:
@@ -33,6 +36,7 @@ class Hx711:
         self.gap = 0
         self.saturated = 0
         self._last_ms = -1
+        self._is_railed = False
 
     def start(self) -> None:
         """Samples count from here."""
@@ -46,8 +50,8 @@ class Hx711:
         if self._data.value():
             return 0
         raw = self.read_raw()
-        if raw in (_MAX, _MIN):
-            self.saturated += 1
+        self._is_railed = raw in (_MAX, _MIN)
+        self.saturated += self._is_railed
         now_ms = self._ticks_ms()
         if self._last_ms >= 0:
             passed_ms = (now_ms - self._last_ms) & 0x3FFFFFFF
@@ -70,7 +74,8 @@ class Hx711:
         return value - (1 << 24) if value & 0x800000 else value
 
     def self_test(self) -> int:
-        """Bit 0: the data line stands high, nothing converts; bit 1: the load cell is torn off (at a rail)."""
-        if self._last_ms < 0 and self._data.value():
-            return 1
-        return 2 if self.saturated else 0
+        """Bits FAILED_*, 0: it converts, and its last conversion was not at a rail (a torn-off cell is)."""
+        silent_ms = (self._ticks_ms() - self._last_ms) & 0x3FFFFFFF
+        if self._data.value() and (self._last_ms < 0 or silent_ms > _SILENT_MS):
+            return FAILED_SILENT
+        return FAILED_RAIL if self._is_railed else 0

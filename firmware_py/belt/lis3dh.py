@@ -34,6 +34,8 @@ _FIFO_BYPASS, _FIFO_STREAM = 0x00, 0x80
 _SRC_OVERRUN, _SRC_COUNT = 0x40, 0x1F
 # Change of an axis under self-test, 12-bit digits at +-2 g (datasheet: 17 to 360 digits of 10 bits).
 _TEST_MIN, _TEST_MAX = 68, 1440
+_TEST_SAMPLES, _TEST_UNSETTLED = 12, 4  # in the FIFO under each setting, and of them before it holds (AN3308: 90 ms)
+_TEST_MS_MAX = 250
 
 FAILED_NO_ANSWER, FAILED_IDENTITY, FAILED_SELF_TEST = 1, 2, 4
 
@@ -140,12 +142,12 @@ class Lis3dh:
         try:
             if self._get(_WHO_AM_I) != _IDENTITY:
                 return FAILED_IDENTITY
-            at_rest = self._mean()
-            self._set(_CTRL4, _CTRL4_HIGH_RESOLUTION | _SELF_TEST)
-            moved = abs(self._mean() - at_rest)
+            at_rest = self._settled(_CTRL4_HIGH_RESOLUTION)
+            moved = abs(self._settled(_CTRL4_HIGH_RESOLUTION | _SELF_TEST) - at_rest)
         except OSError:
             return FAILED_NO_ANSWER
-        self.start()
+        finally:
+            self._configure()
         return 0 if _TEST_MIN <= moved <= _TEST_MAX else FAILED_SELF_TEST
 
     def _place(self, held: int, wanted: int, overrun: int) -> int:
@@ -159,15 +161,21 @@ class Lis3dh:
             return wanted - 1
         return wanted + 1 if newest_ms > _SKEW_MS and held > wanted else wanted
 
-    def _mean(self) -> int:
-        """Mean of what one register read gives eight times, the part converting on."""
+    def _settled(self, control: int) -> int:
+        """Mean of the axis under this setting of CTRL4, without what was measured before it; 0 if nothing comes."""
+        self._set(_CTRL4, control)
+        self._set(_FIFO_CTRL, _FIFO_BYPASS)
+        self._set(_FIFO_CTRL, _FIFO_STREAM)
+        begun_ms = self._ticks_ms()
+        while self._get(_FIFO_SRC) & _SRC_COUNT < _TEST_SAMPLES:
+            if (self._ticks_ms() - begun_ms) & 0x3FFFFFFF > _TEST_MS_MAX:
+                return 0
+        self._i2c.readfrom_mem_into(self._address, _OUT_X | _AUTO_INCREMENT, self._view(_TEST_SAMPLES))
         total = 0
-        for _ in range(8):
-            view = self._view(1)
-            self._i2c.readfrom_mem_into(self._address, _OUT_X | _AUTO_INCREMENT, view)
-            word = view[2 * self._axis] | view[2 * self._axis + 1] << 8
-            total += (word ^ 0x8000) - 0x8000 >> 4
-        return total // 8
+        for i in range(_TEST_UNSETTLED, _TEST_SAMPLES):
+            at = i * _SAMPLE_BYTES + 2 * self._axis
+            total += ((self._raw[at] | self._raw[at + 1] << 8) ^ 0x8000) - 0x8000 >> 4
+        return total // (_TEST_SAMPLES - _TEST_UNSETTLED)
 
     def _view(self, samples: int) -> memoryview:
         """The part of the buffer that `samples` fill; made once for each size."""

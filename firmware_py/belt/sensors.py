@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .hx711 import Hx711
     from .sampler import Sensor
 
 SENSOR_FILE = "/sensor.txt"
@@ -46,7 +47,7 @@ def open_sensor(
     return TimerRing(adc.read_u16, make_timer, ticks_ms, RATE_HZ), self_test
 
 
-def open_load(directory: str, data_pin: int, clock_pin: int, ticks_ms: "Callable[[], int]") -> "Sensor | None":
+def open_load(directory: str, data_pin: int, clock_pin: int, ticks_ms: "Callable[[], int]") -> "Hx711 | None":
     """The static channel; None where load.txt names none."""
     if _chosen(directory + LOAD_FILE) != "hx711":
         return None

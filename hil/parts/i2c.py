@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["I2cBus", "Part"]
@@ -19,8 +20,10 @@ class Part(Protocol):
 class I2cBus:
     """Parts by address; an address without a part, or an unplugged bus, is OSError as on boards."""
 
-    def __init__(self, parts: dict[int, Part]) -> None:
+    def __init__(self, parts: dict[int, Part], passed: Callable[[], None] = lambda: None) -> None:
+        """passed: called before each transfer, for those that wait for a part by asking it."""
         self._parts = parts
+        self._passed = passed
         self.is_broken = False
 
     def writeto_mem(self, address: int, register: int, data: bytes | bytearray) -> None:
@@ -30,6 +33,7 @@ class I2cBus:
         buf[:] = self._part(address).read(register, len(buf))
 
     def _part(self, address: int) -> Part:
+        self._passed()
         if self.is_broken:
             raise OSError(EIO)
         if address not in self._parts:

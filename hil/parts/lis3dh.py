@@ -42,6 +42,8 @@ class Lis3dhPart:
 
     def _convert(self) -> None:
         self._last = self._milli_g(self._samples)
+        if self._registers[0x23] & 0x06:
+            self._last = tuple(value + SELF_TEST_MG for value in self._last)  # type: ignore[assignment]
         self._samples += 1
         if self._registers[0x24] & 0x40 and self._registers[0x2E] & 0xC0 == 0x80:
             if len(self._fifo) == FIFO_SAMPLES:
@@ -86,8 +88,6 @@ class Lis3dhPart:
     def _out(self, offset: int) -> int:
         sample = self._fifo[0] if self._fifo else self._last
         value = sample[offset // 2]
-        if self._registers[0x23] & 0x06:
-            value += SELF_TEST_MG
         word = max(-2048, min(2047, value)) << 4 & 0xFFFF  # 12 bits, left-justified, 1 mg a digit at +-2 g
         if offset == 5 and self._fifo:
             self._fifo.pop(0)

@@ -133,6 +133,9 @@ class Pin:
             raise ValueError("invalid pin")
         self.number = number
 
+    def value(self, level=None):
+        return 1  # nothing pulls the load cells' data line low
+
     def on(self):
         World.led = 1
 
@@ -404,7 +407,12 @@ def own_board():
     kept = World.registers.get(SCRATCH0[BOARD], 0) & 0xFF if PORT == "rp2" else World.rtc[-1]
     assert kept == 0xA5
     assert board.aes(bytes(16))(bytes(16))[:4] == b"\x66\xe9\x4b\xd4"  # FIPS 197's key and block of zeros
-    print("own", board.model, board.self_test(), board.flash.ioctl(4, 0), board.battery_percent())
+    assert board.load is None
+    tested = board.self_test()
+    with open("/config/load.txt", "w") as file:
+        file.write("hx711")
+    with_load = open_board().self_test()
+    print("own", board.model, tested, with_load, board.flash.ioctl(4, 0), board.battery_percent())
 
 
 def main():

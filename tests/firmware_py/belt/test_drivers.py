@@ -13,7 +13,7 @@ from firmware_py.belt.ads1115 import ADDRESS as ADS_ADDRESS
 from firmware_py.belt.ads1115 import FAILED_NO_ANSWER, FAILED_RAIL, FAILED_REGISTER, STILL_READS, Ads1115
 from firmware_py.belt.hx711 import Hx711
 from firmware_py.belt.lis3dh import ADDRESS as LIS_ADDRESS
-from firmware_py.belt.lis3dh import FAILED_IDENTITY, Lis3dh
+from firmware_py.belt.lis3dh import FAILED_IDENTITY, FAILED_SELF_TEST, Lis3dh
 from firmware_py.belt.sensors import open_sensor
 from firmware_py.belt.timer_ring import TimerRing
 from hil.parts.ads1115 import Ads1115Part
@@ -109,19 +109,35 @@ def test_an_hx711_that_was_not_read_in_time_says_what_is_lost() -> None:
     assert (rig.driver.gap, rig.driver.first_index) == (4, 5)
 
 
-def test_a_torn_off_load_cell_fails_the_self_test() -> None:
+def test_a_torn_off_load_cell_fails_the_self_test_until_it_is_back() -> None:
     rig = Load()
+    buf = array("h", [0])
     assert rig.driver.self_test() == 0
-    rig.value = (1 << 23) - 1
-    rig.driver.read_into(array("h", [0]))
-    assert rig.driver.self_test() == 2
+    found = []
+    for rig.part.now_ms, rig.value in ((100, (1 << 23) - 1), (200, 5)):
+        rig.driver.read_into(buf)
+        found.append(rig.driver.self_test())
+    assert found == [2, 0]
+
+
+def test_an_hx711_that_no_longer_converts_fails_the_self_test() -> None:
+    rig = Load()
+    now_ms = [0]
+    driver = Hx711(rig.part.data, rig.part.clock, lambda: now_ms[0], lambda: 0, lambda state: None)
+    driver.start()
+    assert driver.read_into(array("h", [0])) == 1
+    now_ms[0] = 900
+    assert driver.self_test() == 0
+    now_ms[0] = 1100
+    assert driver.self_test() == 1
 
 
 class Accelerometer:
     def __init__(self, per_mille: int = 0) -> None:
         self.now_ms = 1000
         self.part = Lis3dhPart(lambda index: (1, 2, 900 + index % 50), per_mille)
-        self.bus = I2cBus({LIS_ADDRESS: self.part})
+        self.transfer_ms = 0
+        self.bus = I2cBus({LIS_ADDRESS: self.part}, lambda: self.run(self.transfer_ms))
         self.driver = Lis3dh(self.bus, lambda: self.now_ms)
         self.driver.start()
         self.buf = array("h", [0] * 10)
@@ -175,12 +191,29 @@ def test_a_lis3dh_counts_what_is_at_a_rail() -> None:
     assert rig.driver.saturated == 10
 
 
-def test_a_lis3dh_passes_its_self_test_and_samples_on() -> None:
+def test_a_lis3dh_passes_its_self_test_and_samples_on_in_time() -> None:
     rig = Accelerometer()
-    rig.run(100)
+    before = sum(_silent(rig, 2))
+    rig.transfer_ms = 1
     assert rig.driver.self_test() == 0
-    rig.run(100)
-    assert rig.driver.read_into(rig.buf) == 10
+    rig.transfer_ms = 0
+    after = sum(_silent(rig, 10))
+    assert abs(10 * (before + after) - (rig.now_ms - 1000)) <= 200
+    assert rig.buf[-1] < 2048 + 1000  # the plates are let go of again
+
+
+def test_a_lis3dh_whose_plates_do_not_move_fails_its_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.parts.lis3dh.SELF_TEST_MG", 10)
+    rig = Accelerometer()
+    rig.transfer_ms = 1
+    assert rig.driver.self_test() == FAILED_SELF_TEST
+
+
+def test_a_lis3dh_that_converts_nothing_fails_its_self_test() -> None:
+    rig = Accelerometer()
+    rig.part.run = lambda ms: None  # type: ignore[method-assign]
+    rig.transfer_ms = 1
+    assert rig.driver.self_test() == FAILED_SELF_TEST
 
 
 def test_another_part_at_its_address_is_not_a_lis3dh() -> None:
@@ -266,7 +299,7 @@ def test_a_boards_sensor_is_the_one_that_its_settings_name(tmp_path: Path, text:
     if text is not None:
         (tmp_path / "sensor.txt").write_text(text)
     part = Lis3dhPart(lambda index: (0, 0, 0))
-    bus = I2cBus({ADS_ADDRESS: Ads1115Part(lambda: 1.0), LIS_ADDRESS: part})
+    bus = I2cBus({ADS_ADDRESS: Ads1115Part(lambda: 1.0), LIS_ADDRESS: part}, lambda: part.run(1))
     sensor, self_test = open_sensor(str(tmp_path), Adc(), lambda: bus, lambda rate_hz, tick: None, lambda: 0)
     sensor.start()
     part.run(100)
