@@ -6,6 +6,7 @@ only the server's own time counts. Rows as `tools.bench` reads.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import re
 import statistics
@@ -76,10 +77,10 @@ class Statements:
                 kind.execute = execute
 
 
-async def _measure(folder: Path, url: str) -> list[Row]:
+async def _measure(folder: Path, url: str, residents: int, days: int) -> list[Row]:
     with ExitStack() as owned:
         began = time.perf_counter()
-        month = make_month(folder, url=url)
+        month = make_month(folder, residents, days, days, url=url)
         where = "PostgreSQL" if url else "SQLite"
         print(f"bench: the month is in {where} after {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
         opened = open_home(month, owned)
@@ -138,10 +139,14 @@ def _can_draw() -> bool:
 
 def main() -> int:
     """Print the rows."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench_pages", description=__doc__)
+    parser.add_argument("--residents", type=int, default=20)
+    parser.add_argument("--days", type=int, default=30, help="nights, and days of minutes (default: 30)")
+    size = vars(parser.parse_args())
     with tempfile.TemporaryDirectory() as folder:
-        rows = asyncio.run(_measure(Path(folder), ""))
+        rows = asyncio.run(_measure(Path(folder), "", **size))
     with tempfile.TemporaryDirectory() as folder, postgres_server("bench", ()) as url:
-        rows += asyncio.run(_measure(Path(folder), url))
+        rows += asyncio.run(_measure(Path(folder), url, **size))
     print_rows(rows)
     return 0
 

@@ -17,6 +17,7 @@ from cloud_sync.receiver.handover_pdf import handover_pdf
 from cloud_sync.receiver.home_rows import ShiftLine
 from cloud_sync.receiver.web import build_app
 from cloud_sync.receiver.web_kit import masked
+from tests.cloud_sync.pages.pdf_text import pdf_texts
 from tests.cloud_sync.pages.small_platform import card
 from tools.home_month import NOW_UTC_MS, make_month
 from tools.home_pages import OpenHome, open_home
@@ -171,7 +172,9 @@ async def test_the_hand_over_sheet_is_a_pdf(opened: OpenHome, language: str) -> 
     async with browser(opened, "carer", language) as client:
         answer = await client.get("/handover.pdf")
     assert answer.headers["content-type"] == "application/pdf"
-    assert answer.content.startswith(b"%PDF-")
+    printed = " ".join(pdf_texts(answer.content))
+    assert all(name in printed for name in ("张桂兰", "王德明", "赵敏"))
+    assert strings(language)("handover.given_by") in printed
 
 
 def test_without_a_chinese_font_the_sheet_says_what_to_install() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import random
 import re
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cloud_sync.pages.language import strings
 from cloud_sync.pages.night_view import figures
-from gateway.commands.night_text import TEXTS, rows
+from gateway.commands.night_pdf import write_pdf
+from gateway.commands.night_text import TEXTS, rows, timeline
 from gateway.cores.night import build_report
 from gateway.cores.night_facts import Alarm, Epoch, Minute, NightFacts, Presence, Span
+from tests.cloud_sync.pages.pdf_text import pdf_texts
 
 # Field of the report -> its label on the page (strings: resident.NAME).
 PAGE_LABELS = {
@@ -113,3 +116,14 @@ def test_json_page_and_sheet_tell_the_same_figures(language: str, seed: int) -> 
                 read += numbers(shown.remark)
             assert read == expected, field
             assert numbers(printed) == expected, field
+
+
+@pytest.mark.parametrize(("language", "seed"), [("en", 0), ("zh", 1)])
+def test_the_printed_sheet_itself_holds_every_row(language: str, seed: int, tmp_path: Path) -> None:
+    report = night(seed)
+    write_pdf({"night": report, "reason": None}, language, tmp_path / "night.pdf")
+    printed = pdf_texts((tmp_path / "night.pdf").read_bytes())
+    expected = [text for row in [*rows(report, language), *timeline(report, language)] for text in row]
+    at = 0
+    for text in expected:
+        at = printed.index(text, at) + 1
