@@ -83,7 +83,7 @@ class Belt:
         self._wipe_request = -1
         self._wipe_sector = 0 if self.config.values["decommissioned"] else self.ring.sectors
         self._wipe_left = 0
-        self.utc_offset_ms = 0  # UTC minus uptime, told by the gateway; 0: not told
+        self._utc_offset_ms = 0  # UTC minus uptime, told by the gateway; 0: not told
         self._report = self._first_report()
         self._record(frames.RECORD_BOOT, (board.reset_cause,) + VERSION)
         if board.reset_cause == RESET_WATCHDOG:
@@ -140,8 +140,13 @@ class Belt:
         return bytes(frames.encode(frames.REPORT, self._report))
 
     def time(self, utc_ms: int, uncertainty_ms: int) -> None:
-        """Remember what UTC is; nothing on the wire depends on it."""
-        self.utc_offset_ms = utc_ms - self._uptime.ms()
+        """Remember what UTC is, for the note of a crash; nothing on the wire depends on it."""
+        self._utc_offset_ms = utc_ms - self._uptime.ms()
+
+    @property
+    def utc_ms(self) -> int:
+        """Milliseconds since 1970, 0 while no gateway has told it."""
+        return self._uptime.ms() + self._utc_offset_ms if self._utc_offset_ms else 0
 
     def configure(self, key: int, value: int) -> "tuple[int, int]":
         """(status, value) of one setting."""
@@ -380,11 +385,13 @@ def run() -> None:
 
     gc.collect()  # the large buffers come next: give them one piece of memory
     board = open_board()
+    belt = None
     try:
-        Belt(board).run()
+        belt = Belt(board)
+        belt.run()
     except Exception as error:
         # The one place that sees everything: written down, then the interpreter ends and the watchdog starts it anew.
         from . import fault
 
-        fault.keep(board.config_directory, error)
+        fault.keep(board.config_directory, error, belt.utc_ms if belt else 0)
         raise

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def keep(directory: str, error: Exception) -> None:
-    """Write down what ended this run; a flash that refuses must not hide it."""
+def keep(directory: str, error: Exception, utc_ms: int) -> None:
+    """Write down what ended this run, and when if that is known (not 0); a flash that refuses must not hide it."""
     printer: "Any" = getattr(sys, "print_exception", None)
     try:
         with open(directory + CRASH_FILE, "w") as file:
+            file.write("utc_ms %d\n" % utc_ms)
             if printer:
                 printer(error, file)
             else:  # CPython, in tests

@@ -244,10 +244,10 @@ def test_a_hang_is_a_recorded_fault_of_the_next_run(board: BoardInMemory) -> Non
 
 
 def test_a_crash_is_a_recorded_fault_once(tmp_path: Path, board: BoardInMemory) -> None:
-    fault.keep(str(tmp_path), RuntimeError('of a kind: File "app.py", line 217, in step'))
+    fault.keep(str(tmp_path), RuntimeError('of a kind: File "app.py", line 217, in step'), 1_790_000_000_000)
     board.reset_cause, board.noted = RESET_WATCHDOG, 3
     assert _faults(Belt(board)) == [(FAULT_CRASHED, 217)]
-    assert "RuntimeError" in (tmp_path / "last_crash.txt").read_text()
+    assert (tmp_path / "last_crash.txt").read_text().startswith("utc_ms 1790000000000\nRuntimeError")
     again = BoardInMemory(tmp_path)
     again.reset_cause = RESET_WATCHDOG
     assert _faults(Belt(again)) == []
@@ -483,6 +483,13 @@ def test_raw_capture_streams_the_samples_as_read(gateway: Gateway) -> None:
     first = raw[0][0]
     assert 95 <= samples.size <= 105
     assert samples.tolist() == Synth(load("short_exit"), rate_hz=50).block(first, samples.size).tolist()
+
+
+def test_a_belt_knows_the_time_that_its_gateway_told_it(gateway: Gateway) -> None:
+    assert gateway.belt.utc_ms == 0
+    gateway.handshake().send(frames.TIME, (1_790_000_000_000, 20))
+    _run(gateway.belt, gateway.board, 5)
+    assert 5_000 <= gateway.belt.utc_ms - 1_790_000_000_000 <= 5_300
 
 
 def test_a_reboot_is_answered_before_it_happens(gateway: Gateway) -> None:

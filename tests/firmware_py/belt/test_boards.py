@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_py.belt.app import FAULT_HUNG, FAULT_SENSOR, RESET_WATCHDOG, TASK_RADIO, TASK_SAMPLES
+from firmware_py.belt.app import FAULT_CRASHED, FAULT_HUNG, FAULT_SENSOR, RESET_WATCHDOG, TASK_RADIO, TASK_SAMPLES
 from firmware_py.belt.hx711 import FAILED_SILENT
 from firmware_py.tooling.compile import BOARDS, compile_board
 from hil.synth import Synth, load
@@ -60,6 +60,14 @@ def test_a_sampling_timer_that_dies_restarts_the_board_which_then_says_why(runs:
 
 def test_after_a_power_cut_there_is_nothing_to_say(runs: dict[str, Run]) -> None:
     assert not [record for record in runs["power"][2] if record.startswith(f"{frames.RECORD_FAULT}:")]
+
+
+def test_a_crash_is_told_after_the_watchdog_has_ended_it(runs: dict[str, Run]) -> None:
+    assert runs["crash"][0] == RESET_WATCHDOG
+    kind, values = runs["told"][2][1].split(":")
+    code, line = map(int, values.split("/"))
+    assert (int(kind), code) == (frames.RECORD_FAULT, FAULT_CRASHED)
+    assert line > 0
 
 
 def test_a_sensor_that_never_answers_is_told_and_does_not_keep_the_belt_from_running(runs: dict[str, Run]) -> None:
