@@ -42,6 +42,10 @@ class Database(Protocol):
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None: ...
 
+    def insert(self, table: str, types: Sequence[str], rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        """Insert many rows at once, of all columns in their order; `types` are PostgreSQL's names of them."""
+        ...
+
     def prepare_days(self, start_utc_ms: Iterable[int], now_utc_ms: int) -> None:
         """Called before `begin` with the instants of vitals to be written: a chance to make their partitions."""
         ...

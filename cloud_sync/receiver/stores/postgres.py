@@ -124,6 +124,13 @@ class PostgresDatabase:
         if rows:
             self._connection.cursor().executemany(_translated(sql), rows)
 
+    def insert(self, table: str, types: Sequence[str], rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        if rows:
+            # One statement with an array a column: a third of what a statement a row costs on both sides.
+            arrays = ", ".join(f"%b::{name}[]" for name in types)
+            statement = f"INSERT INTO {table} SELECT * FROM unnest({arrays}) {conflict}"
+            self._alive().execute(statement.encode(), [list(column) for column in zip(*rows, strict=True)])
+
     def prepare_days(self, start_utc_ms: Iterable[int], now_utc_ms: int) -> None:
         """Partitions for these days, outside of any transaction: making one waits for all that is under way."""
         # Only `minutes` of the last seconds can fall into the day after.

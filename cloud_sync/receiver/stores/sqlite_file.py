@@ -47,6 +47,9 @@ class SqliteDatabase:
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self._connection.executemany(sql, rows)
 
+    def insert(self, table: str, types: Sequence[str], rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+        self._connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(types))}) {conflict}", rows)
+
     def prepare_days(self, start_utc_ms: Iterable[int], now_utc_ms: int) -> None: ...
 
     def close(self) -> None:

@@ -40,10 +40,13 @@ _MINUTE_SUMS = (
     "readings", "occupied_s", "empty_s", "heart_sum", "heart_count", "respiration_sum", "respiration_count", "moving_s",
     "turn_overs",
 )  # fmt: skip
-_ADD_MINUTE = (
-    f"INSERT INTO minutes VALUES (?, ?, {', '.join('?' * len(_MINUTE_SUMS))}) ON CONFLICT (bed_id, utc_ms) "
-    f"DO UPDATE SET {', '.join(f'{name} = minutes.{name} + excluded.{name}' for name in _MINUTE_SUMS)}"
+_ADD_TO_MINUTE = (
+    "ON CONFLICT (bed_id, utc_ms) DO UPDATE SET "
+    f"{', '.join(f'{name} = minutes.{name} + excluded.{name}' for name in _MINUTE_SUMS)}"
 )
+_MINUTE_TYPES = ("integer", "bigint", *("integer" for _ in _MINUTE_SUMS))
+_PACK_TYPES = ("integer", "bigint", "bigint", "integer", "bytea")
+_RECEIVED_TYPES = ("integer", "bigint", "bytea")
 
 
 class DatabaseWrites:
@@ -158,7 +161,7 @@ class _Group:
                 continue
             fresh.append(incoming)
             outcomes.append(self._take_fresh(arrival, stream_id, incoming))
-        self._executemany("INSERT INTO received VALUES (?, ?, ?)", [(stream_id, *run) for run in _runs(fresh)])
+        self._database.insert("received", _RECEIVED_TYPES, [(stream_id, *run) for run in _runs(fresh)])
         self._audit(arrival, stream_id)
         return tuple(outcomes)
 
@@ -174,10 +177,10 @@ class _Group:
 
     def finish(self) -> None:
         """Write what was gathered over all arrivals."""
-        self._executemany("INSERT INTO packs VALUES (?, ?, ?, ?, ?)", list(self._packs()))
+        self._database.insert("packs", _PACK_TYPES, list(self._packs()))
         # In one order for all workers: none waits for a row that waits for it.
         minutes = [(*key, *sums) for key, sums in sorted(self._minutes.items())]
-        self._executemany(_ADD_MINUTE, minutes)
+        self._database.insert("minutes", _MINUTE_TYPES, minutes, _ADD_TO_MINUTE)
         for (bed_id, alarm_id), bed in sorted(self._alarms.items()):
             self._refresh_alarm(bed_id, alarm_id, bed)
         if self._has_quarantined:
