@@ -36,12 +36,24 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def figures(slot: Path, samples: Path) -> list[tuple[str, int]]:
     """(what, bytes) of a whole belt on wasm32, as check_belt_memory.py prints them."""
-    lines = run_wasm(BELT / "check_belt_memory.py", str(samples), heap_bytes=1_000_000, root=slot).splitlines()
+    return _figures(slot, samples)
+
+
+def _figures(slot: Path, samples: Path, *fitted: str) -> list[tuple[str, int]]:
+    script = BELT / "check_belt_memory.py"
+    lines = run_wasm(script, str(samples), *fitted, heap_bytes=1_000_000, root=slot).splitlines()
     return [(words[0], int(words[1])) for words in map(str.split, lines)]
 
 
 def test_a_whole_belt_with_a_session_fits_the_heap_of_a_board(figures: list[tuple[str, int]]) -> None:
     assert max(size for what, size in figures if what == "heap") + INTERPRETER_BYTES <= HEAP_BYTES_MAX
+
+
+def test_a_belt_with_accelerometer_and_load_cells_fits_too(
+    slot: Path, samples: Path, figures: list[tuple[str, int]]
+) -> None:
+    largest = max(size for what, size in _figures(slot, samples, "all") if what == "heap")
+    assert max(size for what, size in figures if what == "heap") < largest <= HEAP_BYTES_MAX - INTERPRETER_BYTES
 
 
 def test_the_heap_of_a_whole_belt_stays_flat(figures: list[tuple[str, int]]) -> None:
