@@ -154,6 +154,17 @@ class _VirtualController(Controller):
             connection.send_ll_control_pdu(ll.TerminateInd(SUPERVISION_TIMEOUT))
             self.on_le_disconnected(connection, SUPERVISION_TIMEOUT)
 
+    def on_hci_disconnect_command(self, command: hci.HCI_Disconnect_Command) -> None:
+        """As in the base class; who ends a connection that is not there is told so (7.1.6) and not left waiting.
+
+        The kernel would wait for the end in vain, 2 s each time, and never switch the adapter off again.
+        """
+        if self.find_le_connection_by_handle(command.connection_handle) is None:
+            unknown = hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR
+            self._send_hci_command_status(unknown, command.op_code)
+            return
+        super().on_hci_disconnect_command(command)
+
     def on_le_disconnected(self, connection: Connection, reason: int) -> None:
         """As in the base class; a second notice of the same end is ignored."""
         if self.le_connections.get(connection.peer_address) is connection:
