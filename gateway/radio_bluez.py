@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S = 5.0
 POWER_TIMEOUT_S = 15.0  # each way: the kernel waits 2 s for each command that a stuck controller does not answer
+REGISTERED_S = 0.1
 PRESENT, DEAD, ABSENT = "present", "dead", "absent"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _ADAPTER = "org.bluez.Adapter1"
@@ -70,7 +71,7 @@ class BluezWatch:
 
     async def power_cycle(self) -> str:
         """Switch the adapter off and on, which drops all its links; what went wrong, or ""."""
-        said = ""
+        said = await self._registered()
         for powered in (False, True):
             # Off may fail or hang on a stuck controller; on is tried all the same.
             said = await self._power(powered)
@@ -88,6 +89,22 @@ class BluezWatch:
                 return said
         except (BleakError, OSError, EOFError, TimeoutError) as error:
             return str(error) or type(error).__name__
+
+    async def _registered(self) -> str:
+        """Wait for the adapter, which a bluetoothd that has just started does not have yet; what is wrong, or ""."""
+
+        async def wait(bus: MessageBus) -> None:
+            there = None
+            while there is None:
+                await asyncio.sleep(REGISTERED_S)
+                there = await _call(bus, "org.bluez", self._path, _PROPERTIES, "Get", "ss", [_ADAPTER, "Powered"])
+
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                await with_system_bus(wait)
+        except (BleakError, OSError, EOFError, TimeoutError) as error:
+            return f"the adapter does not appear: {error or type(error).__name__}"
+        return ""
 
     async def _power(self, powered: bool) -> str:
         from dbus_fast import Variant

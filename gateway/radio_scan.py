@@ -26,10 +26,12 @@ log = logging.getLogger(__name__)
 
 RETRY_S_MIN = 0.5
 RETRY_S_MAX = 15.0
+RETRY_S_NEW = 1.0
 START_TIMEOUT_S = 10.0
 SILENT_S = 15.0
 WATCH_S = 3.0
-GRACE_S = 5.0  # for a bluetoothd that went or came just now: what starts is not stuck
+GONE_GRACE_S = 5.0  # after bluetoothd went: whoever watches over it starts it again
+NEW_GRACE_S = 12.0  # after it came: what starts is not stuck; the kernel may scan on for its predecessor, up to 10.24 s
 
 
 class Listener(Protocol):
@@ -64,6 +66,7 @@ class AdapterScan:
         self._is_stale = False
         self._bluez_changed = asyncio.Event()
         self._grace_until_ms = 0
+        self._bluez_died = False
         self._heard_any_ms = real_ms()
         self._said: str | None = None
 
@@ -110,8 +113,9 @@ class AdapterScan:
             await self.recover_if_due()
             if await self._changed_within(retry_s):
                 retry_s = RETRY_S_MIN
+                await self.recover_if_due()
             else:
-                retry_s = min(retry_s * 2, RETRY_S_MAX)
+                retry_s = min(retry_s * 2, RETRY_S_NEW if self._is_in_grace() else RETRY_S_MAX)
 
     async def _until_over(self) -> None:
         """Returns when the scan has ended, or nothing at all was heard for a while though several belts are there."""
@@ -145,9 +149,12 @@ class AdapterScan:
 
     def _bluez_is(self, owner: str) -> None:
         """bluetoothd has come ("" it has gone)."""
-        self._grace_until_ms = real_ms() + round(GRACE_S * 1000)
+        self._grace_until_ms = real_ms() + round(1000 * (NEW_GRACE_S if owner else GONE_GRACE_S))
         if not owner:
+            self._bluez_died = True
             self._listener.links_died()
+        elif self._bluez_died:
+            self._recovery.ladder.daemon_is_new()
         self._bluez_changed.set()
 
     async def _changed_within(self, wait_s: float) -> bool:
@@ -177,11 +184,14 @@ class AdapterScan:
     async def _why_not(self, error: Exception) -> str:
         """Why the scan does not run; tells the ladder, unless there is nothing that could be stuck."""
         state, said = ("", "") if self._watch is None else await self._watch.look()
-        if state != ABSENT and real_ms() >= self._grace_until_ms:
+        if state != ABSENT and not self._is_in_grace():
             self._recovery.ladder.scan_failed(daemon_is_dead=state == DEAD)
         if said and state in (ABSENT, DEAD):
             return f"{said}. Trying again"
         return f"{error or 'the adapter does not answer'}. Trying again"
+
+    def _is_in_grace(self) -> bool:
+        return real_ms() < self._grace_until_ms
 
     def _say_anew(self, trouble: str) -> None:
         self._recovery.counters["scan_restarts"] += 1

@@ -55,7 +55,7 @@ class RadioLadder:
         self._rungs = [rung for rung in ORDER if rung in rungs]
         self._connects: dict[bytes, int] = {}
         self._scans = 0
-        self._daemon_is_dead = False
+        self._daemon_is_dead = self._daemon_is_new = False
         self._done: list[tuple[int, Rung]] = []
         self._tried: list[Rung] = []  # in this episode
 
@@ -78,8 +78,16 @@ class RadioLadder:
         self._scans = 0
         self._daemon_is_dead = False
 
+    def daemon_is_new(self) -> None:
+        """bluetoothd was killed and is there again: the kernel scans on for the dead one, up to 10 s, and refuses the
+        new one's scan as long; switching the adapter off and on ends that, and no link is left that it could cost."""
+        self._daemon_is_new = True
+
     def due(self, sessions: int, now_ms: int) -> Rung | None:
         """The rung to take now, None if the adapter works, the last one still has time, or every limit is reached."""
+        renew, self._daemon_is_new = self._daemon_is_new and sessions == 0, False
+        if renew and Rung.POWER in self._rungs and self._has_turns(Rung.POWER, now_ms):
+            return self._take(Rung.POWER, now_ms)
         if not self._is_stuck(sessions):
             return None
         if self._done:
@@ -89,8 +97,9 @@ class RadioLadder:
             if now_ms - last_ms > EPISODE_MS_MAX:
                 self._tried.clear()
         rung = self._next(now_ms)
-        if rung is None:
-            return None
+        return None if rung is None else self._take(rung, now_ms)
+
+    def _take(self, rung: Rung, now_ms: int) -> Rung:
         self._done.append((now_ms, rung))
         self._done = [(at_ms, done) for at_ms, done in self._done if now_ms - at_ms < LIMITS[done].window_ms]
         self._tried.append(rung)

@@ -100,6 +100,20 @@ def test_what_helped_starts_the_next_trouble_at_the_lowest_rung() -> None:
     assert ladder.due(0, 60_000) is Rung.POWER
 
 
+def test_after_bluetoothd_died_and_came_back_the_adapter_is_switched_once_unless_a_session_is_up() -> None:
+    ladder = RadioLadder()
+    ladder.daemon_is_new()
+    assert ladder.due(1, 0) is None
+    assert ladder.due(0, 1) is None
+    ladder.daemon_is_new()
+    assert ladder.due(0, 2) is Rung.POWER
+    assert ladder.due(0, 3) is None
+    for hours in range(LIMITS[Rung.POWER].count_max):
+        ladder.daemon_is_new()
+        taken = ladder.due(0, 4 + hours)
+    assert taken is None  # the limit of an hour holds here too
+
+
 def test_a_dead_bluetoothd_is_not_asked_to_switch_an_adapter() -> None:
     ladder = RadioLadder(ALL)
     for _ in range(2):
