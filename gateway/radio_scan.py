@@ -1,7 +1,7 @@
 """The scan of one adapter: it runs for ever, starts anew when it has died, and tells the recovery ladder what failed.
 
-It notices that bluetoothd went or came by a signal of the bus (at once) or by asking (every `WATCH_S`), that the scan
-ended by itself by asking, and that the whole adapter is deaf by the silence of several belts.
+It notices that bluetoothd went or came by a signal of the bus (at once) or by asking (every `WATCH_S` of silence), that
+the scan ended by itself by asking, and that the whole adapter is deaf by the silence of several belts.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class AdapterScan:
         self._bluez_changed = asyncio.Event()
         self._grace_until_ms = 0
         self._bluez_died = False
-        self._heard_any_ms = real_ms()
+        self._heard_any_ms = self._advertised_ms = real_ms()
         self._said: str | None = None
 
     async def run(self) -> None:
@@ -129,7 +129,9 @@ class AdapterScan:
                 # bluetoothd may go on saying that it scans though switching off has ended that.
                 self._say("the adapter was switched off and on; the scan starts anew")
                 return
-            if self._watch is not None and real_ms() - watched_ms >= WATCH_S * 1000:
+            # What is heard needs no question: a bluetoothd with much to do may be late with the answer.
+            quiet_since_ms = max(watched_ms, self._advertised_ms)
+            if self._watch is not None and real_ms() - quiet_since_ms >= WATCH_S * 1000:
                 trouble = await self._watch.trouble()
                 watched_ms = real_ms()
                 if trouble:
@@ -178,7 +180,7 @@ class AdapterScan:
             log.debug("no list of connected devices: %s", error)
 
     def _advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
-        self.heard_any()
+        self._advertised_ms = self.heard_any()
         self._listener.advertised(device, advertisement)
 
     async def _why_not(self, error: Exception) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from hil.belt_host import BeltDiedError, StateError
 from hil.clock import HilClock
 from hil.fleet import Fleet, pick_scripts
-from hil.radio.box import Box, BoxError
+from hil.radio.box import INTERVAL_MS_MIN, Box, BoxError
 from hil.radio.bumble_backend import TRANSPORTS
 from hil.radio.faults import Fault, PlanError, load_faults, play_faults
 from hil.radio.hci_server import SocketInUseError, serve_adapters
@@ -94,7 +94,7 @@ async def _serve(
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    link = VirtualLink()
+    link = VirtualLink(INTERVAL_MS_MIN) if arguments.radio == "box" else VirtualLink()
     server = await serve_adapters(link, socket)
     fleet = Fleet(clock, link, signal_start_ms=clock.now_ms())
     box: Box | None = None

@@ -21,7 +21,7 @@ from gateway.radio_bluez import BluezWatch
 from gateway.radio_recovery import Action
 from hil.clock import HilClock
 from hil.fleet import Fleet
-from hil.radio.box import Box
+from hil.radio.box import INTERVAL_MS_MIN, Box
 from hil.radio.hci_server import serve_adapters
 from hil.radio.link import AdapterController, VirtualLink
 from hil.synth import BedScript, load
@@ -138,18 +138,19 @@ class Ward:
 
 @asynccontextmanager
 async def open_ward(
-    tier: Tier, folder: Path, scripts: list[BedScript] | int = 1, clock: HilClock | None = None, begun_s: int = 0
-) -> AsyncIterator[Ward]:
+    tier: Tier, folder: Path, scripts: list[BedScript] | int = 1, clock: HilClock | None = None, begun_s: int = 0,
+    adapters: int = 1,
+) -> AsyncIterator[Ward]:  # fmt: skip
     """Belts on the tier's air, and what is needed to listen to them; the environment is put back at the end.
 
-    `begun_s`: for how long their nights have been going on when they are switched on.
+    `begun_s`: for how long their nights have been going on when they are switched on. `adapters`: of the gateway.
     """
     nights = [load("quiet") for _ in range(scripts)] if isinstance(scripts, int) else scripts
     if tier.dongles and len(nights) > len(tier.dongles):
         pytest.skip(f"{len(nights)} belts need as many --hci")
-    link = VirtualLink()
-    socket = folder / "hci.sock"
-    server = await serve_adapters(link, socket)
+    link = VirtualLink(INTERVAL_MS_MIN) if tier.name == "box" else VirtualLink()
+    sockets = [folder / f"hci{i}.sock" for i in range(adapters)]
+    servers = [await serve_adapters(link, socket) for socket in sockets]
     time_of_belts = clock if clock is not None else HilClock(ClockScale())
     fleet = Fleet(time_of_belts, link, time_of_belts.now_ms() - 1000 * begun_s)
     box: Box | None = None
@@ -157,14 +158,16 @@ async def open_ward(
     try:
         for i, script in enumerate(nights):
             fleet.add(script, folder / f"belt{i}", i, tier.dongles[i] if tier.dongles else None)
-        radio = RadioConfig("bumble", f"unix:{socket}", 5) if tier.name == "bumble" else RadioConfig(
-            "bluez", tier.adapter, 5)
+        backend = "bumble" if tier.name == "bumble" else "bluez"
+        names = [f"unix:{socket}" for socket in sockets] if tier.name == "bumble" else [tier.adapter, "hci1"][:adapters]
+        radio = RadioConfig(backend, names[0] if adapters == 1 else "", 5, tuple(names) if adapters > 1 else ())
         if tier.name == "box":
-            box = await Box.start([socket])
+            box = await Box.start(sockets)
             os.environ.update(box.environment())
         await fleet.start()
         if box is not None:
-            await box.attach(0)
+            for number in range(adapters):
+                await box.attach(number)
         ward = Ward(fleet, link, radio, box)
         yield ward
         await ward.deafen()
@@ -172,6 +175,7 @@ async def open_ward(
         await fleet.stop()
         if box is not None:
             await box.stop()
-        server.close()
+        for server in servers:
+            server.close()
         os.environ.clear()
         os.environ.update(before)

@@ -24,9 +24,10 @@ from dbus_fast.auth import AuthExternal
 
 from hil.radio.box_build import BoxError, build_box
 
-__all__ = ["ADAPTERS", "Box", "BoxError"]
+__all__ = ["ADAPTERS", "INTERVAL_MS_MIN", "Box", "BoxError"]
 
 ADAPTERS = 2
+INTERVAL_MS_MIN = 100.0  # of each belt's advertisements: ten belts that each send 50 a second would be all it does
 MEMORY_MB = 256
 BOOT_TIMEOUT_S = 120.0  # 4 s on an idle machine; TCG on a crowded one takes long
 START_TIMEOUT_S = 60.0

@@ -38,10 +38,11 @@ class BeltAdvertisement(ll.AdvInd):
 
 
 class VirtualLink(LocalLink):
-    """All controllers that can hear each other."""
+    """All controllers that can hear each other; no belt advertises more often than `interval_ms_min` of real time."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval_ms_min: float = INTERVAL_MS_MIN) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.interval_ms_min = interval_ms_min
         self.frames_sent = 0
         self.frames_lost = 0
         self._loss = 0.0
@@ -180,7 +181,7 @@ class _BeltAdvertiser(LegacyAdvertiser):
 
     def begin(self, interval_ms: float, connectable: bool, data: bytes, response: bytes) -> None:
         """Replace what is advertised; the running timer is kept, so frequent updates do not shift it."""
-        self.interval_s = max(interval_ms, INTERVAL_MS_MIN) / 1000
+        self.interval_s = interval_ms / 1000
         self.enabled = connectable
         self.advertising_data = data
         self.scan_response_data = response

@@ -33,7 +33,8 @@ logging.getLogger("bumble.device").setLevel(logging.ERROR)
 class Peripheral:
     """Radio of one belt (belt_host.BeltRadio); events go to `post`. Its random static address stays over restarts.
 
-    The air is in real time: on a clock that runs `speed` times faster, so much more often the belt advertises.
+    The air is in real time: on a clock that runs `speed` times faster, so much more often the belt advertises, up to
+    what the link allows.
     """
 
     def __init__(
@@ -112,7 +113,8 @@ class Peripheral:
         """Replace what is advertised."""
         if self._controller is not None:
             free = connectable and not self._connections
-            self._controller.advertiser.begin(interval_ms / self._speed, free, data, response)
+            interval_ms = max(interval_ms / self._speed, self._link.interval_ms_min)
+            self._controller.advertiser.begin(interval_ms, free, data, response)
 
     def silence(self) -> None:
         """Advertise nothing."""
