@@ -1,4 +1,4 @@
-"""Somebody asleep who then goes out of bed, the gateway that watches, and the alarms in its store in the end."""
+"""Somebody asleep who goes out of bed, the gateway that watches, and the alarms in its store in the end."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Sleeper:
     key: str
 
 
-def night(seed: int, exit_at: str, out_s: int, end: str = "06:00") -> str:
-    """A script for hil/synth: in bed from the first sample, one exit."""
+def night(seed: int, outs: Sequence[tuple[str, int]], end: str = "06:00") -> str:
+    """A script for hil/synth: in bed from the first sample but for `outs`, (at, for seconds); an end of 00:00 is a day."""
     return (
-        f'title = "Asleep, then out of bed"\nstart = "00:00"\nend = "{end}"\nseed = {seed}\n'
+        f'title = "Asleep, sometimes out of bed"\nstart = "00:00"\nend = "{end}"\nseed = {seed}\n'
         "[resident]\nheart_rate_bpm = 62\nmovements_per_h = 0\nturn_overs_per_h = 0\n"
         '[[event]]\nat = "00:00"\nkind = "enter"\n'
-        f'[[event]]\nat = "{exit_at}"\nkind = "exit"\nfor_s = {out_s}\n'
+        + "".join(f'[[event]]\nat = "{at}"\nkind = "exit"\nfor_s = {for_s}\n' for at, for_s in outs)
     )
 
 

@@ -50,7 +50,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A belt in its night, and the configuration of a gateway that hears it; the folder."""
     at_s = time.time() + WARM_UP_S
     monkeypatch.setenv(ENVIRONMENT, f"{at_s:.3f},{at_s:.3f},{SPEED}")
-    (tmp_path / "night.toml").write_text(night(7, "00:02:30", 900, end="00:20"))
+    (tmp_path / "night.toml").write_text(night(7, [("00:02:30", 900)], end="00:20"))
     socket = tmp_path / "hci0.sock"
     belts = Process(
         tmp_path / "belts.log", "hil", "--belts", "1", "--night", str(tmp_path / "night.toml"), "--socket",

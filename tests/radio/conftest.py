@@ -10,11 +10,13 @@ import pytest_asyncio
 
 from tests.ward import Tier, Ward, open_ward, tier_of
 
+LONG = ("test_must_show.py", "test_two_adapters.py")
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """An hour on a compressed clock is not for `make test`: only where this folder is named."""
+    """What takes minutes is not for `make test`: only where this folder is named."""
     named = any("radio" in Path(argument.split("::")[0]).parts for argument in config.args)
-    return True if collection_path.name == "test_must_show.py" and not named else None
+    return True if collection_path.name in LONG and not named else None
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cores.labels import BeltLabel, belt_label_text
 from tests.asleep import alarms_of
 from tests.hil_box.failure_table import MUST_SHOW, add_row
-from tests.radio.house import house
+from tests.radio.house import check_each_arrived_once, house
 from tests.ward import Tier
 
-SPEED = 40
-LATE_S = 90  # of the night: one real second; nothing may be early
+SPEED = 20
+LATE_S = 2 * SPEED  # of the night: two real seconds; nothing may be early
 
 
 @pytest.mark.slow
@@ -25,7 +26,7 @@ async def test_an_hour_out_of_range_costs_no_record_and_no_deadline(
     """The bed was left before its belt was out of range, and is allowed half an hour."""
     if tier.dongles:
         pytest.skip("nobody can be put out of range of a real dongle by a program")
-    async with house(tier, tmp_path, monkeypatch, SPEED, [("00:04", 7200)], allowed_s=1800) as home:
+    async with house(tier, tmp_path, monkeypatch, SPEED, [[("00:04", 7200)]], allowed_s=1800) as home:
         counters = home.gateway.room.counters
         await home.until(lambda: counters["readings_received"] > 60, "a session")
         await home.sleep_until(7)
@@ -41,7 +42,8 @@ async def test_an_hour_out_of_range_costs_no_record_and_no_deadline(
         records = await home.until_all_records_are_here()
         caught_up = home.minute()
         assert counters["alarms_raised"] == 1
-        begin_ms = home.begin_ms
+        begin_ms, belt = home.begin_ms, home.ward.fleet.belts[0]
+    minutes = check_each_arrived_once(tmp_path, belt, "B0", records)
     events = [
         (event.event, (event.at.elapsed_ms - begin_ms) / 1000) for event in alarms_of(tmp_path)
         if event.event in ("exit", "alarm_raise")
@@ -50,7 +52,8 @@ async def test_an_hour_out_of_range_costs_no_record_and_no_deadline(
     late_s = events[1][1] - (4 * 60 + 1800)
     assert 0 <= late_s < LATE_S
     add_row(MUST_SHOW, f"1 h out of range ({tier.name})", f"belt hidden from minute 7 to 67 of a night at {SPEED}x",
-            f"{records} records, each once, {60 * (caught_up - back) / SPEED:.1f} s (real) after it was back; "
+            f"{records} records of the belt's flash ({minutes} minutes) are in the store, each once, "
+            f"{60 * (caught_up - back) / SPEED:.1f} s (real) after it was back; "
             f"the alarm of an absence begun before came unheard, {late_s:.0f} s (of the night) after its deadline")
 
 
@@ -60,7 +63,7 @@ async def test_lost_frames_and_a_reboot_cost_no_record_and_no_exit(
 ) -> None:
     if tier.dongles:
         pytest.skip("the real air loses what it loses")
-    async with house(tier, tmp_path, monkeypatch, SPEED, [("00:12", 240)], allowed_s=3600) as home:
+    async with house(tier, tmp_path, monkeypatch, SPEED, [[("00:12", 240)]], allowed_s=3600) as home:
         await home.until(lambda: home.gateway.room.counters["readings_received"] > 60, "a session")
         for minute, share in ((4, 0.1), (10, 0.3), (18, 0.0)):
             await home.sleep_until(minute)
@@ -69,8 +72,55 @@ async def test_lost_frames_and_a_reboot_cost_no_record_and_no_exit(
         await home.sleep_until(22)
         records = await home.until_all_records_are_here()
         lost, sent = home.ward.link.frames_lost, home.ward.link.frames_sent
+        belt = home.ward.fleet.belts[0]
+    minutes = check_each_arrived_once(tmp_path, belt, "B0", records)
     events = [event.event for event in alarms_of(tmp_path) if event.event in ("exit", "alarm_raise")]
     assert events == ["exit"]
     add_row(MUST_SHOW, f"10 % and 30 % frame loss, reboot ({tier.name})",
             f"6 min and 8 min of loss at {SPEED}x, then the belt's power cut",
-            f"{records} records, each once; the one exit once; {lost} of about {sent} frames and beacons lost")
+            f"{records} records ({minutes} minutes), each once; the one exit once; {lost} of about {sent} frames and "
+            "beacons lost")
+
+
+@pytest.mark.slow
+async def test_a_belt_is_swapped_at_its_bed_and_the_old_one_moves_it_no_more(
+    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both belts are heard all the time. The old one leaves its bed for good in minute 40, the new one in minute 50."""
+    if tier.dongles:
+        pytest.skip("a compressed clock needs the virtual air")
+    outs = [[("00:40", 7200)], [("00:50", 7200)]]
+    async with house(tier, tmp_path, monkeypatch, SPEED, outs, allowed_s=300, spares=1) as home:
+        counters, (old, new) = home.gateway.room.counters, home.ward.fleet.belts
+        await home.until(lambda: counters["readings_received"] > 60, "a session")
+        await home.sleep_until(4)
+        before = await home.until_all_records_are_here([old])
+        label = belt_label_text(BeltLabel(new.identity.serial, 1, new.identity.claim_secret))
+        asked = home.minute()
+        said = await home.gateway.operations.call("scan", {"text": label, "bed": "B0"}, "tina")
+        assert (said["bound"], said["replaced"]) == (True, old.identity.serial.hex())
+        heard = counters["readings_received"]
+        await home.until(lambda: counters["readings_received"] > heard + 10, "a session with the new belt")
+        took_s = 60 * (home.minute() - asked) / SPEED
+        assert home.minute() < 38, "this machine is too slow for the story"
+        await home.sleep_until(49)
+        assert counters["alarms_raised"] == 0  # nine minutes after the old belt's bed was left
+        radio, now_ms = home.gateway.provisioner.radio, home.gateway.clock.elapsed_ms()
+        assert radio is not None
+        lately = {sighting.serial for sighting in radio.sightings() if now_ms - sighting.heard_ms < 60_000}
+        assert lately == set(home.ward.serials)
+        await home.sleep_until(58)
+        assert counters["alarms_raised"] == 1
+        records = await home.until_all_records_are_here([new], before)
+        begin_ms = home.begin_ms
+    kept = check_each_arrived_once(tmp_path, old, "B0", before)
+    minutes = check_each_arrived_once(tmp_path, new, "B0", records)
+    events = [event for event in alarms_of(tmp_path) if event.event in ("exit", "alarm_raise")]
+    assert [event.event for event in events] == ["exit", "alarm_raise"]
+    assert {event.belt for event in events} <= {"", new.identity.serial.hex()}
+    late_s = (events[1].at.elapsed_ms - begin_ms) / 1000 - (50 * 60 + 300)
+    assert 0 <= late_s < LATE_S
+    add_row(MUST_SHOW, f"belt swapped at its bed ({tier.name})",
+            "the new one's label is scanned for the bed in minute 4; the old one leaves its bed in minute 40",
+            f"{took_s:.1f} s (real) to reports of the new belt; what the old one says moves nothing; the bed keeps its "
+            f"{kept} minutes and has {minutes} of the new one; its own alarm {late_s:.0f} s after its deadline")
