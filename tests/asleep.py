@@ -22,7 +22,7 @@ class Sleeper:
 
 
 def night(seed: int, outs: Sequence[tuple[str, int]], end: str = "06:00") -> str:
-    """A script for hil/synth: in bed from the first sample but for `outs`, (at, for seconds); an end of 00:00 is a day."""
+    """A script for hil/synth: in bed from the first sample but for `outs` (at, for seconds); 00:00 ends a whole day."""
     return (
         f'title = "Asleep, sometimes out of bed"\nstart = "00:00"\nend = "{end}"\nseed = {seed}\n'
         "[resident]\nheart_rate_bpm = 62\nmovements_per_h = 0\nturn_overs_per_h = 0\n"
