@@ -99,7 +99,7 @@ class _Pages:
         visitor = self._kit.visitor(request)
         if not visitor.may(SEE):
             return self._desk.closed(request, visitor)
-        cards = await self._port.residents()
+        cards = _alarms_first(await self._port.residents())
         await self._desk.note(visitor, "overview")
         pieces = self._board(cards, visitor.t)
         return self._kit.page(
@@ -143,7 +143,8 @@ class _Pages:
         def pieces(cards: Sequence[ResidentCard], t: Strings) -> tuple[dict[str, str], dict[str, Any]]:
             alarms = [alarm for card in cards for alarm in card.open_alarms if alarm.state == "unacknowledged"]
             texts = [{"id": alarm.alarm_id, "text": _announcement(alarm, t)} for alarm in alarms]
-            return self._board(cards, t), {"order": [card.resident_id for card in cards], "alarms": texts}
+            order = [card.resident_id for card in _alarms_first(cards)]
+            return self._board(cards, t), {"order": order, "alarms": texts}
 
         return self._desk.stream(request, SEE, self._desk.fresh_cards, pieces)
 
@@ -246,6 +247,11 @@ class _Pages:
         values["chart"] = charts.night_timeline(pieces, span, ticks, title)
         values["curves"] = _curves(minutes, span, ticks, t)
         return values
+
+
+def _alarms_first(cards: Sequence[ResidentCard]) -> list[ResidentCard]:
+    """Who has an alarm that nobody has answered stands first, where a small screen begins; else by rooms and beds."""
+    return sorted(cards, key=lambda card: all(alarm.state != "unacknowledged" for alarm in card.open_alarms))
 
 
 def at_a_glance(night: NightCard, t: Strings) -> list[night_view.Figure]:

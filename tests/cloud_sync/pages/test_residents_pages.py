@@ -84,6 +84,15 @@ async def test_an_open_alarm_stands_on_the_card_with_its_age_and_level() -> None
     assert "since 10:50 · Level 2" in page
 
 
+async def test_who_has_an_unanswered_alarm_stands_first() -> None:
+    answered = alarm("102-1", "acknowledged")
+    platform = SmallPlatform(
+        card("r1", "张桂兰", "101-1"), card("r2", "王德明", "102-1", open_alarms=(answered,)),
+        card("r3", "李秀英", "103-1", open_alarms=(alarm("103-1"),)),
+    )  # fmt: skip
+    assert re.findall(r'<article class="card" data-name="(r\d)"', await page_of(platform)) == ["r3", "r1", "r2"]
+
+
 async def test_below_99_percent_counts_are_at_least() -> None:
     page = await page_of(SmallPlatform(card("r1", "张", "1", night=night(coverage_percent=98.9))))
     told = glance(page)
