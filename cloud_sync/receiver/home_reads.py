@@ -31,6 +31,7 @@ BedKey = tuple[str, str]  # (gateway, bed)
 ALARMS_MAX = 2_000
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 FOREVER_MS = 2**53
+HOURS_ASKED = 400  # in one statement
 
 # The order is forced: by its index each bed's stretch is read, not the whole table (CROSS JOIN keeps it in SQLite).
 _EVENTS = (
@@ -219,30 +220,33 @@ def silences(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey
         "WHERE minutes.bed_id = beds.bed_id AND utc_ms >= ? AND utc_ms < ? GROUP BY beds.bed_id, utc_ms / 3600000",
         from_utc_ms, to_utc_ms,
     )  # fmt: skip
-    whole = {(bed_id, hour) for bed_id, hour, count in hours if count >= 60}
-    partly: dict[int, list[int]] = {}
+    covered: dict[int, list[tuple[int, int]]] = {}
     for bed_id, hour, count in hours:
-        if count < 60:
-            partly.setdefault(bed_id, []).append(hour)
-    found: dict[BedKey, list[tuple[int, int]]] = {}
-    for gateway, bed, bed_id in store.select("SELECT gateway, bed, bed_id FROM beds"):
-        known = _minutes_in(store, bed_id, partly.get(bed_id, ()), from_utc_ms, to_utc_ms)
-        covered = [(hour * HOUR_MS, (hour + 1) * HOUR_MS) for one, hour in whole if one == bed_id]
-        found[gateway, bed] = _holes([*covered, *known], from_utc_ms, to_utc_ms)
-    return found
+        if count >= 60:
+            covered.setdefault(bed_id, []).append((hour * HOUR_MS, (hour + 1) * HOUR_MS))
+    partly = [(bed_id, hour * HOUR_MS) for bed_id, hour, count in hours if count < 60]
+    for bed_id, at_ms in _minutes_in(store, partly, from_utc_ms, to_utc_ms):
+        covered.setdefault(bed_id, []).append((at_ms, at_ms + MINUTE_MS))
+    return {
+        (gateway, bed): _holes(covered.get(bed_id, []), from_utc_ms, to_utc_ms)
+        for gateway, bed, bed_id in store.select("SELECT gateway, bed, bed_id FROM beds")
+    }
 
 
 def _minutes_in(
-    store: StoreReads, bed_id: int, hours: Sequence[int], from_utc_ms: int, to_utc_ms: int
+    store: StoreReads, hours: Sequence[tuple[int, int]], from_utc_ms: int, to_utc_ms: int
 ) -> list[tuple[int, int]]:
-    if not hours:
-        return []
-    rows = store.select(
-        f"SELECT utc_ms FROM minutes WHERE bed_id = ? AND utc_ms >= ? AND utc_ms < ? "
-        f"AND utc_ms / 3600000 IN ({', '.join('?' * len(hours))})",
-        bed_id, from_utc_ms, to_utc_ms, *hours,
-    )  # fmt: skip
-    return [(at_ms, at_ms + MINUTE_MS) for (at_ms,) in rows]
+    """(bed_id, UTC ms) of the minutes in some hours (bed_id, start) of [from, to): a few statements for all beds."""
+    found: list[tuple[int, int]] = []
+    for first in range(0, len(hours), HOURS_ASKED):
+        asked = hours[first : first + HOURS_ASKED]
+        found += store.select(
+            f"WITH hours (bed_id, start_ms) AS (VALUES {', '.join(['(?, ?)'] * len(asked))}) "
+            "SELECT hours.bed_id, utc_ms FROM hours CROSS JOIN minutes WHERE minutes.bed_id = hours.bed_id "
+            "AND utc_ms >= start_ms AND utc_ms < start_ms + 3600000 AND utc_ms >= ? AND utc_ms < ?",
+            *(value for hour in asked for value in hour), from_utc_ms, to_utc_ms,
+        )  # fmt: skip
+    return found
 
 
 def _holes(covered: list[tuple[int, int]], from_utc_ms: int, to_utc_ms: int) -> list[tuple[int, int]]:
