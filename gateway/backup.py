@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.acceptance import KEY_FILE
-from gateway.config import load_config
+from gateway.config import SITE_TEXT, load_config
 from gateway.cores.provisioning import Site
 from gateway.provision_socket import is_served
 from gateway.site_file import SITE_FILE, SiteFile
 from gateway.site_setup import as_before
+from gateway.site_toml import as_configuration, parse_site
 from gateway.store_copy import store_copy
 from gateway.store_repair import StoreError
 
@@ -51,7 +52,7 @@ def back_up(config_file: Path, target: Path, passphrase: str, *, nights: bool) -
             keys = json.loads(files["keys.json"])
             keys[bed.label] = {"serial": bed.serial.hex(), "key": bed.key.hex()}
             files["keys.json"] = json.dumps(keys).encode()
-    for name in (SITE_FILE, KEY_FILE):
+    for name in (SITE_FILE, SITE_TEXT, KEY_FILE):
         if (folder / name).exists():
             files[name] = (folder / name).read_bytes()
     out = io.BytesIO()
@@ -91,7 +92,7 @@ def restore(source: Path, config_file: Path, data_dir: Path, passphrase: str, *,
     staged.mkdir(parents=True, mode=0o700)
     try:
         for name, content in files.items():
-            if name.startswith("data/") or name == KEY_FILE:
+            if name.startswith("data/") or name in (SITE_TEXT, KEY_FILE):
                 _write(staged / Path(name).name, content)
         belts = _rekeyed(files, staged)
         config_file.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +116,8 @@ def _rekeyed(files: dict[str, bytes], folder: Path) -> int:
     import tomllib
 
     raw = tomllib.loads(files[CONFIG_NAME].decode())
+    if SITE_TEXT in files:
+        raw = as_configuration(parse_site(files[SITE_TEXT].decode(), folder / SITE_TEXT), raw)
     site = Site(raw["gateway"]["id"], {bed["label"]: None for bed in raw.get("beds", [])})
     if SITE_FILE in files:
         (folder / SITE_FILE).write_bytes(files[SITE_FILE])

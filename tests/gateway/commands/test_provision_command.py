@@ -33,6 +33,7 @@ name = "102"
 beds = ["102-1"]
 profile = "high-fall-risk"
 """
+ON_THE_PAGE = '[site]\ngateway = "gw-01"\n[[rooms]]\nname = "901"\nbeds = ["901-1"]\n'
 PASSPHRASE = "correct horse battery"
 
 
@@ -187,9 +188,11 @@ async def test_a_backup_restored_elsewhere_takes_the_belts_over_with_new_keys(
     label = label_of(belt)
     (tmp_path / "phrase").write_text(PASSPHRASE + "\n")
     phrase = ["--passphrase-file", str(tmp_path / "phrase")]
-    async with provisioning(configured(tmp_path), belt) as site:
+    configured(tmp_path).gateway.data_dir.mkdir()
+    (tmp_path / "data" / "site.toml").write_text(ON_THE_PAGE)  # as the page has put it in force
+    async with provisioning(load_config(tmp_path / "gateway.toml"), belt) as site:
         await served(site)
-        assert (await command.run("claim", label, "--bed", "101-1"))[0] == 0
+        assert (await command.run("claim", label, "--bed", "901-1"))[0] == 0
         backup = tmp_path / "gw.sbbk"
         assert (await command.run("backup", "--out", str(backup), *phrase))[0] == 0
         assert belt.key.hex().encode() not in backup.read_bytes()
@@ -208,7 +211,7 @@ async def test_a_backup_restored_elsewhere_takes_the_belts_over_with_new_keys(
     code, restored, _ = await there.run(*restore, *phrase)
     assert (code, restored["belts_to_rekey"]) == (0, 1)
     async with provisioning(load_config(elsewhere / "gateway.toml"), belt) as site:
-        await site.live("101-1")
+        await site.live("901-1")
         await until(lambda: belt.key != before)
 
 
