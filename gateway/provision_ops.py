@@ -123,7 +123,9 @@ class Operations:
         said = self._provisioner.air.newest(serial) if serial is not None else None
         ago_s = None if said is None else self._ago_s(said.at_ms)
         return {
-            "bed": label, "room": bed.config.room, "belt": "" if serial is None else serial.hex(),
+            "bed": label, "room": bed.config.room,
+            "maintenance": self._room.ward.view(label, self._room.now()).mode == "maintenance",
+            "belt": "" if serial is None else serial.hex(),
             "live": ago_s is not None and ago_s <= LIVE_S * max(1.0, self._clock.scale.speed / 5),
             "heard_ago_s": ago_s, "rssi_dbm": bed.state.rssi_dbm if serial is not None else None,
             "calibrated": bool(said and said.flags & frames.FLAG_CALIBRATED),
@@ -202,6 +204,16 @@ class Operations:
     async def _do_release(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
         bed = _text(arguments, "bed")
         return {"bed": bed, "belt": (await self._provisioner.release(bed, who)).hex()}
+
+    async def _do_maintenance(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Nobody is called for a bed while it is worked on; `on` false ends it."""
+        bed, on = _text(arguments, "bed"), arguments.get("on") is True
+        if bed not in self._site.beds():
+            raise ProvisionError("unknown_bed", bed=bed)
+        if on and self._room.ward.view(bed, self._room.now()).alarm == "unacknowledged":
+            raise ProvisionError("alarm_active", bed=bed)
+        self._room.act(bed, "maintenance_on" if on else "maintenance_off", who)
+        return {"bed": bed, "on": on}
 
     async def _do_identify(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
         serial = parse_serial(_text(arguments, "belt"))

@@ -32,7 +32,7 @@ REFRESH_S = 0.2  # a first change is shown at once, more of them five times a se
 FRAGMENTS_MAX = 512
 _VIEW, _PROVISION = "view", "provision"
 _CARE = frozenset({_VIEW, "acknowledge", "assist", "away_on", "away_off", *ACTIONS[-3:]})
-_MAINTAIN = frozenset({_VIEW, "maintenance_on", "maintenance_off"})
+_MAINTAIN = frozenset({"maintenance_on", "maintenance_off"})
 _URGENCY = {"unacknowledged": 0, "acknowledged": 1, "latched": 2, "none": 3}
 _SCRIPT_TEXTS = (
     *("common.hours_minutes", "common.minutes", "common.seconds", "board.sound_on", "board.sound_enable"),
@@ -47,6 +47,7 @@ def permissions(settings: WebSettings) -> dict[str, frozenset[str]]:
         "": frozenset() if settings.view_requires_sign_in else frozenset({_VIEW}),
         "carer": _CARE,
         "lead": _CARE | _MAINTAIN,
+        # Not the board: how somebody is in a bed is nothing a technician sees. Maintenance is on the technician's page.
         "technician": _MAINTAIN | {_PROVISION},
         "admin": _CARE | _MAINTAIN | {_PROVISION},
     }
@@ -100,7 +101,7 @@ class _Board:
     async def page(self, request: Request) -> Response:
         visitor = self._kit.visitor(request)
         if not visitor.may(_VIEW):
-            return RedirectResponse("/login?back=/", 303)
+            return RedirectResponse("/provision" if visitor.may(_PROVISION) else "/login?back=/", 303)
         snapshot = self._port.snapshot()
         pieces = self._pieces(snapshot, visitor)
         tiles = [

@@ -292,3 +292,17 @@ async def test_the_command_reaches_the_gateway_by_its_socket_and_is_told_when_th
         assert (config.gateway.data_dir / "provision.sock").stat().st_mode & 0o777 == 0o600
     with pytest.raises(GatewayAwayError, match="sleepbelt run"):
         ask(config.gateway.data_dir, "state", {})
+
+
+async def test_a_bed_is_put_under_maintenance_and_back_from_the_technicians_page(tmp_path: Path) -> None:
+    belt = new_belt(1)
+    label = label_of(belt)
+    async with provisioning(configured(tmp_path), belt) as site:
+        await site.ask("scan", text=label)
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        for on in (True, False):
+            await site.ask("maintenance", bed="101-1", on=on)
+            shown = (await site.ask("state"))["beds"][0]
+            assert shown["maintenance"] is on
+            assert (site.gateway.port.snapshot()["beds"][0]["mode"] == "maintenance") is on
+        assert (await site.refused("maintenance", bed="9", on=True)).code == "unknown_bed"

@@ -139,10 +139,10 @@ async def test_only_leads_and_admins_set_beds_and_only_from_our_own_form(tmp_pat
         answer = await browser.get("/settings")
         assert (answer.status_code, answer.headers["location"]) == (303, "/login?back=/settings")
         assert (await browser.get("/api/statistics")).status_code == 401
-        for account in ("carer", "technician"):
+        for account, page in (("carer", "/"), ("technician", "/provision")):
             await browser.sign_in(account)
             assert (await browser.get("/settings/101-1")).status_code == 403
-            assert (await browser.post("/settings/101-1", "/", **form())).status_code == 403
+            assert (await browser.post("/settings/101-1", page, **form())).status_code == 403
             assert (await browser.get("/api/audit")).status_code == 403
         await browser.sign_in("lead")
         assert (await browser.client.post("/settings/101-1", data={"csrf": "0" * 64, **form()})).status_code == 403
