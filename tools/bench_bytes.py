@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cloud_sync.ingest import examine
+from cloud_sync.receiver.stores.opening import open_writes
 from gateway.cores.vitals import Assembler
 from protocol.batch import LANE_VITALS, Envelope, VitalsChunk, encode_envelope, encode_item
 from protocol.messages import MinuteRecord, record_from, report_from
@@ -135,19 +136,37 @@ def messages(days: list[list[tuple[int, VitalsChunk]]], begin_s: int, end_s: int
 
 def stored_bytes(of_day: list[tuple[int, bytes]]) -> float:
     """Bytes of the receiver's SQLite file after the day, group commit of one message each."""
-    from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
-
     with TemporaryDirectory() as folder:
         path = Path(folder) / "receiver.db"
-        SqliteWrites(path).close()
+        open_writes(path).close()
         empty = path.stat().st_size
-        writes = SqliteWrites(path)
-        for _, message in of_day:
-            arrival = examine(f"sb/v1/gw-01/{LANE_VITALS}", message)
-            assert arrival is not None
-            writes.commit([arrival], UTC0_MS)
-        writes.close()
+        store_day(path, of_day)
         return path.stat().st_size - empty
+
+
+def stored_postgres_bytes(of_day: list[tuple[int, bytes]]) -> float:
+    """The same of PostgreSQL: all tables and indexes, as autovacuum leaves them."""
+    import psycopg
+
+    from tests.cloud_sync.postgres_server import postgres_server
+
+    size = ("SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
+            "WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace")  # fmt: skip
+    with postgres_server("bytes") as url, psycopg.connect(url, autocommit=True) as direct:
+        open_writes(url).close()
+        (empty,) = direct.execute(size).fetchall()[0]
+        store_day(url, of_day)
+        (full,) = direct.execute(size).fetchall()[0]
+        return float(full - empty)
+
+
+def store_day(where: Path | str, of_day: list[tuple[int, bytes]]) -> None:
+    writes = open_writes(where)
+    for _, message in of_day:
+        arrival = examine(f"sb/v1/gw-01/{LANE_VITALS}", message)
+        assert arrival is not None
+        writes.commit([arrival], UTC0_MS)
+    writes.close()
 
 
 def rows() -> list[Row]:
@@ -167,6 +186,8 @@ def rows() -> list[Row]:
         row("uplink, in-bed hour, 8 belts a message", in_bed, "B/belt-hour", limit=3_300, source=REPORT),
         row("uplink, in-bed hour, one belt a message", alone, "B/belt-hour"),
         row("cloud storage, 24 h mix, SQLite", stored_bytes(of_day) / belt_hours, "B/belt-hour", limit=6_000),
+        row("cloud storage, 24 h mix, PostgreSQL", stored_postgres_bytes(of_day) / belt_hours, "B/belt-hour",
+            limit=6_000),
     ]  # fmt: skip
 
 
