@@ -52,6 +52,7 @@ class BeltRollout:
         self._bundle: BeltBundle | None = None
         self._plan: BeltUpdates | None = None
         self._problem = ""
+        self._begun = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._progress: dict[str, tuple[int, int]] = {}
 
@@ -61,8 +62,11 @@ class BeltRollout:
             if KEPT in self._room.kept:
                 await self._resume()
             while True:
+                await self._begun.wait()
                 await asyncio.sleep(TICK_S)
-                if self._plan is not None:
+                if self._plan is None:
+                    self._begun.clear()
+                else:
                     self._tick(self._plan)
         finally:
             for task in self._tasks.values():
@@ -79,6 +83,7 @@ class BeltRollout:
             raise ProvisionError("belt_update", why=_text(error)) from None
         self._end_tasks()
         self._bundle, self._plan, self._problem = bundle, BeltUpdates(bundle.version), ""
+        self._begun.set()
         self._keep()
         self._note("belt_update_started", who, "", bundle.version)
         return self.status()
@@ -136,6 +141,7 @@ class BeltRollout:
         try:
             self._bundle = await self._opened()
             self._plan = BeltUpdates(self._bundle.version, kept)
+            self._begun.set()
         except (UpdateError, OSError, KeyError, TypeError, ValueError) as error:
             self._problem = _text(error)
             log.error("the update of the belts cannot go on: %s", self._problem)

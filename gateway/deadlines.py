@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
-ADVANCE_S_MAX = 0.25
+ADVANCE_S_MAX = 0.5
 """Time alone tells some things (a silent belt); a bound on how late any decision can be."""
 WAIT_S_MIN = 0.001
 """A deadline that is not met by now must not spin the loop, and one must not be asked for before its millisecond."""

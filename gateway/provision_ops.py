@@ -47,6 +47,7 @@ class Operations:
         self._walk_belt = b""
         self._walker = ""
         self._saved = False
+        self._begun = asyncio.Event()
         self._saving = asyncio.Lock()
         self._tap_since_ms: int | None = None
         self._presses: set[asyncio.Task[None]] = set()
@@ -77,8 +78,11 @@ class Operations:
     async def run(self) -> None:
         """Let walk tests go on with the time."""
         while True:
+            await self._begun.wait()
             await asyncio.sleep(TICK_S)
-            if self._walk is not None and not (self._walk.finished and self._saved):
+            if self._walk is None or (self._walk.finished and self._saved):
+                self._begun.clear()
+            else:
                 now_ms = self._clock.elapsed_ms()
                 view = self._room.ward.view(self._walk.bed, self._room.now())
                 self._walk.ward(now_ms, view.state)
@@ -357,6 +361,7 @@ class Operations:
         channels = [*(channel.name for channel in self._alerting.alerter.channels), *self._outlets.channels()]
         points = ["page", *(f"button:{button.name}" for button in self._config.alerter.buttons)]
         self._walk = WalkTest(bed, channels, points, self._clock.elapsed_ms())
+        self._begun.set()
         self._walk_belt, self._walker, self._saved = serial, who, False
         return self._walk.to_json()
 

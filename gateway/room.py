@@ -73,6 +73,8 @@ _ACTIONS: Mapping[str, Callable[[str, str], Fact]] = {
 }
 _OUTCOMES = {"outcome_real": "real", "outcome_assisted": "assisted", "outcome_false": "false"}
 
+_NOTHING = Outcome()
+
 
 @dataclass(slots=True)
 class BeltState:
@@ -205,7 +207,9 @@ class Room:
             writes = Writes()
             if bed.assembler.open_readings() and now.now_ms - bed.report_ms >= self._idle_ms():
                 self._close_chunk(bed, writes)
-            self._follow(now, bed, bed.session.advance(now.now_ms), writes)
+            outcome = bed.session.advance(now.now_ms)
+            if outcome != _NOTHING or not writes.empty():
+                self._follow(now, bed, outcome, writes)
         self._decided(now, self.ward.advance(now), Writes(), self.beds.values())
         if now.now_ms - self._timed_ms >= TIME_EVERY_MS:
             self._timed_ms = now.now_ms

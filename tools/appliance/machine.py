@@ -37,7 +37,7 @@ class Machine:
         forwards = f"hostfwd=tcp:127.0.0.1:{self._port}-:5556,hostfwd=tcp:127.0.0.1:{self.page_port}-:8080"
         # cache=unsafe: what the machine has not flushed is lost with it all the same, which is what a power cut is.
         command = [
-            "nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "512",
+            "nice", "-n", str(max(0, 10 - os.nice(0))), "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "512",
             "-nodefaults", "-nographic", "-kernel", str(self._kernel), "-initrd", str(self._initramfs),
             "-append", KERNEL_ARGUMENTS, "-serial", f"file:{self._folder / 'console.log'}",
             "-drive", f"file={self._disk},format=raw,if=virtio,cache=unsafe",

@@ -160,7 +160,10 @@ class Ward:
         """Judge at each deadline before `until_ms`, by the wall clock as it went until now."""
         effects: list[Effect] = []
         # What a fact of this very moment has made due in the past is judged with the moment, not between its facts.
-        while (due_ms := self.next_deadline_ms()) is not None and max(due_ms, self._now_ms) < until_ms:
+        # So at a moment that has begun already nothing is looked up, which is most of the calls.
+        while self._now_ms < until_ms and (due_ms := self.next_deadline_ms()) is not None:
+            if max(due_ms, self._now_ms) >= until_ms:
+                break
             self._now_ms = max(due_ms, self._now_ms)
             self._set_clocks(self._now_ms)
             effects += self._judge(self._now_ms)
