@@ -33,6 +33,7 @@ __all__ = ["gather", "journal"]
 CALL_S = 5.0
 SYNC_SERVICES = ("systemd-timesyncd", "chrony", "chronyd", "ntpsec", "ntp")
 SECTOR_BYTES = 512
+POLKIT = ("usr/lib/polkit-1/polkitd", "usr/libexec/polkitd")
 
 
 def gather(config_file: Path, root: Path = Path("/"), places: Places | None = None) -> tuple[Facts, Config | None]:
@@ -62,6 +63,8 @@ def gather(config_file: Path, root: Path = Path("/"), places: Places | None = No
         bluez_answers=bluez["answers"],
         bluez_problem=bluez["problem"],
         auto_enable=_auto_enable(root),
+        recovery="power" if config is None else config.radio.recovery,
+        polkit=any((root / path).exists() for path in POLKIT),
         time_trusted=wall_time_trusted(),
         time_service=_first(SYNC_SERVICES, lambda name: _systemctl("is-active", name) == "active"),
         has_rtc=any((root / "sys/class/rtc").glob("rtc*")),

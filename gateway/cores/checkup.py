@@ -93,6 +93,8 @@ class Facts:
     bluez_answers: bool | None = None
     bluez_problem: str = ""
     auto_enable: bool | None = None
+    recovery: str = "power"  # radio.recovery
+    polkit: bool = True  # polkitd is installed
     time_trusted: bool = False
     time_service: str = ""  # the synchronisation service that is active, "" none
     has_rtc: bool = False
@@ -279,6 +281,13 @@ def _bluez(facts: Facts) -> Iterator[Finding]:
             "warn",
             "AutoEnable=false: after a boot the adapter stays off",
             "AutoEnable=true under [Policy] in /etc/bluetooth/main.conf",
+        )
+    if facts.recovery != "power" and not facts.polkit:
+        yield Finding(
+            "BlueZ",
+            "warn",
+            f"radio.recovery is {facts.recovery}, and without polkit the gateway may not restart bluetoothd",
+            'sudo apt install polkitd; or radio.recovery = "power"',
         )
 
 

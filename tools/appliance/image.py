@@ -16,7 +16,7 @@ from hil.radio.box_build import BOX_DIRECTORY, MODULES, Cpio, kernel_package, un
 
 __all__ = ["build_image", "build_kernel"]
 
-PACKAGES = ("systemd-sysv", "systemd-timesyncd", "dbus", "udev", "bluez", "python3", "socat", "kmod")
+PACKAGES = ("systemd-sysv", "systemd-timesyncd", "dbus", "udev", "bluez", "polkitd", "python3", "socat", "kmod")
 SUITE = "bookworm"
 SIZE = "2G"  # sparse: what is used is some 300 MB
 KERNEL_MODULES = (*MODULES, "virtio_blk", "virtio_rng", "ext4", "crc32c_generic", "i6300esb", "autofs4")

@@ -24,7 +24,9 @@ class MachineError(Exception):
 class Machine:
     """Start it, `run` commands in it as root, `cut` its power; the disk is a copy that may be ruined."""
 
-    def __init__(self, kernel: Path, initramfs: Path, disk: Path, folder: Path) -> None:
+    def __init__(self, kernel: Path, initramfs: Path, disk: Path, folder: Path, patience: float = 1.0) -> None:
+        """`patience`: factor on every time limit, for a host that does much else."""
+        self.patience = patience
         self._kernel, self._initramfs, self._disk, self._folder = kernel, initramfs, disk, folder
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
@@ -37,7 +39,8 @@ class Machine:
         forwards = f"hostfwd=tcp:127.0.0.1:{self._port}-:5556,hostfwd=tcp:127.0.0.1:{self.page_port}-:8080"
         # cache=unsafe: what the machine has not flushed is lost with it all the same, which is what a power cut is.
         command = [
-            "nice", "-n", str(max(0, 10 - os.nice(0))), "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "512",
+            "nice", "-n", str(max(0, 10 - os.nice(0))),
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "512",
             "-nodefaults", "-nographic", "-kernel", str(self._kernel), "-initrd", str(self._initramfs),
             "-append", KERNEL_ARGUMENTS, "-serial", f"file:{self._folder / 'console.log'}",
             "-drive", f"file={self._disk},format=raw,if=virtio,cache=unsafe",
@@ -54,7 +57,7 @@ class Machine:
 
     def wait_shell(self, patience_s: float) -> None:
         """Until it answers, also after it was reset."""
-        until = time.monotonic() + patience_s
+        until = time.monotonic() + patience_s * self.patience
         while True:
             try:
                 self.run("true", 20)
@@ -68,7 +71,7 @@ class Machine:
         """What a shell command printed (both streams); MachineError if it failed, unless `check` is off."""
         said = b""
         try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=patience_s) as link:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=patience_s * self.patience) as link:
                 link.sendall(f"( {command}\n) </dev/null; echo {_MARK} $?\nexit\n".encode())
                 while _MARK.encode() not in said or not said.rstrip(b" ").endswith(b"\n"):
                     part = link.recv(65536)
@@ -86,7 +89,7 @@ class Machine:
 
     def put(self, file: Path, target: str) -> None:
         """Copy a file into it."""
-        with socket.create_connection(("127.0.0.1", self._port), timeout=COMMAND_S) as link:
+        with socket.create_connection(("127.0.0.1", self._port), timeout=COMMAND_S * self.patience) as link:
             link.sendall(f"head -c {file.stat().st_size} >{shlex.quote(target)}; sync; echo {_MARK}; exit\n".encode())
             with file.open("rb") as source:
                 link.sendfile(source)
@@ -110,7 +113,7 @@ class Machine:
                 self.run(command, 60)
                 return time.monotonic() - began
             except MachineError as error:
-                if time.monotonic() - began > patience_s:
+                if time.monotonic() - began > patience_s * self.patience:
                     raise MachineError(f"not in {patience_s:g} s: {error}") from None
                 time.sleep(every_s)
 

@@ -90,6 +90,7 @@ DOUBTFUL = [
     ({"adapters": (AdapterFact("hci0", powered=True, on_chip_of_wifi=True),)}, "adapters", "shares its chip"),
     ({"bluez_version": (5, 55)}, "BlueZ", "tested from 5.66"),
     ({"auto_enable": False}, "BlueZ", "stays off"),
+    ({"recovery": "daemon", "polkit": False}, "BlueZ", "may not restart bluetoothd"),
     ({"disks": (DiskFact("/data", 2**27, 2**34),)}, "disk", "128 of"),
     ({"disks": (DiskFact("/data", 2**30, 2**34, 10),)}, "disk", "10 files"),
     ({"written_bytes": 2**40}, "wear", "MiB a day"),
