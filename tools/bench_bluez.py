@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -31,7 +30,7 @@ from hil.radio.hci_server import serve_adapters
 from hil.radio.link import VirtualLink
 from hil.synth import load
 from protocol.clock_scale import ClockScale
-from tools.bench_rows import Row, print_rows, row
+from tools.bench_rows import Row, appliance_environment, print_rows, row
 
 BELTS = 8
 MEASURE_S = 30.0
@@ -58,7 +57,8 @@ class Gateway:
     def _start(self) -> str:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gateway.cli", "run", "--json", "--config", str(self._config)],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **self._environment},
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            env={**appliance_environment(), **self._environment},
         )  # fmt: skip
         assert self.process.stdout is not None
         return self.process.stdout.readline()
@@ -157,6 +157,7 @@ async def _recoveries(gateway: Gateway, box: Box, link: VirtualLink) -> list[Row
 
 
 async def _measure() -> list[Row]:
+    appliance_environment()  # before any clock runs
     with tempfile.TemporaryDirectory(prefix="sleepbelt-bench-") as name:
         folder = Path(name)
         link = VirtualLink()

@@ -14,19 +14,20 @@ from typing import IO, Any
 import psutil
 
 from hil.demo.plan import DemoBed, gateway_toml
-from tools.bench_rows import Row, print_rows, row
+from tools.bench_rows import GATEWAY_IMPORTS, Row, appliance_environment, print_rows, row
 
 MEASURE_S = 30
 SETTLE_S = 6
 MIB = 1 << 20
 PEERS = "facts/PEERS.md"
-IMPORTS = "import asyncio, sqlite3, ssl, bleak, aiomqtt, msgpack, zstandard, gateway.app, cloud_sync.uplink, uvicorn"
 
 
 def _imports() -> list[Row]:
     """Memory of the gateway's modules without the emulated Bluetooth stack that `backend = "bumble"` adds."""
-    script = f"{IMPORTS}; import psutil; print(psutil.Process().memory_info().rss)"
-    rss = int(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+    script = f"{GATEWAY_IMPORTS}; import psutil; print(psutil.Process().memory_info().rss)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=appliance_environment())
+    rss = int(done.stdout)
     return [row("gateway_import_rss", rss / MIB, "MiB", limit=48, source="aim of facts/PEERS.md, Pi Zero 2 W")]
 
 
@@ -42,8 +43,9 @@ def _ready(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def _start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+        [sys.executable, "-m", "gateway.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        env=appliance_environment(),
+    )  # fmt: skip
 
 
 def _stats(page: str) -> dict[str, Any]:

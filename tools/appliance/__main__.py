@@ -62,8 +62,8 @@ print(opener.open(request).read().decode())
 # As radio_recovery.py asks for it: over D-Bus, as the gateway's user, without any capability.
 RESTART = (
     "systemd-run --quiet --wait --pipe --uid=sleepbelt -p PrivateUsers=yes -p CapabilityBoundingSet="
-    " -p NoNewPrivileges=yes busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager RestartUnit ss"
-    " {unit} replace"
+    " -p NoNewPrivileges=yes busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1"
+    " org.freedesktop.systemd1.Manager RestartUnit ss {unit} replace"
 )
 
 
