@@ -34,7 +34,7 @@ PEERS = "facts/PEERS.md"
 UP_S = 1_000
 
 
-def _ward(config: Config) -> Config:
+def ward(config: Config) -> Config:
     """Eight beds like the one of the configuration."""
     first = config.beds[0]
     assert first.serial is not None
@@ -99,7 +99,7 @@ def _measure() -> list[Row]:
     now_s = time.time()
     os.environ[ENVIRONMENT] = f"{now_s:.3f},{now_s:.3f},{SPEED}"
     with tempfile.TemporaryDirectory(prefix="sleepbelt-bench-") as name:
-        config = _ward(configuration(Path(name), "allowed_s = 300\nsettle_s = 60\n"))
+        config = ward(configuration(Path(name), "allowed_s = 300\nsettle_s = 60\n"))
         began = time.process_time()
         hours, living, readings, alarms = asyncio.run(_day(config))
         cpu_ms = 1000 * (time.process_time() - began)

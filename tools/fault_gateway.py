@@ -19,7 +19,7 @@ from tests.cloud_sync.samples import alarm, minute
 
 BEDS = 8
 GATEWAY = "gw-01"
-PACE_S = 0.08
+PACE_S = 0.2
 
 
 async def run(folder: Path, url: str, minutes: int) -> None:

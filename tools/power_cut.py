@@ -173,6 +173,13 @@ class _Vfs(apsw.VFS):
         return str(Path(filename).absolute())
 
 
+    def excepthook(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """A cut is no news; apsw would print it where SQLite's own interface cannot carry it."""
+        return True
+
+
 class _VfsFile(apsw.VFSFile):
     def __init__(self, disk: SimulatedDisk, file: _File, powersafe: bool) -> None:
         self._disk, self._file, self._powersafe = disk, file, powersafe
@@ -213,6 +220,11 @@ class _VfsFile(apsw.VFSFile):
 
     def xSectorSize(self) -> int:
         return BLOCK
+
+    def excepthook(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        return True
 
     def xDeviceCharacteristics(self) -> int:
         return int(apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE) if self._powersafe else 0

@@ -21,6 +21,7 @@ from typing import Any
 from cloud_sync.broker import embedded_broker
 
 GATEWAY = "gw-01"
+STOP_S = 60.0  # on a machine that does many other things at once
 
 
 def free_port() -> int:
@@ -186,7 +187,7 @@ class Receiver:
             return 0
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(10)
+        return self._process.wait(STOP_S)
 
     @property
     def address(self) -> str:
