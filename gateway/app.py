@@ -15,6 +15,7 @@ import signal
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ from gateway.radio import BeaconHeard, Belt, Heard, Radio, bleak_radio
 from gateway.room import Room
 from gateway.site_file import SiteFile
 from gateway.site_upload import SiteUpload
-from gateway.store import Store, StoreOutbox
+from gateway.store import GATHER_S, Store, StoreOutbox
 from gateway.store_files import Writes
 from gateway.time_sync import watch_time
 from gateway.watch import Watch
@@ -138,6 +139,7 @@ class Gateway:
         """Serve until told to stop; an ExceptionGroup if a part died."""
         assert self._radio is not None
         self._store.on_committed = self._committed
+        self._store.gather_s = partial(self.clock.real_delay_s, GATHER_S)
         try:
             async with asyncio.TaskGroup() as tasks:
                 # The store outlives the others by a little: what they hand over at the end is still committed.

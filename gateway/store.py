@@ -3,6 +3,9 @@
 `put` merges into what is pending and returns at once; one writer task commits all of it together, so a slow disk makes
 commits larger and rarer, never the queue longer than `PENDING_ROWS_MAX`: at that limit vitals chunks are dropped and
 counted (the belt's ring still has their minutes, because it is not acked), alarms and state never are.
+
+Minutes alone wait up to `gather_s` for those of other belts, or go with the next event: a commit costs a disk 40 KB
+whatever it holds (tools/bench_writes.py), and the belts keep their minutes until they are acked.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from gateway.store_files import Repair, StoreFiles, Writes
 __all__ = ["Store", "StoreOutbox"]
 
 PENDING_ROWS_MAX = 20_000
+GATHER_S = 60.0  # for whoever sets `gather_s`
+GATHER_ROWS_MAX = 64  # a belt's history comes in one go: no reason to wait
 RETRY_S_MAX = 30.0
 T = TypeVar("T")
 
@@ -36,6 +41,8 @@ class Store:
         self._pending = Writes()
         self._in_hand = 0  # rows of the batch that is being committed
         self._wake = asyncio.Event()
+        self._waiting: asyncio.TimerHandle | None = None  # for more minutes
+        self.gather_s: Callable[[], float] = lambda: 0.0  # real seconds that minutes may wait
         self._idle = asyncio.Event()
         self._idle.set()
         self._growth = {lane: asyncio.Event() for lane in LANES}
@@ -69,9 +76,13 @@ class Store:
             writes.chunks = []
             writes.belt_acks = {}
         self._pending.merge(writes)
-        if not self._pending.empty():
-            self._idle.clear()
+        if self._pending.empty():
+            return
+        self._idle.clear()
+        if not self._pending.can_wait() or self._pending.rows() >= GATHER_ROWS_MAX:
             self._wake.set()
+        elif self._waiting is None:
+            self._waiting = asyncio.get_running_loop().call_later(self.gather_s(), self._wake.set)
 
     async def run(self) -> None:
         """Commit what is handed over, for ever; a failing disk is retried, and `failing` says so meanwhile."""
@@ -79,6 +90,9 @@ class Store:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
             batch, self._pending = self._pending, Writes()
             while True:
                 self._in_hand = batch.rows()
@@ -104,7 +118,9 @@ class Store:
                 self._idle.set()
 
     async def flushed(self) -> None:
-        """Returns once everything handed over is committed."""
+        """Returns once everything handed over is committed, which then waits for nothing."""
+        if not self._idle.is_set():
+            self._wake.set()
         await self._idle.wait()
 
     async def grown(self, lane: str, after_seq: int) -> None:

@@ -114,5 +114,9 @@ class Writes:
         for name in self.__slots__:
             setattr(self, name, getattr(left, name))
 
+    def can_wait(self) -> bool:
+        """Only minutes, which their belts keep until they are acked: several in one commit wear the disk less."""
+        return self.state is None and self.rows() == len(self.chunks)
+
     def empty(self) -> bool:
         return self.state is None and not self.belts and not self.rows() and not self.belt_acks

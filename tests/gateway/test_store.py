@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS
-from gateway.store import Store, StoreOutbox
+from gateway.store import GATHER_ROWS_MAX, Store, StoreOutbox
 from gateway.store_files import Chunk, EventRow, NightRow, RecordRow, StoreFiles, Writes
 from gateway.store_repair import StoreBusyError, StoreError
 
@@ -232,6 +232,35 @@ async def test_what_comes_while_the_disk_is_busy_is_committed_together(tmp_path:
         await store.flushed()
         assert len(batches) <= 2
         assert await store.call(lambda files: files.state()) == {"n": 49, "belts": {}}
+
+
+async def test_minutes_wait_for_company_and_go_with_the_next_event(tmp_path: Path) -> None:
+    async with running(tmp_path) as store:
+        store.gather_s = lambda: 3600.0
+        committed: list[int] = []
+        store.on_committed = lambda writes: committed.append(len(writes.kept_chunks))
+        for belt in range(3):
+            store.put(Writes(chunks=[chunk(b"minute")], belts={f"b{belt}": {}}, belt_acks={f"b{belt}": 1}))
+        await asyncio.sleep(0.05)
+        assert committed == []
+        store.put(Writes(events=[EventRow(1, DAY1, True, "A", "exit", "", "1")]))
+        await store.grown(LANE_VITALS, 2)
+        assert committed == [3]
+        store.put(Writes(chunks=[chunk(b"minute")]))
+        await store.flushed()
+        assert committed == [3, 1]
+        store.gather_s = lambda: 0.01
+        store.put(Writes(chunks=[chunk(b"minute")]))
+        await store.grown(LANE_VITALS, 4)
+        assert committed == [3, 1, 1]
+
+
+async def test_a_belts_history_does_not_wait(tmp_path: Path) -> None:
+    async with running(tmp_path) as store:
+        store.gather_s = lambda: 3600.0
+        for _ in range(GATHER_ROWS_MAX):
+            store.put(Writes(chunks=[chunk(b"minute")]))
+        await store.grown(LANE_VITALS, GATHER_ROWS_MAX - 1)
 
 
 def test_chunks_of_a_commit_that_ended_between_its_files_are_not_kept_beside_their_repetition(tmp_path: Path) -> None:

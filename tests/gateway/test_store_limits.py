@@ -72,6 +72,19 @@ def test_every_earlier_versions_events_open_and_take_new_ones(tmp_path: Path, nu
         assert db.execute("PRAGMA user_version").fetchone() == (len(EVENTS),)
 
 
+def test_a_minute_of_eight_belts_is_few_pages_to_write(tmp_path: Path) -> None:
+    files = StoreFiles(tmp_path)
+    for number in range(600):
+        files.commit(Writes(chunks=[Chunk(f"bed-{bed}", DAY1 + 60_000 * number, bytes(200)) for bed in range(8)]))
+    log = tmp_path / "vitals-20231114.db-wal"
+    begun = log.stat().st_size
+    before = log.read_bytes()
+    files.commit(Writes(chunks=[Chunk(f"bed-{bed}", DAY1, bytes(200)) for bed in range(8)]))
+    after = log.read_bytes()
+    frames = sum(before[at : at + 4120] != after[at : at + 4120] for at in range(32, len(after), 4120))
+    assert frames <= 8, f"{frames} pages, the log went from {begun} to {len(after)} bytes"
+
+
 def test_a_damaged_file_of_the_first_version_is_salvaged_into_the_newest(tmp_path: Path) -> None:
     first_version(tmp_path)
     image = bytearray((tmp_path / "events.db").read_bytes())

@@ -15,12 +15,14 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cloud_sync.broker import embedded_broker
 
 GATEWAY = "gw-01"
+PACKET_BYTES = 1400
 STOP_S = 60.0  # on a machine that does many other things at once
 
 
@@ -87,11 +89,46 @@ class Mosquitto:
             self._process.wait(10)
 
 
+@dataclass(frozen=True)
+class Shape:
+    """A link as a modem has it, the same in both directions: its rate, and the time a bit is under way."""
+
+    bits_per_s: float
+    delay_s: float
+    queue_bytes: int = 64 * 1024  # before its router; a full one lets senders wait, as TCP makes them
+
+
+class _Direction:
+    """One direction of a shaped link: what all connections send stands in one queue."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self._free_s = 0.0  # when all that stands in the queue has left it
+
+    async def pass_on(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        """Returns when the queue has room for more; the data arrive when their time has come, in order."""
+        loop = asyncio.get_running_loop()
+        begin_s = max(loop.time(), self._free_s)
+        self._free_s = begin_s + 8 * len(data) / self._shape.bits_per_s
+        loop.call_at(self._free_s + self._shape.delay_s, _write, writer, data)
+        over_s = self._free_s - loop.time() - 8 * self._shape.queue_bytes / self._shape.bits_per_s
+        if over_s > 0:
+            await asyncio.sleep(over_s)
+
+
+def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if not writer.is_closing():
+        writer.write(data)
+
+
 class Network:
     """A way to a TCP port of this machine that can be parted: nothing passes, no connection is closed or made."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, shape: Shape | None = None) -> None:
         self.port = free_port()
+        self.carried_up = 0  # bytes towards the port, where the link is shaped
+        self._up: _Direction | None = None if shape is None else _Direction(shape)
+        self._down: _Direction | None = None if shape is None else _Direction(shape)
         self._to_port = port
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()
@@ -136,13 +173,19 @@ class Network:
             writer.transport.abort()
             return
         self._writers |= {writer, to_writer}
-        await asyncio.gather(self._pump(reader, to_writer), self._pump(to_reader, writer))
+        await asyncio.gather(self._pump(reader, to_writer, self._up), self._pump(to_reader, writer, self._down))
         self._writers -= {writer, to_writer}
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, direction: _Direction | None
+    ) -> None:
         try:
-            while data := await reader.read(65_536):
+            while data := await reader.read(65_536 if direction is None else PACKET_BYTES):
                 await self._open.wait()
+                self.carried_up += len(data) if direction is self._up and direction else 0
+                if direction is not None:
+                    await direction.pass_on(data, writer)
+                    continue
                 writer.write(data)
                 await writer.drain()
         except OSError:
@@ -199,7 +242,7 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def running(*parts: Broker | Mosquitto | Receiver) -> Iterator[None]:
+def running(*parts: Broker | Mosquitto | Network | Receiver) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for part in parts:
             part.start()
