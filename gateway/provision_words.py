@@ -7,6 +7,7 @@ from typing import Any
 
 from cloud_sync.pages.language import Strings
 from gateway.provision_error import ProvisionError
+from gateway.site_toml import site_key
 
 __all__ = ["change_text", "explain", "survey_text"]
 
@@ -25,7 +26,8 @@ def explain(t: Strings, error: ProvisionError) -> str:
 
 def change_text(t: Strings, change: Mapping[str, str]) -> str:
     """One change of a new configuration."""
-    return t(f"site_change.{change['change']}", **{key: value for key, value in change.items() if key != "change"})
+    values = {name: site_key(value) if name == "key" else value for name, value in change.items() if name != "change"}
+    return t(f"site_change.{change['change']}", **values)
 
 
 def survey_text(t: Strings, row: Mapping[str, Any]) -> str:

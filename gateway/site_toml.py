@@ -20,7 +20,10 @@ from typing import Any
 
 from gateway.config_problems import ConfigError, Problem
 
-__all__ = ["DATA_DIR", "SAME_SECTIONS", "as_configuration", "configuration_text", "located", "parse_site", "read_text"]
+__all__ = [
+    "DATA_DIR", "SAME_SECTIONS", "as_configuration", "configuration_text", "located", "parse_site", "read_text",
+    "site_key",
+]  # fmt: skip
 
 SAME_SECTIONS = {"channels": "alerter", "platform": "uplink", "webhooks": "webhooks",
                  "home_assistant": "home_assistant", "radio": "radio", "web": "web"}
@@ -84,6 +87,11 @@ def _room_problems(rooms: object) -> list[Problem]:
             problems.append(Problem(f"rooms[{number}].{unknown[0]}", "an unknown key",
                                     f"keys here are {', '.join(ROOM_KEYS)}"))
     return problems
+
+
+def site_key(key: str) -> str:
+    """A configuration's key, such as `alerter.light_pin`, as a site file has it."""
+    return _site_path(key, {})
 
 
 def as_configuration(site: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:

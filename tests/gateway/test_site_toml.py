@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config_problems import ConfigError
 from gateway.site_setup import checked_site
-from gateway.site_toml import as_configuration, configuration_text, parse_site
+from gateway.site_toml import as_configuration, configuration_text, parse_site, site_key
 
 SITE = """\
 [site]
@@ -87,3 +87,11 @@ def test_what_is_written_reads_back_the_same() -> None:
     assert tomllib.loads(configuration_text(made)) == made
     assert tomllib.loads(configuration_text({"gateway": {"id": "a\n\"b"}, "beds": []})) == {
         "gateway": {"id": "a\n\"b"}, "beds": []}
+
+
+@pytest.mark.parametrize(("key", "shown"), [
+    ("gateway.id", "site.gateway"), ("gateway.timezone", "site.timezone"), ("alerter.light_pin", "channels.light_pin"),
+    ("uplink.url", "platform.url"), ("webhooks.1.url", "webhooks.1.url"), ("room", "room"),
+])  # fmt: skip
+def test_a_change_is_told_by_the_site_files_own_names(key: str, shown: str) -> None:
+    assert site_key(key) == shown

@@ -46,7 +46,7 @@ async def test_changes_are_shown_first_and_then_put_in_force_by_a_restart(tmp_pa
         await tina.prepare()
         shown = (await upload(tina, SITE)).json()["result"]
         assert "new bed 102-2 (room 102)" in shown["texts"]
-        assert "gateway.timezone: – → Europe/Berlin" in shown["texts"]
+        assert "site.timezone: – → Europe/Berlin" in shown["texts"]
         assert [bed.label for bed in load_config(tmp_path / "gateway.toml").beds] == ["101-1", "101-2", "102-1"]
         before = (tmp_path / "gateway.toml").read_bytes()
         applied = (await upload(tina, SITE, apply="1")).json()["result"]
