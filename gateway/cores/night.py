@@ -288,7 +288,9 @@ def _inside(at_utc_s: int, spans: Iterable[Span]) -> bool:
 def _alarm_summary(facts: NightFacts, rest: Rest) -> AlarmSummary | None:
     if facts.alarms is None:
         return None
-    night = Span(rest.span.start_utc_s, max(rest.span.end_utc_s, window_span(facts).end_utc_s))
+    end_s = max(rest.span.end_utc_s, window_span(facts).end_utc_s)
+    known_until_s = end_s if facts.as_of_utc_s is None else min(end_s, facts.as_of_utc_s + 1)
+    night = Span(rest.span.start_utc_s, known_until_s)
     alarms: list[Alarm] = [alarm for alarm in facts.alarms if _inside(alarm.raised_utc_s, [night])]
     responses = [alarm.answered_utc_s - alarm.raised_utc_s for alarm in alarms if alarm.answered_utc_s is not None]
     return AlarmSummary(len(alarms), median(responses) if responses else None)
