@@ -4,7 +4,7 @@
 |---|---|---|
 | events.db | ward state, anchor, alarm log, belt records, outbox of small items, what the cloud acked | at once, FULL |
 | | audit chain, settings history, accounts (store_evidence.py) | |
-| vitals-YYYYMMDD.db | columnar chunks (UTC day of their start), CRC each; dropped whole at retention | a minute each |
+| vitals-YYYYMMDD.db | columnar chunks (UTC day of their start), CRC each; dropped whole at retention | once a minute |
 
 Settings as measured in facts/SYNC.md: WAL + FULL loses no acked commit; psow=0 assumes that a cut garbles the block
 being written; EXCLUSIVE keeps a second gateway out of the folder.
