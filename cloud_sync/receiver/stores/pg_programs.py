@@ -26,9 +26,9 @@ def dump(url: str, file: Path, snapshot: str) -> None:
 
 def restore(url: str, file: Path) -> None:
     """Fill an empty database from such a file, whole or not at all; StoreError says why not."""
-    name = _environment(url)["PGDATABASE"]
-    _run(url, "pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction",
-         f"--dbname={name}", str(file))  # fmt: skip
+    # Without --dbname it would print SQL; an empty one leaves the name to libpq, as the connection's does.
+    _run(url, "pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction", "--dbname=",
+         str(file))  # fmt: skip
 
 
 def _run(url: str, program: str, *arguments: str) -> None:
@@ -42,8 +42,7 @@ def _run(url: str, program: str, *arguments: str) -> None:
 def _environment(url: str) -> Mapping[str, str]:
     """The URL's parts as libpq's variables: other users read a command line, but not the environment."""
     given = pq.Conninfo.parse(url.encode())
-    variables = {one.envvar.decode(): one.val.decode() for one in given if one.envvar and one.val is not None}
-    return {"PGDATABASE": "postgres", **variables}
+    return {one.envvar.decode(): one.val.decode() for one in given if one.envvar and one.val is not None}
 
 
 def _found(program: str) -> str:
