@@ -406,9 +406,11 @@ class BleakRadio:
         finally:
             known.link = None
             if self._belts.get(serial) is known:
-                self._plan.dropped(serial, real_ms())
                 self._put(Closed(serial, self._clock.elapsed_ms()))
+            # Before anybody connects again: BlueZ knows devices and no sessions, so this would end the new link.
             await link.close()
+            if self._belts.get(serial) is known:
+                self._plan.dropped(serial, real_ms())
             self._wake.set()
 
     # -- inside ------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ class SpokenBelt:
         self.deaf_to_claims = False
         self.retires_in_silence = False
         self.discovery_s = 0.01  # how long its list of services takes to read
+        self.disconnect_s = 0.0  # how long its client takes to say goodbye
         self.strange_services = 0  # so many characteristics before the belt's own
         self._join: tuple[bytes, int] = fragments.IDLE
         self._fragment = 0
@@ -226,6 +227,7 @@ class _Client(BaseBleakClient):
             self._disconnected_callback()
 
     async def disconnect(self) -> None:
+        await asyncio.sleep(self._belt.disconnect_s)
         self._belt.disconnects += 1
         if self._up:
             self._dropped()

@@ -101,6 +101,19 @@ async def test_a_dropped_link_is_told_and_comes_back_by_itself() -> None:
 
 
 @virtual
+async def test_nobody_connects_while_the_last_client_still_says_goodbye() -> None:
+    """BlueZ would take the goodbye for the new link's."""
+    spoken = belt()
+    async with listening(air := Air(spoken)) as radio:
+        await in_session(air, spoken)
+        spoken.disconnect_s = 2.0
+        spoken.drop()
+        await next_of(radio, Closed)
+        await until(lambda: spoken.connects == 2, lambda: air.advertise(spoken))
+        assert spoken.disconnects == 1
+
+
+@virtual
 async def test_a_link_without_fresh_data_is_dead_whatever_bleak_says() -> None:
     spoken = belt()
     async with listening(air := Air(spoken)) as radio:
