@@ -26,6 +26,7 @@ from tests.asleep import Sleeper, night, write_gateway
 from tests.ward import Tier, Ward, open_ward
 
 PATIENCE_S = 120.0
+WARM_UP_S = 20.0  # of real time for belts and gateway to start in; the fast clock begins then
 
 
 @dataclass
@@ -71,14 +72,14 @@ async def house(
 
     Every bed is watched all day and allows `allowed_s`.
     """
-    now_s = time.time()
-    monkeypatch.setenv(ENVIRONMENT, f"{now_s + 4:.3f},{now_s + 4:.3f},{speed}")
+    start_s = time.time() + WARM_UP_S
+    monkeypatch.setenv(ENVIRONMENT, f"{start_s:.3f},{start_s:.3f},{speed}")
     scripts = []
     for i, of_belt in enumerate(outs):
         file = folder / f"night{i}.toml"
         file.write_text(night(i + 3, of_belt, end="00:00"))
         scripts.append(load(str(file)))
-    clock = HilClock(parse_clock_scale(f"{now_s + 4:.3f},{now_s + 4:.3f},{speed}"))
+    clock = HilClock(parse_clock_scale(f"{start_s:.3f},{start_s:.3f},{speed}"))
     async with open_ward(tier, folder, scripts, clock) as ward:
         sleepers = [
             Sleeper(f"B{i}", belt.identity.serial.hex(), belt.identity.claim_secret.hex())
