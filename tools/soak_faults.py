@@ -137,15 +137,19 @@ class Site:
         self.gateway.start()
 
     def stop(self) -> None:
-        """All but the database."""
-        self.repeater.stop()
-        if self.gateway.is_running:
-            self.gateway.kill()
-        for receiver in self.receivers:
-            receiver.stop()
-        self.gateway_side.stop()
-        self.receiver_side.stop()
-        self.broker.stop()
+        """All but the database; what does not stop in time keeps no other from being stopped."""
+        with contextlib.ExitStack() as stack:
+            for stop in (self.broker.stop, self.receiver_side.stop, self.gateway_side.stop, self.repeater.stop):
+                stack.callback(stop)
+            for receiver in self.receivers:
+                stack.callback(receiver.stop)
+            if self.gateway.is_running:
+                self.gateway.kill()
+
+    def remove_database(self) -> None:
+        if self.server is not None:
+            self.server.stop()
+            self.server.remove()
 
     def happen(self, fault: str) -> bool:
         """Let it happen and be over; False if it could not: a gateway that is done is killed no more."""
@@ -205,24 +209,21 @@ def soak(faults: int, seed: int, folder: Path, on_server: bool, say: bool = Fals
     site = Site(folder, minutes, draw, on_server)
     kinds = (*FAULTS, *SERVER_FAULTS) if on_server else FAULTS
     done: dict[str, int] = dict.fromkeys(kinds, 0)
-    try:
-        site.start()
-        for number in range(faults):
-            time.sleep(PAUSE_S * draw.random())
-            # Each kind comes once before chance decides.
-            fault = kinds[number] if number < len(kinds) else draw.choice(kinds)
-            done[fault] += site.happen(fault)
-            if say:
-                print(f"\r{number + 1} faults ", end="", file=sys.stderr, flush=True)
-        drained = site.gateway.finish(DRAIN_S + minutes * COMMIT_S_MAX)
-    finally:
-        site.stop()
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(site.remove_database)
+        try:
+            site.start()
+            for number in range(faults):
+                time.sleep(PAUSE_S * draw.random())
+                # Each kind comes once before chance decides.
+                fault = kinds[number] if number < len(kinds) else draw.choice(kinds)
+                done[fault] += site.happen(fault)
+                if say:
+                    print(f"\r{number + 1} faults ", end="", file=sys.stderr, flush=True)
+            drained = site.gateway.finish(DRAIN_S + minutes * COMMIT_S_MAX)
+        finally:
+            site.stop()
         found = _found(site.where)
-    finally:
-        if site.server is not None:
-            site.server.stop()
-            site.server.remove()
     return {"faults": done, "drained": drained, "expected": minutes * BEDS * 60, "alarms expected": minutes, **found}
 
 
