@@ -58,7 +58,7 @@ def beat_shape(rng: np.random.Generator) -> Floats:
 
 
 def postures(script: BedScript, changes_s: list[float], rng: np.random.Generator) -> list[Posture]:
-    """One posture from the start and one at each change: new shape, gain x .5-2, polarity, breath gain."""
+    """One posture from the start and one at each change: new shape, gain x .3-3, polarity, breath gain."""
     result = []
     for start_s in [0.0, *changes_s]:
         first = start_s == 0.0
@@ -66,9 +66,9 @@ def postures(script: BedScript, changes_s: list[float], rng: np.random.Generator
             Posture(
                 start_s=start_s,
                 shape=beat_shape(rng) * (1.0 if rng.random() < 0.6 else -1.0),
-                beat_gain=1.0 if first else float(np.exp(rng.normal(0, 0.35)).clip(0.4, 2.2)),
-                breath_gain=1.0 if first else float(np.exp(rng.normal(0, 0.4)).clip(0.4, 2.5)),
-                modulation=float(rng.uniform(0.1, 0.25)),
+                beat_gain=1.0 if first else float(np.exp(rng.normal(0, 0.45)).clip(0.3, 3.0)),
+                breath_gain=1.0 if first else float(np.exp(rng.normal(0, 0.45)).clip(0.3, 3.0)),
+                modulation=float(rng.uniform(0.2, 0.4)),
                 modulation_phase=float(rng.uniform(0, 2 * np.pi)),
             )
         )
@@ -97,6 +97,8 @@ def breath_phase(breaths_s: Floats, t: Floats) -> Floats:
 
 def beats(script: BedScript, breaths_s: Floats, rng: np.random.Generator) -> Beats:
     """All beats of the night: rate profile, respiratory arrhythmia, .1 Hz waves and drift, or AF, or extra beats."""
+    if script.rr_ms:
+        return _measured_beats(script, rng)
     resident = script.resident
     times: list[float] = []
     amplitudes: list[float] = []
@@ -110,7 +112,7 @@ def beats(script: BedScript, breaths_s: Floats, rng: np.random.Generator) -> Bea
         phase = float(breath_phase(breaths_s, np.array([t]))[0])
         sinus_s = mean_s * (
             1
-            + resident.hrv * (0.030 * np.sin(phase) + 0.022 * np.sin(2 * np.pi * 0.095 * t + lf_phase) + drift)
+            + resident.hrv * (0.065 * np.sin(phase) + 0.030 * np.sin(2 * np.pi * 0.095 * t + lf_phase) + drift)
         )  # fmt: skip
         sinus_s += rng.normal(0, 0.004)
         amplitude = float(np.exp(rng.normal(0, 0.08)))
@@ -129,6 +131,14 @@ def beats(script: BedScript, breaths_s: Floats, rng: np.random.Generator) -> Bea
         times.append(t)
         amplitudes.append(amplitude)
     return Beats(np.array(times), np.array(amplitudes))
+
+
+def _measured_beats(script: BedScript, rng: np.random.Generator) -> Beats:
+    intervals_s = np.array(script.rr_ms) / 1000
+    rounds = int((script.duration_s + 3) / intervals_s.sum()) + 1
+    times_s = float(rng.uniform(0, 1)) + np.cumsum(np.tile(intervals_s, rounds))
+    times_s = times_s[: int(np.searchsorted(times_s, script.duration_s + 3)) + 1]
+    return Beats(times_s, np.exp(rng.normal(0, 0.08, times_s.size)))
 
 
 def heart_rate_at(script: BedScript, time_s: float) -> float:

@@ -84,7 +84,7 @@ def _bursts(
         if not truth.in_bed(event.at_s) and event.kind != "exit":
             continue
         if event.kind == "exit":
-            for_s = float(rng.uniform(3, 9))
+            for_s = float(rng.uniform(3, 12))
             if event.edge_s:
                 sit_s = event.at_s - event.edge_s
                 bursts.append(Burst(sit_s - for_s, for_s, float(rng.uniform(0.8, 1.6)), "move"))

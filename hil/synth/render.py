@@ -108,8 +108,9 @@ class Synth:
         taps = self._shape_taps
         noise = np.concatenate([_white(self.script.seed, c, t.size) for c in (chunk - 1, chunk)])
         rough = np.convolve(noise[-(t.size + taps.size - 1) :], taps, "valid")
-        # a beat of p-p 90 has an rms of about .2 p-p at 60 bpm
-        rough *= 0.2 * body.BEAT_COUNTS_PP * resident.gain * 10 ** (-resident.snr_db / 20)
+        # Beats have an rms of about .2 p-p at 60 bpm; more beats, more power.
+        rms = 0.2 * body.BEAT_COUNTS_PP * resident.gain * (resident.heart_rate_bpm / 60) ** 0.5
+        rough *= rms * 10 ** (-resident.snr_db / 20)
         counts += presence * (wave + rough)
 
     def _quantise(self, counts: Floats, chunk: int, t: Floats) -> NDArray[np.int16]:
@@ -158,7 +159,7 @@ def _burst_counts(burst: Burst, t: Floats, script: BedScript) -> Floats:
     envelope *= np.sin(np.pi * np.clip(offset_s / burst.for_s, 0, 1)) ** 0.5
     size = 450.0 * burst.strength * min(1.0, max(script.resident.gain, 0.5))
     step = size * rng.choice([-1, 1]) * rng.uniform(0.2, 0.7)
-    tau_s = rng.uniform(0.3, 1.5)
+    tau_s = rng.uniform(1, 5) / 3  # 95 % back after 1-5 s
     end_s = offset_s - burst.for_s
     recovery = np.where(end_s >= 0, step * np.exp(-np.maximum(end_s, 0) / tau_s), 0.0)
     during: Floats = size * motion * envelope + step * envelope + recovery

@@ -27,6 +27,7 @@ INTERFERENCE_KINDS = (
 )  # fmt: skip
 STAGES = ("wake", "light", "deep", "rem")
 RHYTHMS = ("sinus", "af", "premature")
+RR_MIN_MS, RR_MAX_MS = 250, 4000
 
 
 class ScriptError(ValueError):
@@ -38,7 +39,7 @@ class Resident:
     """The body in the bed. gain 1 = 90 counts p-p per beat at 10 bits (median of the measured beds)."""
 
     heart_rate_bpm: float = 62.0
-    hrv: float = 0.4  # 1 = healthy young adult asleep, .2-.5 = old
+    hrv: float = 0.4  # 1 = young adult asleep (twelve beats: CV 5 %, RMSSD 7 %, as measured), .2-.5 = old
     rhythm: str = "sinus"
     premature_share: float = 0.05
     af_interval_cv: float = 0.2
@@ -110,6 +111,7 @@ class BedScript:
     hypnogram: tuple[Phase, ...] = ()
     heart_profile: tuple[tuple[float, float], ...] = ()
     respiration_profile: tuple[tuple[float, float], ...] = ()
+    rr_ms: tuple[float, ...] = ()  # measured beat intervals instead of generated ones, from the first again at the end
 
     def presence(self) -> list[tuple[float, float]]:
         """Intervals (start_s, end_s) in bed; an exit with for_s returns by itself, one without waits for `enter`."""
@@ -147,13 +149,13 @@ def load(name_or_path: str | Path) -> BedScript:
         raise ScriptError(f"no night called {name_or_path}: choose one of {choice} or a .toml file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ScriptError(f"{path}: {error}") from None
-    return parse(data, path.stem)
+    return parse(data, path.stem, path.parent)
 
 
-def parse(data: Mapping[str, Any], name: str) -> BedScript:
-    """A script from the parsed TOML; ScriptError names the entry that is wrong."""
+def parse(data: Mapping[str, Any], name: str, folder: Path = Path()) -> BedScript:
+    """A script from the parsed TOML, whose files lie in `folder`; ScriptError names the entry that is wrong."""
     known = {"title", "start", "end", "seed", "resident", "sensor", "event", "interference", "hypnogram",
-             "heart_profile", "respiration_profile"}  # fmt: skip
+             "heart_profile", "respiration_profile", "rr_file"}  # fmt: skip
     if unknown := set(data) - known:
         raise ScriptError(f"{name}: unknown entry {sorted(unknown)[0]}; known are {', '.join(sorted(known))}")
     start_s = _clock(data.get("start", "00:00"), f"{name}: start")
@@ -183,6 +185,7 @@ def parse(data: Mapping[str, Any], name: str) -> BedScript:
         hypnogram=tuple(_phase(pair, name, since_start) for pair in data.get("hypnogram", [])),
         heart_profile=_profile(data.get("heart_profile", []), "heart_profile", since_start),
         respiration_profile=_profile(data.get("respiration_profile", []), "respiration_profile", since_start),
+        rr_ms=_intervals(folder / str(data["rr_file"]), f"{name}: rr_file") if "rr_file" in data else (),
     )
 
 
@@ -228,6 +231,30 @@ def _interference(entry: Mapping[str, Any], where: str, name: str, since_start: 
     to_s = since_start(entry.get("to"), where)
     disturbance: Interference = _fill(Interference, rest, f"{name}: {where}", kind=kind, from_s=from_s, to_s=to_s)
     return disturbance
+
+
+def _intervals(path: Path, where: str) -> tuple[float, ...]:
+    """Beat intervals of a text file, one in milliseconds per line; # begins a comment."""
+    try:
+        lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScriptError(f"{where}: {path}: {error}") from None
+    result: list[float] = []
+    for number, text in enumerate(lines, 1):
+        if not text:
+            continue
+        try:
+            interval_ms = float(text)
+        except ValueError:
+            interval_ms = 0.0
+        if not RR_MIN_MS <= interval_ms <= RR_MAX_MS:
+            raise ScriptError(
+                f"{where}: {path} line {number}: {text!r} is not an interval of {RR_MIN_MS} to {RR_MAX_MS} ms"
+            )
+        result.append(interval_ms)
+    if not result:
+        raise ScriptError(f"{where}: {path} holds no interval: give one in milliseconds per line")
+    return tuple(result)
 
 
 def _phase(pair: Sequence[Any], name: str, since_start: Any) -> Phase:

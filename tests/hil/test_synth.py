@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hil.synth import BedScript, Event, Interference, Resident, ScriptError, Sensor, Synth, load, names
+from hil.synth.body import postures
 from hil.synth.script import parse
 
 IN_BED = (Event(0.0, "enter"),)
@@ -68,6 +69,36 @@ def test_rhythms_differ_by_the_spread_of_their_intervals(rhythm: str, low: float
     resident = replace(STILL, rhythm=rhythm, hrv=0.4)
     intervals = np.diff(Synth(BedScript("t", 600, resident=resident, events=IN_BED), 50).truth.beats_s)
     assert low < intervals.std() / intervals.mean() < high
+
+
+def test_measured_intervals_are_the_nights_beats(tmp_path: Path) -> None:
+    (tmp_path / "rr.txt").write_text("# strap\n800\n1000.5\n\n900 # early\n", encoding="utf-8")
+    night = {"start": "00:00", "end": "00:02", "rr_file": "rr.txt", "event": [ENTER]}
+    script = parse(night, "t", tmp_path)
+    intervals_ms = np.diff(Synth(replace(script, events=IN_BED), 50).truth.beats_s) * 1000
+    assert intervals_ms[:6] == pytest.approx([1000.5, 900, 800, 1000.5, 900, 800])
+    assert intervals_ms.sum() > 117_000
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "no interval"), ("800\n.8", "line 2: '.8' is not"), ("x", "line 1"), ("800,800", "line 1")]
+)
+def test_intervals_that_are_none_are_refused_with_their_line(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "rr.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(ScriptError, match=told):
+        parse({"start": "00:00", "end": "00:02", "rr_file": "rr.txt"}, "t", tmp_path)
+    with pytest.raises(ScriptError, match=r"gone\.txt"):
+        parse({"start": "00:00", "end": "00:02", "rr_file": "gone.txt"}, "t", tmp_path)
+
+
+def test_postures_differ_as_much_as_real_ones_do() -> None:
+    changes_s = [float(k) for k in range(1, 2000)]
+    drawn = postures(BedScript("t", 2000), changes_s, np.random.default_rng(1))
+    gains = np.array([posture.beat_gain for posture in drawn])
+    modulation = np.array([posture.modulation for posture in drawn])
+    assert (gains.min(), gains.max()) == (0.3, 3.0)
+    assert 0.2 <= modulation.min() < 0.21
+    assert 0.39 < modulation.max() <= 0.4
 
 
 def test_an_exit_is_in_the_truth_and_silences_the_bed() -> None:
