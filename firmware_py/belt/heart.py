@@ -2,7 +2,7 @@
 
 from array import array
 
-from .signal import RATE_HZ, Correlator, Filters, follow, ones, vertex
+from .signal import RATE_HZ, Correlator, Filters, follow, ones
 
 BEAT_LAG_MIN = 23  # .46 s, 130 bpm
 BEAT_LAG_MAX = 79  # 1.58 s, 38 bpm
@@ -13,22 +13,23 @@ WINDOW_S = 10
 STILL_S = 7  # seconds without movement that a window needs
 SETTLED_S = 3  # seconds the track must agree with itself before its value counts
 LEAP_SETTLED_S = 12
-# Irregular: by how much another interval explains two seconds better than the tracked one does (the deficit, 5-15 of
-# 256 in sinus rhythm, 30-60 in fibrillation), against the track's evidence (2000-5500 against 500-1800) and the
-# interval: two seconds hold few beats of a slow heart. A logistic fit on simulated rhythms at 0-7 dB; a logit is 173.
-DEFICIT_MAX = 29  # a rate on its way up or down loses the tracked interval too, but not the evidence
-DEFICIT_WEIGHT = 51
-LAG_WEIGHT = 12
-DOUBT_OFFSET = 990
-EMIT_DOUBT = -100
-CLEAR_S = 6
-FLAGGED_MIN_S = 12  # less is a bad moment and clears at once
-FLAGGED_MAX_S = 60  # irregular for so long, a rhythm must be without doubt for CLEAR_S and two thirds of that
-SURE_DOUBT = -800  # so little doubt counts for six seconds
-REGULAR_DOUBT = -350  # above this no rate is told, and what was called irregular stays so
+# Irregular: how far the interval that explains two seconds best lies from the tracked one (1/256 of it: 10-20 in sinus
+# rhythm, 40-60 in fibrillation), the height of that explanation, against the track's evidence (2000-5500 against
+# 500-1800) and the interval. A logistic fit (tools/fit_rhythm.py) on measured and fibrillating intervals; a logit is
+# 244. The limits stand where 93 % of fibrillation is told and 2 % of measured sinus rhythm at 3 dB and more.
+ASTRAY_WEIGHT = 65
+ASTRAY_MAX = 48
+HEIGHT_WEIGHT = 12
+LAG_WEIGHT = 35
+DOUBT_OFFSET = 274
+IRREGULAR_DOUBT = 200
+CLEAR_DOUBT = 0
+CLEAR_S = 4
+EMIT_DOUBT = -220  # above this no rate is told
 SEEN_MIN_S = 10
 MACHINE_256 = 247  # beats that repeat this well are no heart's: people reach 200, pumps with a jitter of 1 % still 250
-BEAT_HEIGHT_256 = 80  # below this the two-second correlation is as good as noise
+FAST_HEIGHT_256 = 100  # a faster beat than a resident's must be this clear
+BEAT_HEIGHT_256 = 72  # below this the two-second correlation is as good as noise
 
 
 class Heart:
@@ -47,8 +48,9 @@ class Heart:
         self.dbpm = -1
         self.quality = 0
         self._still_s = 0  # bit k set: the second k seconds ago was without movement
-        self._lag = 0
+        self.lag = BEAT_LAG_MIN  # the tracked interval in samples
         self._settled_s = 0
+        self._evidence = 0  # what the track has gathered for its interval
         self._gathered = 0  # of 256: how far the track has filled since start
         self._trusted = 0  # the last rate that counted
         self.rhythm = Rhythm()
@@ -73,8 +75,7 @@ class Heart:
         self._gathered = (self._gathered * 15 >> 4) + 16
         if self.wave.energy:
             self._read_out()
-            evidence = self._track[self._lag] * 256 // self._gathered
-            self.rhythm.push(self.wave, self._lag, evidence, moving)
+            self.rhythm.push(self.wave, self.lag - BEAT_LAG_MIN, self._evidence, moving)
         if ones(self._still_s) < STILL_S or self._settled_s < self._patience_s():
             self.quality = 0
         elif self.quality:
@@ -151,17 +152,46 @@ class Heart:
                 near = k
         if near == 0 or near == BEAT_LAGS - 1:
             return
-        self._settled_s = self._settled_s + 1 if abs(near - self._lag) <= 2 + near // 16 else 0
-        self._lag = near
+        middle_64 = self._middle_64(best)
+        middle = (middle_64 + 32) >> 6
+        self._settled_s = self._settled_s + 1 if abs(BEAT_LAG_MIN + middle - self.lag) <= 2 + middle // 16 else 0
+        self.lag = BEAT_LAG_MIN + middle
         lag = BEAT_LAG_MIN + near
         self.too_fast_s = min(10, self.too_fast_s + 1) if self._too_fast(lag) else max(0, self.too_fast_s - 2)
         self._repeats(near)
         self.quality = max(0, min(100, score[near] * 100 // 400))
-        self.dbpm = 30000 * 64 // ((BEAT_LAG_MIN + near) * 64 + vertex(score, near))
+        self.dbpm = 30000 * 64 // (BEAT_LAG_MIN * 64 + middle_64)
+        self._evidence = track[near] * 256 // self._gathered
+
+    def _middle_64(self, best: int) -> int:
+        """Mean index of the intervals within 15 % of `best`, in 1/64, by how much of the upper half they explain.
+
+        Breathing spreads the intervals of ten seconds; the best one alone is the commonest, not their mean.
+        """
+        score = self._score
+        span = (BEAT_LAG_MIN + best) * 5 >> 5
+        low = max(0, best - span)
+        high = min(BEAT_LAGS, best + span + 1)
+        top = 0
+        for k in range(low, high):
+            if score[k] > top:
+                top = score[k]
+        half = top >> 1
+        total = 0
+        moment = 0
+        for k in range(low, high):
+            if score[k] > half:
+                total += score[k] - half
+                moment += (score[k] - half) * (k - low)
+        return (low << 6) + (moment << 6) // total if total else best << 6
 
     def _too_fast(self, lag: int) -> bool:
-        """Half or a third of the interval, faster than 130 bpm, explains as much as the interval itself."""
+        """Half or a third of the interval, faster than 130 bpm, explains as much, or any such interval far more."""
         single = self._single
+        needed = max(FAST_HEIGHT_256, single[lag - FAST_LAG_MIN] * 3 >> 1)
+        for k in range(1, FAST_LAGS - 1):
+            if single[k] > needed and single[k] > single[k - 1] and single[k] >= single[k + 1]:
+                return True
         needed = single[lag - FAST_LAG_MIN] * 7
         if 2 * FAST_LAG_MIN <= lag < 2 * BEAT_LAG_MIN and self._half(lag) * 8 > needed:
             return True
@@ -190,69 +220,72 @@ class Heart:
 
 
 class Rhythm:
-    """Tells an irregular heart from a weak signal: how badly the tracked interval explains two seconds at a time."""
+    """Tells an irregular heart from a weak signal: how far beat intervals of two seconds stray from the tracked one."""
 
-    MEMORY_S = 32
+    MEMORY_S = 48
 
     def __init__(self) -> None:
         self.irregular = False
         self.regular = False  # sure enough to have a rate; neither: not known yet, or in doubt
+        self.seen = self.astray = self.height = self.evidence = 0  # seconds seen, and sums over them
         self._wave = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
-        self._deficits = array("i", bytes(4 * self.MEMORY_S))
-        self._heights = array("i", bytes(4 * self.MEMORY_S))
+        self._astray = array("h", bytes(2 * self.MEMORY_S))  # -1: nothing to see in that second
+        self._heights = array("h", bytes(2 * self.MEMORY_S))
+        self._evidence = array("h", bytes(2 * self.MEMORY_S))
         self._at = 0
         self._moved = 0
         self._clear_s = 0  # seconds without doubt after an irregular time
-        self._flagged_s = 0  # seconds called irregular of late
         for i in range(self.MEMORY_S):
-            self._deficits[i] = -1
+            self._astray[i] = -1
 
     def push(self, wave: Correlator, k: int, evidence: int, moving: bool) -> None:
         """Take the second just correlated; k = index of the tracked lag, evidence = what the track gathered for it."""
         self._moved = 2 if moving else max(0, self._moved - 1)
         self._at = (self._at + 1) % self.MEMORY_S
-        self._deficits[self._at] = -1
+        self._astray[self._at] = -1
         if not self._moved:
+            self._evidence[self._at] = evidence
             self._compare(wave, k)
-        seen = 0
-        deficit = 0
-        height = 0
-        for i in range(self.MEMORY_S):
-            if self._deficits[i] >= 0:
-                seen += 1
-                height += self._heights[i]
-                deficit += self._deficits[i]
+        self._add_up()
+        seen = self.seen
         self.regular = False
-        if seen < SEEN_MIN_S or height < seen * BEAT_HEIGHT_256:
+        if seen < SEEN_MIN_S or self.height < seen * BEAT_HEIGHT_256:
             self.irregular = False
             return
-        missing = min(DEFICIT_MAX, deficit // seen)
-        doubt = DEFICIT_WEIGHT * missing - LAG_WEIGHT * (BEAT_LAG_MIN + k) + DOUBT_OFFSET - evidence
-        if doubt > 0:
+        doubt = (ASTRAY_WEIGHT * self.astray + HEIGHT_WEIGHT * self.height - self.evidence) // seen
+        doubt += DOUBT_OFFSET - LAG_WEIGHT * (BEAT_LAG_MIN + k)
+        if doubt > IRREGULAR_DOUBT:
             self.irregular = True
             self._clear_s = 0
         elif self.irregular:
-            self._clear_s = self._clear_s + (1 if doubt > SURE_DOUBT else 6) if doubt < REGULAR_DOUBT else 0
-            needed_s = CLEAR_S + (self._flagged_s * 2 // 3 if self._flagged_s > FLAGGED_MIN_S else 0)
-            self.irregular = self._clear_s < needed_s
-        if self.irregular:
-            self._flagged_s = min(FLAGGED_MAX_S, self._flagged_s + 1)
-        elif self._flagged_s:
-            self._flagged_s -= 1
+            self._clear_s = self._clear_s + 1 if doubt < CLEAR_DOUBT else 0
+            self.irregular = self._clear_s < CLEAR_S
         self.regular = not self.irregular and doubt < EMIT_DOUBT
 
+    def _add_up(self) -> None:
+        seen = astray = height = evidence = 0
+        for i in range(self.MEMORY_S):
+            if self._astray[i] >= 0:
+                seen += 1
+                astray += self._astray[i]
+                height += self._heights[i]
+                evidence += self._evidence[i]
+        self.seen = seen
+        self.astray = astray
+        self.height = height
+        self.evidence = evidence
+
     def _compare(self, wave: Correlator, k: int) -> None:
-        reach = (BEAT_LAG_MIN + k) * 5 >> 4
-        low = k - reach if k > reach else 0
-        high = min(BEAT_LAGS - 1, k + reach)
+        lag = BEAT_LAG_MIN + k
+        reach = lag * 5 >> 4
         beats = self._wave
         wave.recent(beats)
-        top = here = -1024
-        for i in range(low, high + 1):
+        top = -1024
+        best = k
+        for i in range(max(0, k - reach), min(BEAT_LAGS, k + reach + 1)):
             value = beats[FAST_LAGS + i]
             if value > top:
                 top = value
-            if value > here and -2 <= i - k <= 2:
-                here = value
-        self._deficits[self._at] = top - here
+                best = i
+        self._astray[self._at] = min(ASTRAY_MAX, (abs(best - k) << 8) // lag)
         self._heights[self._at] = top

@@ -27,13 +27,13 @@ from .signal import Filters, isqrt
 
 RATE_HZ = 50
 UNITS_BITS = 14  # width of the counts that the decimator gives
-HEART_QUALITY_MIN = 20
+HEART_QUALITY_MIN = 12
 BREATH_QUALITY_MIN = 45
 RAIL_FAULT_S = 5
 SETTLE_S = 15  # in bed: until then the heart's window holds what was on the bed before, or too little to know a pet by
 BREATH_SETTLE_S = 20
 GAP_MAX = 10  # samples; a longer gap makes the second a moving one: the beat phase is lost
-TOO_FAST_S = 3
+TOO_FAST_S = 2
 SMALL_DBPM = 1120  # a heart this fast and
 SMALL_LEVEL = 130  # this weak (occupancy.py's unit; of a resident 200-400 at that rate) is a pet's
 HEARD_S = 60  # so long after a heart was last heard (with a rate or irregular) what swings slowly is still breath

@@ -60,6 +60,14 @@ def test_fibrillation_is_called_irregular_and_gets_no_rate() -> None:
     assert sum(row[2] >= 0 for row in late) < 0.05 * len(late)
 
 
+@pytest.mark.parametrize(("bpm", "seed"), [(52, 1), (60, 2), (68, 3), (76, 4)])
+def test_a_young_heart_that_swings_with_the_breath_is_not_irregular(bpm: int, seed: int) -> None:
+    resident = replace(OLD, hrv=1.0, heart_rate_bpm=bpm, snr_db=5.0)
+    rows, synth = reports(night(180, resident=resident, seed=seed))
+    assert sum(row[4] == REASON_IRREGULAR for row in rows[30:]) <= 3
+    assert np.abs(heart_errors(rows, synth)).mean() < 1.2
+
+
 def test_premature_beats_now_and_then_are_not_fibrillation() -> None:
     rows, synth = reports(night(180, resident=replace(OLD, rhythm="premature", premature_share=0.05)))
     assert np.abs(heart_errors(rows, synth)).mean() < 0.9
