@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from hil.analyse.reader import UNITS_BITS, Recording
 from hil.synth import BedScript, Event, Interference, Resident, Synth
 from protocol.wire.frames import EMPTY, OCCUPIED, REASON_IRREGULAR
 from tools.score_breath import breath_recordings
+from tools.score_rhythm import RR_FILE, measured_intervals
 
 ROOT = Path(__file__).resolve().parent.parent
 SKIP_S = 30  # of a recording: filters and amplifier settle
@@ -100,6 +101,11 @@ def beyond(limit: float) -> Callable[[Sequence[object]], float]:
     return figure
 
 
+def within(limit: float) -> Callable[[float], bool]:
+    """At most limit; no value at all is within it."""
+    return lambda value: not value > limit
+
+
 def share(parts: Sequence[object]) -> float:
     """Percent: sum of the first numbers over the sum of the second ones."""
     pairs = np.array([p for p in parts if isinstance(p, tuple)], dtype=float)
@@ -168,7 +174,7 @@ def _heart_errors(synth: Synth, rows: Rows) -> Errors:
 def simulated_hearts(count: int) -> list[Line]:
     """Heart rate with true beats at SNR 0, 3 and 6 dB: young and old, fibrillation, premature beats."""
     lines = []
-    for name, hrv, goal in (("all hearts", 1.0, 0.9), ("old people's HRV", 0.35, 0.4)):
+    for name, hrv, goal in (("young HRV", 1.0, 0.9), ("old people's HRV", 0.35, 0.4)):
         parts = []
         for seed in range(count):
             resident = _still(hrv=hrv, heart_rate_bpm=50 + 7 * (seed % 6), snr_db=3.0 * (seed % 3))
@@ -177,7 +183,7 @@ def simulated_hearts(count: int) -> list[Line]:
         what = f"heart rate, simulated, {name}"
         lines.append(line(f"{what}: MAE", f"<= {goal} bpm", parts, mae, lambda v, g=goal: v <= g, "bpm"))  # type: ignore[misc]
         lines.append(line(f"{what}: coverage", ">= 95 %", parts, coverage, lambda v: v >= 95, "%"))
-    flagged, wrong, false = [], [], []
+    flagged, wrong, emitted, false = [], [], [], []
     for seed in range(count):
         cv = (0.16, 0.2, 0.25)[seed % 3]
         resident = _still(rhythm="af", af_interval_cv=cv, heart_rate_bpm=65 + 5 * (seed % 6), snr_db=3.0 * (seed % 3))
@@ -186,7 +192,9 @@ def simulated_hearts(count: int) -> list[Line]:
         late = rows[SKIP_S:]
         flagged.append((sum(row[4] == REASON_IRREGULAR for row in late), len(late)))
         errors = _heart_errors(synth, rows)
-        wrong.append((sum(abs(e) > 5 for e in errors.values), errors.windows))
+        off = sum(abs(e) > 5 for e in errors.values)
+        wrong.append((off, errors.windows))
+        emitted.append((off, len(errors.values)))
         rhythm = ("sinus", "premature")[seed % 2]
         bpm = 50 + 6 * (seed % 6)
         normal = _still(rhythm=rhythm, premature_share=0.04, heart_rate_bpm=bpm, snr_db=3.0 * (seed % 3))
@@ -194,7 +202,40 @@ def simulated_hearts(count: int) -> list[Line]:
         false.append((sum(row[4] == REASON_IRREGULAR for row in rows[SKIP_S:]), len(rows) - SKIP_S))
     lines.append(line("fibrillation flagged irregular", ">= 90 % of time", flagged, share, lambda v: v >= 90, "%"))
     lines.append(line("fibrillation: wrong by > 5 bpm", "<= 5 % of time", wrong, share, lambda v: v <= 5, "%"))
+    lines.append(line("fibrillation: values off by > 5 bpm", "<= 5 % of values", emitted, share, within(5), "%"))
     lines.append(line("normal rhythm flagged irregular", "<= 2 % of time", false, share, lambda v: v <= 2, "%"))
+    return lines
+
+
+def measured_hearts(folder: Path, count: int) -> list[Line]:
+    """Heart rate where the simulated heart beats at the intervals of sleeping people, by person, at 0, 3 and 6 dB."""
+    path = folder / RR_FILE
+    if not path.exists():
+        return []
+    lines = []
+    old = (0.35, "old people's HRV", 0.4)
+    for scale, name, goal in ((1.0, "measured intervals", 0.9), old):
+        people: dict[str, Errors] = {}
+        false: dict[str, list[int]] = {}
+        for number, (person, intervals_ms) in enumerate(measured_intervals(path, max(1, count // 4), 245, 41)):
+            mean_ms = float(intervals_ms.mean())
+            rr_ms = tuple(float(v) for v in mean_ms + scale * (intervals_ms - mean_ms))
+            resident = _still(heart_rate_bpm=60000 / mean_ms, snr_db=3.0 * (number % 3))
+            synth = Synth(replace(_script(600 + number, 240, resident), rr_ms=rr_ms), RATE_HZ)
+            rows = rows_of(synth.all(), RATE_HZ)
+            errors = _heart_errors(synth, rows)
+            whole = people.setdefault(person, Errors())
+            whole.windows += errors.windows
+            whole.values += errors.values
+            counts = false.setdefault(person, [0, 0])
+            counts[0] += sum(row[4] == REASON_IRREGULAR for row in rows[SKIP_S:])
+            counts[1] += len(rows) - SKIP_S
+        parts = list(people.values())
+        shares = [tuple(c) for c in false.values()]
+        lines.append(line(f"heart rate, {name}: MAE", f"<= {goal} bpm", parts, mae, within(goal), "bpm"))
+        lines.append(line(f"heart rate, {name}: coverage", ">= 95 %", parts, coverage, lambda v: v >= 95, "%"))
+        lines.append(line(f"heart rate, {name}: off by > 5", "<= 2 %", parts, beyond(5), within(2), "%"))
+        lines.append(line(f"{name} flagged irregular", "<= 2 % of time", shares, share, within(2), "%"))
     return lines
 
 
@@ -352,6 +393,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lambda: real_beds(folder),
         lambda: breath(folder, options.count),
         lambda: simulated_hearts(options.count),
+        lambda: measured_hearts(folder, options.count),
         lambda: empty_beds(options.count),
         lambda: exits_and_turns(options.count),
     )
