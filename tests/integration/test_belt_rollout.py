@@ -49,7 +49,7 @@ turn_overs_per_h = 0
 at = "00:00"
 kind = "enter"
 """
-LEAVES = '[[event]]\nat = "00:{minute:02}:00"\nkind = "exit"\nfor_s = 120\n'
+LEAVES = '[[event]]\nat = "00:{minute:02}:00"\nkind = "exit"\nfor_s = 300\n'
 
 
 @pytest.fixture(scope="module")
