@@ -24,7 +24,7 @@ Air = Mapping[bytes, BeltAir]
 
 _HELP = {
     "readings_received": "live reports accepted since the gateway's start",
-    "readings_stored": "live reports handed to the store in chunks since the gateway's start",
+    "readings_stored": "live reports that the store has committed since the gateway's start",
     "alarms_raised": "leave-bed alarms raised since the gateway's start",
     "beacons": "fresh authentic beacons since the gateway's start",
     "records_received": "records of belts' rings taken since the gateway's start",

@@ -312,7 +312,8 @@ class Room:
         self._by_serial = {each.config.serial: each for each in self.beds.values() if each.config.serial is not None}
 
     def committed(self, writes: Writes) -> None:
-        """The store has committed: only now may belts forget (rule of the belt's ring)."""
+        """The store has committed: only now are readings stored, and may belts forget (rule of the belt's ring)."""
+        self.counters["readings_stored"] += sum(chunk.readings for chunk in writes.kept_chunks)
         for serial, seq in writes.belt_acks.items():
             self._send(bytes.fromhex(serial), frames.ACK, (seq,))
 
@@ -405,8 +406,8 @@ class Room:
 
     def _keep_chunks(self, bed: _Bed, chunks: Sequence[VitalsChunk], writes: Writes) -> None:
         for chunk in chunks:
-            self.counters["readings_stored"] += len(chunk.readings)
-            writes.chunks.append(Chunk(bed.config.label, chunk.start_utc_ms, encode_item(chunk)))
+            body = encode_item(chunk)
+            writes.chunks.append(Chunk(bed.config.label, chunk.start_utc_ms, body, len(chunk.readings)))
 
     def _close_chunk(self, bed: _Bed, writes: Writes) -> None:
         self._keep_chunks(bed, bed.assembler.close(), writes)

@@ -53,6 +53,7 @@ class Chunk:
     bed: str
     start_utc_ms: int
     body: bytes
+    readings: int = 0  # live reports that it holds
 
 
 @dataclass(frozen=True, slots=True)

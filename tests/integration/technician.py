@@ -17,7 +17,7 @@ BODY = """
 title = "A technician in the bed"
 start = "00:00"
 end = "00:30"
-seed = 11
+seed = 16
 [resident]
 heart_rate_bpm = 66
 gain = 1.3
