@@ -30,10 +30,10 @@ from hil.radio.link import VirtualLink
 from hil.synth import load
 from protocol.clock_scale import ENVIRONMENT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SPEED = 6
-PATIENCE_S = 150.0
+PATIENCE_S = 300.0
 KEY = ec.derive_private_key(0xABCDEF, ec.SECP256R1())
 TARGET = (0, 2, 0)
 IN_BED = """
