@@ -27,6 +27,8 @@ from typing import Any
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from cloud_sync.receiver.stores.database import Database
+from cloud_sync.receiver.stores.minute_sums import FIELDS, MINUTE_MS, unpack_minutes
 from cloud_sync.receiver.stores.opening import open_existing
 from tests.cloud_sync.postgres_server import PostgresServer
 from tests.integration.cloud.parts import Mosquitto, Network, Receiver
@@ -236,13 +238,20 @@ def _found(where: Path | str) -> dict[str, int]:
         counts = dict(database.execute("SELECT name, sum(value) FROM counters GROUP BY name").fetchall())
         return {
             "readings": int(counts.get("readings", 0)),
-            "in minutes": number("SELECT coalesce(sum(readings), 0) FROM minutes"),
+            "in minutes": _in_minutes(database),
             "alarms": number("SELECT count(*) FROM alarms"),
             "repeated": int(counts.get("duplicates", 0)),
             "conflicts": int(counts.get("conflicts", 0)),
             "missing": number("SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gaps"),
             "quarantined": number("SELECT count(*) FROM quarantine"),
         }
+
+
+def _in_minutes(database: Database) -> int:
+    place = FIELDS.index("readings")
+    packs = database.execute("SELECT start_utc_ms, minutes FROM packs").fetchall()
+    of_packs = (unpack_minutes(start_ms // MINUTE_MS, bytes(minutes)) for start_ms, minutes in packs)
+    return sum(sums[place] for minutes in of_packs for _, sums in minutes)
 
 
 def main() -> int:

@@ -7,6 +7,8 @@ from typing import Any
 from cloud_sync.receiver.home_rows import AlarmLine, Trend
 from cloud_sync.receiver.port import AlarmRow, EventRow, NightCard
 from cloud_sync.receiver.stores.base import StoreReads
+from cloud_sync.receiver.stores.minute_sums import MINUTE_MS, unpack_minutes
+from cloud_sync.receiver.stores.pack_rows import first_start_ms
 from cloud_sync.receiver.stores.reads import night_card
 from protocol.batch import DeviceState, decode_item
 from protocol.packing import unpack
@@ -29,15 +31,29 @@ __all__ = [
 
 BedKey = tuple[str, str]  # (gateway, bed)
 ALARMS_MAX = 2_000
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 FOREVER_MS = 2**53
-HOURS_ASKED = 400  # in one statement
 
 # The order is forced: by its index each bed's stretch is read, not the whole table (CROSS JOIN keeps it in SQLite).
 _EVENTS = (
     "FROM beds CROSS JOIN alarm_events WHERE alarm_events.bed_id = beds.bed_id AND utc_ms >= ? AND utc_ms < ? "
     "AND event "
 )
+_PACKS = (
+    "FROM beds CROSS JOIN packs WHERE packs.bed_id = beds.bed_id "
+    "AND start_utc_ms >= ? AND start_utc_ms < ? AND end_utc_ms > ? AND holes"
+)
+# (bed_id, first, reached, past) of each pack without holes that begins behind all before it: `reached` is how far those
+# reach, `past` how far the bed's last does. Minutes since 1970; a pack's last second counts, not the instant after it.
+_STRETCHES = f"""
+SELECT bed_id, first, reached, all_past FROM (
+  SELECT bed_id, first, max(past) OVER (PARTITION BY bed_id ORDER BY first, past
+                                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached,
+         max(past) OVER (PARTITION BY bed_id) AS all_past
+  FROM (SELECT packs.bed_id AS bed_id, start_utc_ms / 60000 AS first,
+               CASE WHEN end_utc_ms - 1000 < start_utc_ms THEN start_utc_ms ELSE end_utc_ms - 1000 END / 60000 + 1
+               AS past {_PACKS} = 0) AS spans) AS stretches
+WHERE reached IS NULL OR first > reached ORDER BY bed_id, first
+"""
 _WHO = (
     "assignments ON assignments.bed_id = beds.bed_id AND assignments.from_utc_ms <= {at} "
     "AND (assignments.to_utc_ms IS NULL OR assignments.to_utc_ms > {at})"
@@ -204,56 +220,47 @@ def notices(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey,
 
 def recorded_minutes(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, int]:
     """Minutes of each bed in [from, to) of which anything is stored."""
-    rows = store.select(
-        "SELECT gateway, bed, (SELECT count(*) FROM minutes WHERE minutes.bed_id = beds.bed_id "
-        "AND utc_ms >= ? AND utc_ms < ?) FROM beds",
-        from_utc_ms, to_utc_ms,
-    )  # fmt: skip
-    return {(gateway, bed): count for gateway, bed, count in rows}
+    first, past = -(-from_utc_ms // MINUTE_MS), -(-to_utc_ms // MINUTE_MS)
+    found = {}
+    for key, covered in _covered(store, from_utc_ms, to_utc_ms).items():
+        silent = _holes(covered, first, past)
+        found[key] = max(0, past - first) - sum(end - start for start, end in silent)
+    return found
 
 
 def silences(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, list[tuple[int, int]]]:
     """Stretches (UTC ms) of each bed in [from, to) of which no minute is stored."""
-    # Hours that are whole are most of them: only the minutes of the others are read one by one.
-    hours = store.select(
-        "SELECT beds.bed_id, utc_ms / 3600000, count(*) FROM beds CROSS JOIN minutes "
-        "WHERE minutes.bed_id = beds.bed_id AND utc_ms >= ? AND utc_ms < ? GROUP BY beds.bed_id, utc_ms / 3600000",
-        from_utc_ms, to_utc_ms,
-    )  # fmt: skip
-    covered: dict[int, list[tuple[int, int]]] = {}
-    for bed_id, hour, count in hours:
-        if count >= 60:
-            covered.setdefault(bed_id, []).append((hour * HOUR_MS, (hour + 1) * HOUR_MS))
-    partly = [(bed_id, hour * HOUR_MS) for bed_id, hour, count in hours if count < 60]
-    for bed_id, at_ms in _minutes_in(store, partly, from_utc_ms, to_utc_ms):
-        covered.setdefault(bed_id, []).append((at_ms, at_ms + MINUTE_MS))
+    found = {}
+    for key, covered in _covered(store, from_utc_ms, to_utc_ms).items():
+        in_ms = [(start * MINUTE_MS, end * MINUTE_MS) for start, end in covered]
+        found[key] = [hole for hole in _holes(in_ms, from_utc_ms, to_utc_ms) if hole[1] - hole[0] >= MINUTE_MS]
+    return found
+
+
+def _covered(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, list[tuple[int, int]]]:
+    """Stretches [first, past) of UTC minutes of each bed that have something stored, of all that touch [from, to)."""
+    span = (first_start_ms(from_utc_ms), to_utc_ms, from_utc_ms)
+    found: dict[int, list[tuple[int, int]]] = {}
+    # Of packs without holes, which nearly all are, only the stretches come; the window tells where one begins.
+    for bed_id, first, reached, past in store.select(_STRETCHES, *span):
+        of_bed = found.setdefault(bed_id, [])
+        if of_bed:
+            of_bed[-1] = (of_bed[-1][0], reached)
+        of_bed.append((first, past))
+    for bed_id, start_ms, minutes in store.select(f"SELECT packs.bed_id, start_utc_ms, minutes {_PACKS} > 0", *span):
+        of_bed = found.setdefault(bed_id, [])
+        of_bed += ((at, at + 1) for at, _ in unpack_minutes(start_ms // MINUTE_MS, bytes(minutes)))
     return {
-        (gateway, bed): _holes(covered.get(bed_id, []), from_utc_ms, to_utc_ms)
+        (gateway, bed): found.get(bed_id, [])
         for gateway, bed, bed_id in store.select("SELECT gateway, bed, bed_id FROM beds")
     }
 
 
-def _minutes_in(
-    store: StoreReads, hours: Sequence[tuple[int, int]], from_utc_ms: int, to_utc_ms: int
-) -> list[tuple[int, int]]:
-    """(bed_id, UTC ms) of the minutes in some hours (bed_id, start) of [from, to): a few statements for all beds."""
-    found: list[tuple[int, int]] = []
-    for first in range(0, len(hours), HOURS_ASKED):
-        asked = hours[first : first + HOURS_ASKED]
-        found += store.select(
-            f"WITH hours (bed_id, start_ms) AS (VALUES {', '.join(['(?, ?)'] * len(asked))}) "
-            "SELECT hours.bed_id, utc_ms FROM hours CROSS JOIN minutes WHERE minutes.bed_id = hours.bed_id "
-            "AND utc_ms >= start_ms AND utc_ms < start_ms + 3600000 AND utc_ms >= ? AND utc_ms < ?",
-            *(value for hour in asked for value in hour), from_utc_ms, to_utc_ms,
-        )  # fmt: skip
-    return found
-
-
-def _holes(covered: list[tuple[int, int]], from_utc_ms: int, to_utc_ms: int) -> list[tuple[int, int]]:
-    """What of [from, to) lies in none of the stretches, to the minute."""
-    holes, at_ms = [], from_utc_ms
-    for start, end in [*sorted(covered), (to_utc_ms, to_utc_ms)]:
-        if start - at_ms >= MINUTE_MS:
-            holes.append((at_ms, min(start, to_utc_ms)))
-        at_ms = max(at_ms, end)
+def _holes(covered: Iterable[tuple[int, int]], begin: int, end: int) -> list[tuple[int, int]]:
+    """What of [begin, end) lies in none of the stretches."""
+    holes, at = [], begin
+    for start, past in [*sorted(covered), (end, end)]:
+        if min(start, end) > at:
+            holes.append((at, min(start, end)))
+        at = max(at, past)
     return holes

@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import sqlite3
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ from typing import Any
 
 from cloud_sync.receiver.stores.base import StoreError
 from cloud_sync.receiver.stores.database import Database
+from cloud_sync.receiver.stores.minute_sums import unpack_minutes
 from cloud_sync.receiver.stores.opening import open_existing
 from cloud_sync.receiver.stores.packs import open_pack
 from cloud_sync.receiver.stores.sqlite_file import schema_versions
@@ -139,10 +141,11 @@ def check_database(where: Path | str, rows: Mapping[str, int] | None = None) -> 
         if rows is not None and found != rows:
             wrong = [f"{name} {found[name]} for {count}" for name, count in rows.items() if found[name] != count]
             raise StoreError(f"{database.where} differs from its backup: rows of {', '.join(wrong)}")
-        for bed_id, start_ms, body in _packs(database):
+        # A backup of before version 5 has its minutes in a table.
+        for bed_id, start_ms, body, minutes in _packs(database, "NULL" if "minutes" in found else "minutes"):
             try:
-                for _ in open_pack(body):
-                    pass
+                deque(open_pack(body) if body else (), maxlen=0)
+                deque(unpack_minutes(0, minutes), maxlen=0)
             except ValueError as error:
                 raise StoreError(f"{database.where}: the pack of bed {bed_id} at {start_ms}: {error}") from error
     return found
@@ -238,17 +241,18 @@ def _rows(database: Database, tables: Any) -> dict[str, int]:
     return {name: int(_all(database, f'SELECT count(*) FROM "{name}"')[0][0]) for name in sorted(tables)}
 
 
-def _packs(database: Database) -> Iterator[tuple[int, int, bytes]]:
-    """(bed_id, start, body) of every pack, a bed's day at a time."""
+def _packs(database: Database, minutes: str) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """(bed_id, start, body, minutes) of every pack, a bed's day at a time."""
     days = _all(database, "SELECT DISTINCT bed_id, start_utc_ms / 86400000 FROM packs")
     for bed_id, day in days:
         start = day * 86_400_000
-        for start_ms, body in _all(
+        for start_ms, body, of_pack in _all(
             database,
-            "SELECT start_utc_ms, body FROM packs WHERE bed_id = ? AND start_utc_ms >= ? AND start_utc_ms < ?",
+            f"SELECT start_utc_ms, body, {minutes} FROM packs "
+            "WHERE bed_id = ? AND start_utc_ms >= ? AND start_utc_ms < ?",
             bed_id, start, start + 86_400_000,
         ):  # fmt: skip
-            yield bed_id, start_ms, bytes(body)
+            yield bed_id, start_ms, bytes(body), bytes(of_pack or b"")
 
 
 def _all(database: Database, sql: str, *values: Any) -> list[Any]:

@@ -7,6 +7,7 @@ known as a repetition, so nothing that was deleted comes back.
 from collections.abc import Iterator
 
 from cloud_sync.receiver.stores.database import Database
+from cloud_sync.receiver.stores.pack_rows import PACK_TYPES, PackRow, first_start_ms, kept_outside
 
 __all__ = ["DATA_CLASSES", "NIGHTS", "PRESENCE", "VITALS", "discharge", "erase", "forget_before", "forget_of"]
 
@@ -15,7 +16,7 @@ DATA_CLASSES = (PRESENCE, VITALS, NIGHTS)
 # (table, column of its instant) of each class: in and out of bed with its alarms; heart, breath and movement; reports.
 _TABLES = {
     PRESENCE: (("alarm_events", "utc_ms"), ("alarms", "raised_utc_ms"), ("belt_events", "utc_ms")),
-    VITALS: (("minutes", "utc_ms"), ("packs", "start_utc_ms")),
+    VITALS: (),  # packs, which may reach over the instant
     NIGHTS: (("nights", "utc_ms"),),
 }
 _END_OF_TIME_MS = 2**53
@@ -34,15 +35,23 @@ def forget_of(database: Database, resident_id: str, data_class: str, from_utc_ms
     gone = 0
     for bed_id, start_ms, end_ms in _stays(database, resident_id):
         first, last = max(start_ms, from_utc_ms), min(end_ms, to_utc_ms)
-        for table, column in _TABLES[data_class] if first < last else ():
+        if first >= last:
+            continue
+        for table, column in _TABLES[data_class]:
             gone += database.execute(
                 f"DELETE FROM {table} WHERE bed_id = ? AND {column} >= ? AND {column} < ?", (bed_id, first, last)
             ).rowcount
+        if data_class == VITALS:
+            gone += _forget_packs(database, bed_id, first, last)
     return gone
 
 
 def forget_before(database: Database, data_class: str, utc_ms: int) -> int:
-    """Delete what is older, of everybody; how many rows."""
+    """Delete what is older, of everybody; how many rows. A pack goes when all of it is older."""
+    if data_class == VITALS:
+        return database.execute(
+            "DELETE FROM packs WHERE start_utc_ms < ? AND end_utc_ms <= ?", (utc_ms, utc_ms)
+        ).rowcount
     return sum(
         database.execute(f"DELETE FROM {table} WHERE {column} < ?", (utc_ms,)).rowcount
         for table, column in _TABLES[data_class]
@@ -61,6 +70,28 @@ def erase(database: Database, resident_id: str) -> bool:
     for table in ("webhook_events", "assignments", "resident_names"):
         database.execute(f"DELETE FROM {table} WHERE resident_id = ?", (resident_id,))
     return database.execute("DELETE FROM residents WHERE resident_id = ?", (resident_id,)).rowcount > 0
+
+
+def _forget_packs(database: Database, bed_id: int, from_utc_ms: int, to_utc_ms: int) -> int:
+    """Delete a bed's packs in [from, to), and of those that reach over an end what lies within; how many changed."""
+    gone = database.execute(
+        "DELETE FROM packs WHERE bed_id = ? AND start_utc_ms >= ? AND end_utc_ms <= ?", (bed_id, from_utc_ms, to_utc_ms)
+    ).rowcount
+    over = database.execute(
+        "SELECT bed_id, start_utc_ms, end_utc_ms, readings, body, minutes, holes FROM packs "
+        "WHERE bed_id = ? AND start_utc_ms >= ? AND start_utc_ms < ? AND end_utc_ms > ?",
+        (bed_id, first_start_ms(from_utc_ms), to_utc_ms, from_utc_ms),
+    ).fetchall()
+    for found in over:
+        row: PackRow = (*found[:4], bytes(found[4]), bytes(found[5]), found[6])
+        kept = kept_outside(row, from_utc_ms, to_utc_ms)
+        if kept == row:
+            continue
+        database.execute("DELETE FROM packs WHERE bed_id = ? AND start_utc_ms = ? AND body = ? AND minutes = ?",
+                         (bed_id, row[1], row[4], row[5]))  # fmt: skip
+        database.insert("packs", PACK_TYPES, [] if kept is None else [kept])
+        gone += 1
+    return gone
 
 
 def _stays(database: Database, resident_id: str) -> Iterator[tuple[int, int, int]]:

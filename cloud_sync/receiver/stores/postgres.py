@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
+from itertools import groupby, islice
 from typing import Any
 
 import psycopg
@@ -15,6 +16,8 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from cloud_sync.receiver.stores.base import StoreError
+from cloud_sync.receiver.stores.minute_sums import FIELDS
+from cloud_sync.receiver.stores.pack_rows import CHUNK_MS_MAX, DAY_MS, PACK_TYPES, minutes_alone
 from cloud_sync.receiver.stores.reads import DatabaseReads
 from cloud_sync.receiver.stores.writes import DatabaseWrites
 
@@ -29,11 +32,12 @@ __all__ = [
 ]
 
 LOCK = 0x5342_5256  # advisory: one worker at a time migrates or makes partitions
-DAY_MS = 86_400_000
-CHUNK_MS_MAX = 600_000
+HOUR_MS = 3_600_000
+FOLDED_AT_ONCE = 1_000
 PAST_DAYS, FUTURE_DAYS = 400, 2  # other days (a clock that was never set) share one partition
 CONNECT_TIMEOUT_S = 5
-PARTITIONED = ("packs", "minutes")
+PARTITIONED = ("packs",)
+MINUTES_INTO_PACKS = 5  # the version that did it
 SCHEMA_TABLE = "sleepbelt_schema"
 
 
@@ -131,9 +135,15 @@ class PostgresDatabase:
             statement = f"INSERT INTO {table} SELECT * FROM unnest({arrays}) {conflict}"
             self._alive().execute(statement.encode(), [list(column) for column in zip(*rows, strict=True)])
 
+    @contextmanager
+    def streamed(self, statement: str) -> Iterator[Iterator[Any]]:
+        """Rows of a SELECT as they come, within the transaction that is open."""
+        with self._alive().cursor("streamed") as cursor:
+            yield iter(cursor.execute(_translated(statement)))
+
     def prepare_days(self, start_utc_ms: Iterable[int], now_utc_ms: int) -> None:
         """Partitions for these days, outside of any transaction: making one waits for all that is under way."""
-        # Only `minutes` of the last seconds can fall into the day after.
+        # What begins in the last seconds of a day may have its first reading in the next.
         days = {(start + more) // DAY_MS for start in start_utc_ms for more in (0, CHUNK_MS_MAX)} - self._days
         today = now_utc_ms // DAY_MS
         wanted = [day for day in sorted(days) if today - PAST_DAYS <= day <= today + FUTURE_DAYS]
@@ -197,11 +207,24 @@ def _migrate(database: PostgresDatabase) -> None:
         try:
             database.execute("CREATE TABLE IF NOT EXISTS sleepbelt_schema (version INTEGER PRIMARY KEY)")
             database.execute(versions[version])
+            if version == MINUTES_INTO_PACKS:
+                _fold_minutes(database)
             database.execute("INSERT INTO sleepbelt_schema VALUES (?)", (version,))
             database.commit()
         except psycopg.Error:
             database.rollback()
             raise
+
+
+def _fold_minutes(database: PostgresDatabase) -> None:
+    """Each bed's hour of minute rows as one pack without chunks, within the transaction that is open."""
+    columns = ", ".join(FIELDS)
+    with database.streamed(f"SELECT bed_id, utc_ms, {columns} FROM minutes ORDER BY bed_id, utc_ms") as rows:
+        hours = groupby(rows, key=lambda row: (row[0], row[1] // HOUR_MS))
+        packs = (minutes_alone(bed_id, ((row[1], row[2:]) for row in of_hour)) for (bed_id, _), of_hour in hours)
+        while some := list(islice(packs, FOLDED_AT_ONCE)):
+            database.insert("packs", PACK_TYPES, some)
+    database.execute("DROP TABLE minutes")
 
 
 def newest_version() -> int:

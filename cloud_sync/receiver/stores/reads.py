@@ -6,6 +6,8 @@ from typing import Any
 from cloud_sync.receiver.port import AlarmRow, EventRow, GapRow, MinuteRow, NightCard
 from cloud_sync.receiver.stores.base import Counts, Place, SealedName, StoreError
 from cloud_sync.receiver.stores.database import Database
+from cloud_sync.receiver.stores.minute_sums import FIELDS, MINUTE_MS, added, unpack_minutes
+from cloud_sync.receiver.stores.pack_rows import first_start_ms
 from cloud_sync.receiver.stores.packs import open_pack
 from protocol.batch import BeltEventItem, decode_item
 from protocol.packing import unpack
@@ -97,35 +99,16 @@ class DatabaseReads:
         return rows[:limit]
 
     def minutes(self, gateway: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> Sequence[MinuteRow]:
-        rows = self._all(
-            "SELECT utc_ms, heart_sum, heart_count, respiration_sum, respiration_count, moving_s, turn_overs, "
-            "occupied_s, empty_s, readings FROM minutes JOIN beds USING (bed_id) "
-            "WHERE gateway = ? AND bed = ? AND utc_ms >= ? AND utc_ms < ? ORDER BY utc_ms",
-            gateway, bed, from_utc_ms, to_utc_ms,
+        rows = self._packs("start_utc_ms, minutes", gateway, bed, from_utc_ms, to_utc_ms + MINUTE_MS)
+        parts = (
+            minute for start_ms, body in rows for minute in unpack_minutes(start_ms // MINUTE_MS, bytes(body))
+            if from_utc_ms <= minute[0] * MINUTE_MS < to_utc_ms
         )  # fmt: skip
-        return [
-            MinuteRow(
-                utc_ms=row[0],
-                heart_rate_bpm=round(row[1] / row[2]) if row[2] else None,
-                respiration_per_min=round(row[3] / row[4]) if row[4] else None,
-                # A minute that reached us live and again from the belt's ring is still one minute.
-                movement=min(60, row[5]),
-                turn_overs=row[6],
-                occupied_s=min(60, row[7]),
-                empty_s=min(60, row[8]),
-                readings=row[9],
-            )
-            for row in rows
-        ]
+        return [_minute_row(number * MINUTE_MS, sums) for number, sums in added(parts)]
 
     def chunks(self, gateway: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> Iterator[bytes]:
-        rows = self._all(
-            "SELECT body FROM packs JOIN beds USING (bed_id) "
-            "WHERE gateway = ? AND bed = ? AND start_utc_ms < ? AND end_utc_ms > ? ORDER BY start_utc_ms",
-            gateway, bed, to_utc_ms, from_utc_ms,
-        )  # fmt: skip
-        for (body,) in rows:
-            for _, _, chunk in open_pack(bytes(body)):
+        for (body,) in self._packs("body", gateway, bed, from_utc_ms, to_utc_ms):
+            for _, _, chunk in open_pack(bytes(body)) if body else ():
                 yield chunk
 
     def gaps(self, limit: int) -> Sequence[GapRow]:
@@ -145,6 +128,14 @@ class DatabaseReads:
         counts["quarantined"] = self._number("SELECT count(*) FROM quarantine")
         counts["missing"] = self._number("SELECT coalesce(sum(last_seq - first_seq + 1), 0) FROM gaps")
         return counts
+
+    def _packs(self, columns: str, gateway: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> list[Any]:
+        """Rows of a bed's packs that may reach into [from, to)."""
+        return self._all(
+            f"SELECT {columns} FROM packs JOIN beds USING (bed_id) WHERE gateway = ? AND bed = ? "
+            "AND start_utc_ms >= ? AND start_utc_ms < ? AND end_utc_ms >= ? ORDER BY start_utc_ms",
+            gateway, bed, first_start_ms(from_utc_ms), to_utc_ms, from_utc_ms,
+        )  # fmt: skip
 
     def _alarms(self, tail: str, *values: Any) -> list[AlarmRow]:
         return [
@@ -179,6 +170,22 @@ def night_card(night_of: str, version: int, report: Mapping[str, Any]) -> NightC
         turn_overs=_whole(fields.get("turn_overs")),
         heart_rate_mean_bpm=_number(heart.get("mean")) if isinstance(heart, Mapping) else None,
         reason=None,
+    )
+
+
+def _minute_row(utc_ms: int, sums: Sequence[int]) -> MinuteRow:
+    of = dict(zip(FIELDS, sums, strict=True))
+    heart, breath = of["heart_count"], of["respiration_count"]
+    return MinuteRow(
+        utc_ms=utc_ms,
+        heart_rate_bpm=round(of["heart_sum"] / heart) if heart else None,
+        respiration_per_min=round(of["respiration_sum"] / breath) if breath else None,
+        # A minute that reached us live and again from the belt's ring is still one minute.
+        movement=min(60, of["moving_s"]),
+        turn_overs=of["turn_overs"],
+        occupied_s=min(60, of["occupied_s"]),
+        empty_s=min(60, of["empty_s"]),
+        readings=of["readings"],
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud_sync.receiver.stores.base import StoreError
+from cloud_sync.receiver.stores.minute_sums import FIELDS, MINUTE_MS, pack_minutes
 from cloud_sync.receiver.stores.packs import make_pack
 
 __all__ = ["SqliteDatabase", "open_existing", "open_for_reading", "open_for_writing", "schema_versions"]
@@ -165,6 +166,20 @@ def _rename_aside(path: Path) -> Path:
     return aside
 
 
+class _MinutesOfHour:
+    """The minute rows of one bed's hour, as version 5 keeps them."""
+
+    def __init__(self) -> None:
+        self._minutes: list[tuple[int, tuple[int, ...]]] = []
+
+    def step(self, utc_ms: int, *sums: int) -> None:
+        self._minutes.append((utc_ms // MINUTE_MS, sums))
+
+    def finalize(self) -> bytes:
+        self._minutes.sort()
+        return pack_minutes(self._minutes[0][0], self._minutes)
+
+
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     versions = schema_versions()
     newest = max(versions)
@@ -179,6 +194,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             "start the newer sleepbelt, or give another --data folder"
         )
     connection.create_function("pack_of_one", 3, lambda *chunk: make_pack([chunk]), deterministic=True)
+    connection.create_aggregate("minutes_of_hour", 1 + len(FIELDS), _MinutesOfHour)  # type: ignore[arg-type]
     for version in range(current + 1, newest + 1):
         # One transaction a version, so that a power cut leaves the file at one version or the next.
         connection.executescript(

@@ -5,13 +5,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, minutes_of, missing_runs, night_ended_utc_ms
+from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, missing_runs, night_ended_utc_ms
 from cloud_sync.receiver.hook_events import HookEvent, of_alarm, of_link, of_night
 from cloud_sync.receiver.port import GapRow
 from cloud_sync.receiver.stores import forgetting, outbox
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreError, UnstorableError
 from cloud_sync.receiver.stores.database import Database, transaction
-from cloud_sync.receiver.stores.packs import PACK_CHUNKS_MAX, PackedChunk, make_pack
+from cloud_sync.receiver.stores.pack_rows import DAY_MS, PACK_TYPES, PackRow, pack_row
+from cloud_sync.receiver.stores.packs import PACK_CHUNKS_MAX, PackedChunk
 from cloud_sync.receiver.stores.reads import night_card
 from protocol.batch import (
     AlarmEvent,
@@ -31,21 +32,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 HASH_BYTES = 8  # enough to tell a repetition from a conflict under one key
-DAY_MS = 86_400_000
 RUN_ITEMS_MAX = 120  # of one row of `received`: SQLite then keeps the row in its page
 QUARANTINE_ROWS_MAX = 10_000  # beyond it the oldest go: poison must not fill the disk
 COUNTER_SLOTS = 16  # rows of each counter: workers on one database rarely wait for each other's
 NOT_TOLD = "acknowledged earlier, not in this database"
-_MINUTE_SUMS = (
-    "readings", "occupied_s", "empty_s", "heart_sum", "heart_count", "respiration_sum", "respiration_count", "moving_s",
-    "turn_overs",
-)  # fmt: skip
-_ADD_TO_MINUTE = (
-    "ON CONFLICT (bed_id, utc_ms) DO UPDATE SET "
-    f"{', '.join(f'{name} = minutes.{name} + excluded.{name}' for name in _MINUTE_SUMS)}"
-)
-_MINUTE_TYPES = ("integer", "bigint", *("integer" for _ in _MINUTE_SUMS))
-_PACK_TYPES = ("integer", "bigint", "bigint", "integer", "bytea")
 _RECEIVED_TYPES = ("integer", "bigint", "bytea")
 
 
@@ -134,7 +124,6 @@ class _Group:
         self._counts: dict[str, int] = {}
         self._alarms: dict[tuple[int, str], tuple[str, str]] = {}  # (bed_id, alarm_id) -> (gateway, bed)
         self._chunks: dict[int, list[tuple[ChunkColumns, PackedChunk]]] = {}  # by bed_id
-        self._minutes: dict[tuple[int, int], list[int]] = {}
         self._audited: dict[int, int] = {}
         self._has_quarantined = False
         self.touched: set[tuple[str, str]] = set()
@@ -177,10 +166,7 @@ class _Group:
 
     def finish(self) -> None:
         """Write what was gathered over all arrivals."""
-        self._database.insert("packs", _PACK_TYPES, list(self._packs()))
-        # In one order for all workers: none waits for a row that waits for it.
-        minutes = [(*key, *sums) for key, sums in sorted(self._minutes.items())]
-        self._database.insert("minutes", _MINUTE_TYPES, minutes, _ADD_TO_MINUTE)
+        self._database.insert("packs", PACK_TYPES, list(self._packs()))
         for (bed_id, alarm_id), bed in sorted(self._alarms.items()):
             self._refresh_alarm(bed_id, alarm_id, bed)
         if self._has_quarantined:
@@ -316,21 +302,14 @@ class _Group:
         self._count("chunks")
         self._count("readings", chunk.count)
         self._chunks.setdefault(bed_id, []).append((chunk, (stream_id, incoming.seq, incoming.body)))
-        for minute in minutes_of(chunk):
-            utc_ms, sums = minute.utc_ms, [getattr(minute, name) for name in _MINUTE_SUMS]
-            known = self._minutes.get((bed_id, utc_ms))
-            added = sums if known is None else [old + new for old, new in zip(known, sums, strict=True)]
-            self._minutes[bed_id, utc_ms] = added
 
-    def _packs(self) -> Iterator[tuple[int, int, int, int, bytes]]:
+    def _packs(self) -> Iterator[PackRow]:
         for bed_id, chunks in self._chunks.items():
             # By day too: a pack lies in one partition.
             chunks.sort(key=lambda pair: pair[0].start_utc_ms)
             for part in _parts([chunk for chunk, _ in chunks]):
                 of_part, chunks = chunks[: len(part)], chunks[len(part) :]
-                end_ms = max(chunk.start_utc_ms + chunk.span_s * 1000 for chunk in part)
-                readings = sum(chunk.count for chunk in part)
-                yield bed_id, part[0].start_utc_ms, end_ms, readings, make_pack([packed for _, packed in of_part])
+                yield pack_row(bed_id, part, [packed for _, packed in of_part])
 
     def _tell(self, events: Iterable[HookEvent]) -> None:
         for event in events:

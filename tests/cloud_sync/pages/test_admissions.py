@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from cloud_sync.receiver.port import ResidentCard
+from cloud_sync.receiver.stores.minute_sums import FIELDS
+from cloud_sync.receiver.stores.pack_rows import minutes_alone
 from protocol.batch import NightReportItem
 from tests.cloud_sync.pages.test_home_pages import browser, token
 from tools.home_month import NOW, Home, deliver, make_month, stamp
@@ -145,7 +147,7 @@ async def test_a_withdrawn_consent_hides_its_class_at_once_and_deletes_what_stil
     assert page is not None
     assert page.minutes
     assert page.card.live.heart_rate_bpm is not None
-    minutes = await count(opened, "minutes")
+    packs = await count(opened, "packs")
     async with browser(opened, "lead") as client:
         assert (await post(client, "/admissions/r1", do="consent", presence="on")).status_code == 303
         shown = (await client.get("/residents/r1")).text
@@ -156,12 +158,12 @@ async def test_a_withdrawn_consent_hides_its_class_at_once_and_deletes_what_stil
     assert page.card.live.heart_rate_bpm is None
     assert page.card.live.state == "present"
     # What was recorded with consent stays until it is too old or erased; what comes after it is deleted by the sweep.
-    assert await count(opened, "minutes") == minutes
+    assert await count(opened, "packs") == packs
     now_ms = opened.platform.now_utc_ms() + 60_000
     add_minute(opened, now_ms)
-    assert await count(opened, "minutes") == minutes + 1
+    assert await count(opened, "packs") == packs + 1
     await opened.register.sweep()
-    assert await count(opened, "minutes") == minutes
+    assert await count(opened, "packs") == packs
     async with browser(opened, "lead") as client:
         await post(client, "/admissions/r1", do="consent", presence="on", vitals="on", nights="on")
     again = await opened.platform.resident("r1")
@@ -173,7 +175,8 @@ def add_minute(opened: OpenHome, utc_ms: int) -> None:
     """As if a gateway had sent one more minute of r1."""
     with sqlite3.connect(opened.database) as file:
         bed_id = file.execute("SELECT bed_id FROM assignments WHERE resident_id = 'r1'").fetchone()[0]
-        file.execute(f"INSERT INTO minutes VALUES (?, ?{', ?' * 9})", (bed_id, utc_ms, *[1] * 9))
+        row = minutes_alone(bed_id, [(utc_ms, (1,) * len(FIELDS))])
+        file.execute(f"INSERT INTO packs VALUES (?{', ?' * (len(row) - 1)})", row)
     file.close()
 
 
@@ -233,7 +236,7 @@ async def test_erasing_leaves_nothing_but_the_record_of_who_looked(opened: OpenH
         assert "r1" in (await client.get("/audit")).text
     for table in ("residents", "resident_names", "assignments"):
         assert await count(opened, f"{table} WHERE resident_id = 'r1'") == 0
-    for table in ("minutes", "nights", "alarms", "alarm_events", "packs", "belt_events"):
+    for table in ("nights", "alarms", "alarm_events", "packs", "belt_events"):
         assert await count(opened, f"{table} JOIN beds USING (bed_id) WHERE bed = '{card.bed}'") == 0
     async with browser(opened, "lead") as client:
         assert (await post(client, "/admissions/r2", do="erase", again="r2")).status_code == 403

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from cloud_sync.ingest import Arrival, Outcome, examine
+from cloud_sync.receiver.home_reads import recorded_minutes, silences
 from cloud_sync.receiver.names import KeyFileError, NameBook
 from cloud_sync.receiver.stores import base
 from cloud_sync.receiver.stores.base import Admission, SealedName, StoreError
@@ -24,7 +25,15 @@ from cloud_sync.receiver.stores.opening import open_existing, open_reads, open_w
 from cloud_sync.receiver.stores.postgres import PostgresWrites
 from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from cloud_sync.receiver.stores.tokens import add_token, list_tokens
-from protocol.batch import BeltEventItem, DeviceState, Envelope, GapReport, decode_item, encode_envelope, encode_item
+from protocol.batch import (
+    BeltEventItem,
+    DeviceState,
+    Envelope,
+    GapReport,
+    decode_item,
+    encode_envelope,
+    encode_item,
+)
 from tests.cloud_sync.postgres_server import emptied, postgres_server
 from tests.cloud_sync.samples import START_UTC_MS, alarm, minute, night, stamp
 
@@ -300,11 +309,11 @@ def test_what_was_recorded_of_a_resident_is_forgotten_by_class_and_does_not_come
     bodies = (encode_item(minute()), encode_item(night()), encode_item(alarm()))
     store.take(*bodies)
     assert store.writes.forget_of("r-1", "vitals", 0, START_UTC_MS) == 0
-    assert store.writes.forget_of("r-1", "vitals", 0, 2**53) == 2  # the minute and its pack
-    assert store.sql("SELECT count(*) FROM minutes") == [(0,)]
+    assert store.writes.forget_of("r-1", "vitals", 0, 2**53) == 1
+    assert store.sql("SELECT count(*) FROM packs") == [(0,)]
     assert store.sql("SELECT count(*) FROM nights") == [(1,)]
     assert store.take(*bodies) == ("repeated", "repeated", "repeated")
-    assert store.sql("SELECT count(*) FROM minutes") == [(0,)]
+    assert store.sql("SELECT count(*) FROM packs") == [(0,)]
     assert store.writes.forget_before("nights", 2**53) == 1
     assert store.writes.discharge("r-1", NOW)
     assert not store.writes.discharge("r-1", NOW)
@@ -312,6 +321,72 @@ def test_what_was_recorded_of_a_resident_is_forgotten_by_class_and_does_not_come
     assert not store.writes.erase("r-1")
     for table in ("residents", "resident_names", "assignments", "alarms", "alarm_events"):
         assert store.sql(f"SELECT count(*) FROM {table}") == [(0,)]
+
+
+def test_of_a_pack_that_reaches_over_a_stays_end_only_what_lies_within_is_forgotten(
+    tmp_path: Path, store: Store
+) -> None:
+    bodies = [encode_item(minute(number=number)) for number in range(6)]
+    store.take(*bodies)
+    names = NameBook(tmp_path / "names.key")
+    begin, end = START_UTC_MS + 2 * 60_000, START_UTC_MS + 4 * 60_000
+    for resident, at in (("r-1", START_UTC_MS - 1), ("r-2", begin), ("r-3", end)):
+        store.writes.admit([Admission(names.seal(resident, "N"), "gw-01", "101-A", "101")], at)
+    assert store.writes.forget_of("r-2", "vitals", 0, 2**53) == 1
+    assert store.writes.forget_of("r-2", "vitals", 0, 2**53) == 0
+    assert list(store.reads.chunks("gw-01", "101-A", 0, 2**50)) == [*bodies[:2], *bodies[4:]]
+    rows = store.reads.minutes("gw-01", "101-A", 0, 2**50)
+    assert [(row.utc_ms - START_UTC_MS) // 60_000 for row in rows] == [0, 1, 4, 5]
+    assert silences(store.reads, START_UTC_MS, START_UTC_MS + 6 * 60_000)["gw-01", "101-A"] == [(begin, end)]
+    assert store.sql("SELECT sum(readings) FROM packs") == [(240,)]
+
+
+def test_what_comes_late_adds_to_the_minutes_it_belongs_to(store: Store) -> None:
+    first, late = minute(number=0, seconds=20), minute(number=0, seed=2)
+    store.take(encode_item(minute(number=1)), encode_item(first))
+    late = dataclasses.replace(late, start_utc_ms=START_UTC_MS)
+    store.take(encode_item(late), seq=9)
+    rows = store.reads.minutes("gw-01", "101-A", START_UTC_MS, START_UTC_MS + 120_000)
+    assert [(row.utc_ms, row.readings, row.occupied_s) for row in rows] == [
+        (START_UTC_MS, 80, 60), (START_UTC_MS + 60_000, 60, 60)]  # fmt: skip
+
+
+def test_minutes_are_those_that_begin_within_the_asked_time(store: Store) -> None:
+    chunk = dataclasses.replace(minute(), start_utc_ms=START_UTC_MS + 30_500)
+    store.take(encode_item(chunk))
+
+    def asked(begin_ms: int, end_ms: int) -> list[int]:
+        rows = store.reads.minutes("gw-01", "101-A", START_UTC_MS + begin_ms, START_UTC_MS + end_ms)
+        return [row.utc_ms - START_UTC_MS for row in rows]
+
+    assert asked(0, 120_000) == [0, 60_000]
+    assert asked(0, 1) == [0]
+    assert asked(1, 60_000) == []
+    assert asked(60_000, 60_001) == [60_000]
+
+
+def test_a_pack_covers_the_minutes_from_its_first_reading_on(store: Store) -> None:
+    # A chunk may begin within the second before its first reading (gateway.cores.vitals).
+    early = dataclasses.replace(minute(number=1), start_second=59, span_s=61, start_utc_ms=START_UTC_MS + 60_000 - 863)
+    store.take(encode_item(early))
+    assert store.sql("SELECT holes FROM packs") == [(0,)]
+    (row,) = store.reads.minutes("gw-01", "101-A", 0, 2**50)
+    assert (row.utc_ms, row.readings) == (START_UTC_MS + 60_000, 60)
+    silent = silences(store.reads, START_UTC_MS, START_UTC_MS + 120_000)["gw-01", "101-A"]
+    assert silent == [(START_UTC_MS, START_UTC_MS + 60_000)]
+
+
+def test_a_month_of_packs_shows_its_holes_whatever_order_they_came_in(store: Store) -> None:
+    missing = {7, 8, 20, 33}
+    numbers = [number for number in range(40) if number not in missing]
+    for seq, number in enumerate(reversed(numbers), start=1):
+        store.take(encode_item(minute(number=number)), seq=seq)
+    store.take(encode_item(minute(number=20)), encode_item(minute(number=60)), seq=100)  # late, and one with a hole
+    silent = silences(store.reads, START_UTC_MS, START_UTC_MS + 61 * 60_000)["gw-01", "101-A"]
+    in_minutes = [((begin - START_UTC_MS) // 60_000, (end - START_UTC_MS) // 60_000) for begin, end in silent]
+    assert in_minutes == [(7, 9), (33, 34), (40, 60)]
+    recorded = recorded_minutes(store.reads, START_UTC_MS, START_UTC_MS + 61 * 60_000)["gw-01", "101-A"]
+    assert recorded == 61 - 23
 
 
 _OPENER = """
@@ -350,7 +425,7 @@ VERSIONS = Path(__file__).parent / "store_versions"
 """Databases as earlier versions wrote them: sqlite3 .dump, and pg_dump --inserts without its settings."""
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_an_earlier_versions_database_opens_with_all_it_held(tmp_path: Path, version: int) -> None:
     path = tmp_path / "receiver.db"
     with closing(sqlite3.connect(path)) as direct:
@@ -360,7 +435,7 @@ def test_an_earlier_versions_database_opens_with_all_it_held(tmp_path: Path, ver
     check_what_earlier_versions_held(Store(path))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_an_earlier_versions_postgresql_opens_with_all_it_held(server: str, version: int) -> None:
     with psycopg.connect(emptied(server), autocommit=True) as direct:
         direct.execute((VERSIONS / f"receiver_postgres-{version}.sql").read_bytes())
@@ -372,6 +447,10 @@ def check_what_earlier_versions_held(store: Store) -> None:
     assert (counts["readings"] >= 120, counts["alarms"], counts["rejected"]) == (True, 1, 1)
     old = list(store.reads.chunks("gw-01", "101-A", 0, 2**50))
     assert [decode_item(body) for body in old] == [minute(number=0), minute(number=1)]
+    assert [(row.utc_ms, row.readings, row.turn_overs) for row in store.reads.minutes("gw-01", "101-A", 0, 2**50)] == [
+        (START_UTC_MS, 60, 1), (START_UTC_MS + 60_000, 60, 1)]  # fmt: skip
+    silent = silences(store.reads, START_UTC_MS - 60_000, START_UTC_MS + 180_000)["gw-01", "101-A"]
+    assert silent == [(START_UTC_MS - 60_000, START_UTC_MS), (START_UTC_MS + 120_000, START_UTC_MS + 180_000)]
     assert store.take(*old, b"\xc1poison") == ("repeated", "repeated", "rejected")
     assert store.take(encode_item(minute(number=2))) == ("conflict",)
     assert store.take(encode_item(minute(number=3)), encode_item(alarm(alarm_id="a-2")), seq=20) == ("stored", "stored")
@@ -415,7 +494,6 @@ def test_vitals_on_postgresql_lie_in_partitions_of_their_day(server: str) -> Non
     store = Store(emptied(server))
     store.take(encode_item(minute()))
     assert store.sql("SELECT DISTINCT tableoid::regclass::text FROM packs") == [("packs_20261118",)]
-    assert store.sql("SELECT DISTINCT tableoid::regclass::text FROM minutes") == [("minutes_20261118",)]
     store.close()
 
 

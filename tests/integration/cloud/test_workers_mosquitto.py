@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS
+from cloud_sync.receiver.stores.minute_sums import FIELDS, MINUTE_MS, unpack_minutes
 from cloud_sync.receiver.stores.packs import open_pack
 from tests.cloud_sync.outboxes import MemoryOutbox
 from tests.cloud_sync.postgres_server import postgres_server
@@ -42,10 +43,11 @@ async def test_workers_that_are_killed_lose_and_double_nothing(tmp_path: Path) -
                 assert all(await asyncio.gather(*(uplink.flush(60) for uplink in uplinks)))
             stats = workers[2].get("api/stats")
         with psycopg.connect(url) as direct:
-            bodies = direct.execute("SELECT body FROM packs").fetchall()
-            (summed,) = direct.execute("SELECT sum(readings) FROM minutes").fetchall()[0]
+            packs = direct.execute("SELECT body, start_utc_ms, minutes FROM packs").fetchall()
             shares = direct.execute("SELECT value FROM counters WHERE name = 'items'").fetchall()
-    stored = [(stream, seq) for (body,) in bodies for stream, seq, _ in open_pack(bytes(body))]
+    stored = [(stream, seq) for body, _, _ in packs for stream, seq, _ in open_pack(bytes(body))]
+    summed = sum(sums[FIELDS.index("readings")] for _, start_ms, minutes in packs
+                 for _, sums in unpack_minutes(start_ms // MINUTE_MS, bytes(minutes)))
     assert (len(stored), len(set(stored))) == (CHUNKS, CHUNKS)
     assert (stats["readings"], summed) == (readings, readings)
     assert (stats["alarms"], stats["missing"], stats["conflicts"]) == (GATEWAYS * MINUTES, 0, 0)
