@@ -19,6 +19,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakError
 
 from gateway.aes import aes
+from gateway.radio_scan import cancelled
 from protocol.messages import AnyRecord, Hello, LiveReport, hello_from, record_from, report_from
 from protocol.wire import ccm, fragments, frames, gatt, session
 
@@ -217,7 +218,7 @@ class BeltLink:
         return hello
 
     async def _write_sends(self) -> None:
-        while True:
+        while not cancelled():
             kind, values, tail = await self._sends.get()
             assert self._seal_block is not None
             self._sealed += 1

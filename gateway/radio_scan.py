@@ -120,7 +120,7 @@ class AdapterScan:
     async def _until_over(self) -> None:
         """Returns when the scan has ended, or nothing at all was heard for a while though several belts are there."""
         watched_ms = real_ms()
-        while True:
+        while not cancelled():
             if await self._changed_within(1.0):
                 self._say_anew("bluetoothd went away or came back")
                 return
@@ -213,7 +213,11 @@ class AdapterScan:
 
 
 def cancelled() -> bool:
-    """True if this task was told to end: a library's `wait_for` may raise its own error in place of that (3.11)."""
+    """True if this task was told to end.
+
+    `wait_for` of Python 3.11 keeps that to itself if its answer comes at that moment; a library may raise its own error
+    in place of it.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,7 @@ class SpokenBelt:
         self.retires_in_silence = False
         self.discovery_s = 0.01  # how long its list of services takes to read
         self.disconnect_s = 0.0  # how long its client takes to say goodbye
+        self.keeps_cancellation = False  # its writes hang, and end as if done when they are cancelled
         self.strange_services = 0  # so many characteristics before the belt's own
         self._join: tuple[bytes, int] = fragments.IDLE
         self._fragment = 0
@@ -141,6 +143,7 @@ class Air:
         self.scanners: list[Any] = []
         self.scan_starts = 0
         self.scan_fails = 0
+        self.scan_keeps_cancellation = False  # starting it hangs, and ends as if done when it is cancelled
         self.dead = False  # the adapter does not connect any more
         self.connecting = self.most_connecting = 0
         air = self
@@ -150,6 +153,12 @@ class Air:
     def advertise(self, belt: SpokenBelt, data: bytes | None = None, named: bool = True) -> None:
         for scanner in list(self.scanners):
             scanner.hear(belt, data, named)
+
+
+async def _keep_cancellation() -> None:
+    """What `wait_for` of Python 3.11 does when its answer comes at the moment of the cancellation."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
 
 
 class _Scanner(BaseBleakScanner):
@@ -163,6 +172,8 @@ class _Scanner(BaseBleakScanner):
         if self.air.scan_fails:
             self.air.scan_fails -= 1
             raise BleakError("no adapter")
+        if self.air.scan_keeps_cancellation:
+            await _keep_cancellation()
         self.air.scanners.append(self)
 
     async def stop(self) -> None:
@@ -233,6 +244,8 @@ class _Client(BaseBleakClient):
             self._dropped()
 
     async def write_gatt_char(self, characteristic: Any, data: Any, response: bool) -> None:
+        if self._belt.keeps_cancellation:
+            await _keep_cancellation()
         self._belt.written(bytes(data))
 
     async def start_notify(self, characteristic: Any, callback: Any, **_: Any) -> None:

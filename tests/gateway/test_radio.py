@@ -101,6 +101,30 @@ async def test_a_dropped_link_is_told_and_comes_back_by_itself() -> None:
 
 
 @virtual
+async def test_a_write_that_keeps_its_cancellation_to_itself_costs_no_session_for_ever() -> None:
+    spoken = belt()
+    async with listening(air := Air(spoken)) as radio:
+        await in_session(air, spoken)
+        await next_of(radio, Opened)
+        spoken.keeps_cancellation = True
+        assert radio.send(spoken.serial, frames.ACK, (5,))
+        await asyncio.sleep(1)
+        spoken.drop()
+        spoken.keeps_cancellation = False
+        await next_of(radio, Closed)
+        await in_session(air, spoken)
+
+
+@virtual
+async def test_a_radio_that_is_ended_while_its_scan_starts_ends_although_the_scan_keeps_that_to_itself() -> None:
+    spoken = belt()
+    air = Air(spoken)
+    air.scan_keeps_cancellation = True
+    async with asyncio.timeout(60), listening(air):
+        await until(lambda: air.scan_starts == 1)
+
+
+@virtual
 async def test_nobody_connects_while_the_last_client_still_says_goodbye() -> None:
     """BlueZ would take the goodbye for the new link's."""
     spoken = belt()
