@@ -113,6 +113,7 @@ class Fleet:
         self.signal_start_ms = signal_start_ms  # virtual UTC of each night's first sample
         self.belts: list[DrivenBelt] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._death: asyncio.Future[None]
 
     def add(
         self, script: BedScript, state_directory: Path, seed: int | None, controller: str | None = None
@@ -145,7 +146,18 @@ class Fleet:
         """Power all belts on."""
         for belt in self.belts:
             await self.power_on(belt)
-        self._tasks = [asyncio.create_task(self._drive(belt)) for belt in self.belts]
+        self._death = asyncio.get_running_loop().create_future()
+        self._tasks = [self._begin(belt) for belt in self.belts]
+
+    def _begin(self, belt: DrivenBelt) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._drive(belt))
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # Cancelled is whose power is cut: no death.
+        if not task.cancelled() and (error := task.exception()) is not None and not self._death.done():
+            self._death.set_exception(error)
 
     async def power_on(self, belt: DrivenBelt, cause: int = 1) -> None:
         """Start a belt's process now; its clock begins at zero, its flash is what it was."""
@@ -160,7 +172,7 @@ class Fleet:
         await asyncio.sleep(off_s)
         belt.restarts += 1
         await self.power_on(belt)
-        self._tasks[index] = asyncio.create_task(self._drive(belt))
+        self._tasks[index] = self._begin(belt)
 
     async def pre_live(self, belt: DrivenBelt, hours: float) -> None:
         """Let a belt live `hours` of its night at once, heard by nobody; it then starts anew with its flash."""
@@ -174,7 +186,7 @@ class Fleet:
         await belt.host.kill()
         belt.host.radio = radio
         await self.power_on(belt)
-        self._tasks[index] = asyncio.create_task(self._drive(belt))
+        self._tasks[index] = self._begin(belt)
 
     async def stop(self) -> None:
         """End all belts; their state directories can be used again."""
@@ -185,8 +197,8 @@ class Fleet:
             await belt.host.stop()
 
     async def failed(self) -> None:
-        """Returns never; raises BeltDiedError when a belt's firmware has crashed."""
-        await asyncio.gather(*self._tasks)
+        """Returns never; raises BeltDiedError when a belt's firmware has crashed, whatever was done to the others."""
+        await asyncio.shield(self._death)
 
     async def _drive(self, belt: DrivenBelt) -> None:
         while True:

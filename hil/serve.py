@@ -9,6 +9,7 @@ import json
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def serve_belts(arguments: argparse.Namespace) -> int:
         controllers = _controllers(arguments.radio, arguments.belts)
         faults = []
         if arguments.faults is not None:
-            faults = load_faults(Path(arguments.faults), arguments.belts, box=arguments.radio == "box")
+            faults = load_faults(
+                Path(arguments.faults), arguments.belts, box=arguments.radio == "box", end_s=arguments.for_s)
             if controllers:
                 raise PlanError("--faults: nothing can be injected into the real air of --radio " + arguments.radio)
         find_interpreter()
@@ -111,8 +113,7 @@ async def _serve(
         if box is not None:
             line["environment"] = box.environment()
         _say(arguments.json, line)
-        playing = asyncio.create_task(play_faults(faults, fleet, link, box, lambda fault: _say(
-            arguments.json, {"event": "fault", "at_s": fault.at_s, "kind": fault.kind, "belt": fault.belt})))
+        playing = asyncio.create_task(play_faults(faults, fleet, link, box, partial(_say_fault, arguments.json)))
         try:
             await _until_end(fleet, ended, arguments.for_s)
         finally:
@@ -140,6 +141,11 @@ async def _until_end(fleet: Fleet, ended: asyncio.Event, for_s: float | None) ->
     await asyncio.gather(watch, return_exceptions=True)
 
 
+def _say_fault(as_json: bool, fault: Fault, hindrance: str) -> None:
+    line = {"event": "fault", "at_s": fault.at_s, "kind": fault.kind, "belt": fault.belt, "what": fault.text()}
+    _say(as_json, {**line, "not_done": hindrance} if hindrance else line)
+
+
 def _say(as_json: bool, line: dict[str, Any]) -> None:
     if as_json:
         print(json.dumps(line), flush=True)
@@ -151,7 +157,8 @@ def _say(as_json: bool, line: dict[str, Any]) -> None:
         for belt in line["belts"]:
             print(f"  serial {belt['serial']}  key {belt['key']}  address {belt['address']}  night {belt['night']}")
     elif line["event"] == "fault":
-        print(f"{line['at_s']:g} s: {line['kind']}")
+        hindrance = line.get("not_done")
+        print(f"{line['at_s']:g} s: {line['what']}{f' - not done: {hindrance}' if hindrance else ''}")
     else:
         for belt in line["belts"]:
             print(

@@ -10,6 +10,8 @@ Each `[[fault]]` has `at_s` (real seconds after the belts are ready), `kind`, fo
     lock_up     adapter             the adapter says and hears nothing until it is reset
     unplug      adapter             the adapter is pulled out of its host
     kill_bluetoothd, start_bluetoothd     only with --radio box
+
+What lasts cannot overlap with its like: loss with loss, one belt's silence or power cut with another of its own.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "at_s": (0, AT_S_MAX), _FOR_S: (0, AT_S_MAX), _PERCENT: (0, 100), _BELT: (1, 100), _ADAPTER: (1, 8)
 }  # fmt: skip
 _WHOLE = (_BELT, _ADAPTER)
+_LASTING = ("lose", "silence", "reboot")
+BOX_ADAPTERS = 1
 
 
 class PlanError(ValueError):
@@ -63,25 +67,50 @@ class Fault:
     for_s: float = 1.0
     percent: float = 0.0
 
+    def text(self) -> str:
+        """What happens, for whoever watches."""
+        needed, more = KINDS[self.kind]
+        said = {_BELT: f" of belt {self.belt}", _ADAPTER: f" of adapter {self.adapter}",
+                _PERCENT: f" of {self.percent:g} %", _FOR_S: f" for {self.for_s:g} s"}
+        return self.kind + "".join(words for key, words in said.items() if key in (*needed, *more))
 
-def load_faults(file: Path, belts: int, *, box: bool) -> list[Fault]:
-    """The faults of a plan in order of time; PlanError names the first row that cannot be."""
+
+def load_faults(file: Path, belts: int, *, box: bool, end_s: float | None = None) -> list[Fault]:
+    """The faults of a plan in order of time, all before `end_s`; PlanError names the first row that cannot be."""
     try:
         raw = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlanError(f"{file}: {error}") from None
+    except OSError as error:
+        raise PlanError(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{file}: not a text in UTF-8 (byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{file}: {error}; a plan is TOML with [[fault]] tables") from None
     rows = raw.get("fault", [])
     if set(raw) - {"fault"} or not isinstance(rows, list) or not 1 <= len(rows) <= FAULTS_MAX:
         raise PlanError(f"{file}: 1 to {FAULTS_MAX} [[fault]] tables belong there and nothing else")
-    return sorted((_fault(file, n, row, belts, box) for n, row in enumerate(rows, 1)), key=lambda fault: fault.at_s)
+    faults = [_fault(f"{file}: fault {n}", row, belts, box, end_s) for n, row in enumerate(rows, 1)]
+    order = sorted(range(len(faults)), key=lambda n: faults[n].at_s)
+    _refuse_overlap(file, [(n + 1, faults[n]) for n in order])
+    return [faults[n] for n in order]
 
 
-def _fault(file: Path, number: int, row: Any, belts: int, box: bool) -> Fault:
-    where = f"{file}: fault {number}"
+def _refuse_overlap(file: Path, faults: list[tuple[int, Fault]]) -> None:
+    """Two of a kind at once would end with the first of them."""
+    lasting: dict[tuple[str, int], tuple[int, float]] = {}
+    for number, fault in faults:
+        if fault.kind not in _LASTING:
+            continue
+        subject = fault.kind, fault.belt
+        other, until_s = lasting.get(subject, (0, 0.0))
+        if fault.at_s < until_s:
+            raise PlanError(f"{file}: fault {number}: {fault.text()} at {fault.at_s:g} s; fault {other} lasts until "
+                            f"{until_s:g} s")
+        lasting[subject] = number, fault.at_s + fault.for_s
+
+
+def _fault(where: str, row: Any, belts: int, box: bool, end_s: float | None) -> Fault:
     kind = row.get("kind") if isinstance(row, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise PlanError(f"{where}: kind {kind!r}; allowed: {', '.join(KINDS)}")
     if kind.endswith("_bluetoothd") and not box:
         raise PlanError(f"{where}: {kind} needs --radio box")
@@ -100,19 +129,30 @@ def _fault(file: Path, number: int, row: Any, belts: int, box: bool) -> Fault:
             raise PlanError(f"{where}: {key} = {value!r}; allowed: {low:g} to {high:g}")
     if row.get("belt", 1) > belts:
         raise PlanError(f"{where}: belt {row['belt']} of {belts}")
+    if box and row.get("adapter", 1) > BOX_ADAPTERS:
+        raise PlanError(f"{where}: adapter {row['adapter']} of {BOX_ADAPTERS}, which is what --radio box has")
+    if end_s is not None and row["at_s"] >= end_s:
+        raise PlanError(f"{where}: at_s = {row['at_s']:g}; --for {end_s:g} ends before")
     return Fault(**row)
 
 
 async def play_faults(
-    faults: list[Fault], fleet: Fleet, link: VirtualLink, box: Box | None, say: Callable[[Fault], None]
+    faults: list[Fault], fleet: Fleet, link: VirtualLink, box: Box | None, say: Callable[[Fault, str], None]
 ) -> None:
-    """Make each fault happen at its time; `say` is told as it happens."""
+    """Make each fault happen at its time; `say` is told as it happens, with why it could not ("" otherwise)."""
     begun = asyncio.get_running_loop().time()
     async with asyncio.TaskGroup() as tasks:
         for fault in faults:
             await asyncio.sleep(max(0.0, begun + fault.at_s - asyncio.get_running_loop().time()))
-            say(fault)
+            say(fault, _hindrance(fault, link))
             tasks.create_task(_happen(fault, fleet, link, box))
+
+
+def _hindrance(fault: Fault, link: VirtualLink) -> str:
+    """Adapters of the virtual air are those that a host has opened by then."""
+    if _ADAPTER in KINDS[fault.kind][1] and fault.adapter > len(link.adapters):
+        return f"nobody has opened adapter {fault.adapter}"
+    return ""
 
 
 async def _happen(fault: Fault, fleet: Fleet, link: VirtualLink, box: Box | None) -> None:
@@ -134,9 +174,7 @@ async def _happen(fault: Fault, fleet: Fleet, link: VirtualLink, box: Box | None
         assert box is not None
         await box.start_bluetoothd()
     else:
-        adapters = link.adapters
-        if fault.adapter <= len(adapters):  # nobody has opened it: nothing to break
-            adapter = adapters[fault.adapter - 1]
+        for adapter in link.adapters[fault.adapter - 1 : fault.adapter]:
             if fault.kind == "refuse":
                 adapter.refuses_next = True
             elif fault.kind == "lock_up":

@@ -52,6 +52,18 @@ def test_a_plan_is_read_in_the_order_of_time(tmp_path: Path) -> None:
         ('[[fault]]\nat_s = 1\nkind = "hang_up"\nbelt = true', "belt = True"),
         ('[[fault]]\nat_s = 1\nkind = "hang_up"\nbelt = 1\nfor_s = 2', "takes no 'for_s'"),
         ('[[fault]]\nat_s = 1\nkind = "kill_bluetoothd"', "needs --radio box"),
+        ('[[fault]]\nat_s = 1\nkind = ["hang_up"]\nbelt = 1', "kind ['hang_up']"),
+        ('[[fault]]\nat_s = nan\nkind = "hang_up"\nbelt = 1', "at_s = nan"),
+        ('[[fault]]\nat_s = 60\nkind = "hang_up"\nbelt = 1', "--for 60 ends before"),
+        (
+            '[[fault]]\nat_s = 4\nkind = "lose"\nfor_s = 1\npercent = 9\n'
+            '[[fault]]\nat_s = 1\nkind = "lose"\nfor_s = 5\npercent = 30\n',
+            "fault 1: lose of 9 % for 1 s at 4 s; fault 2 lasts until 6 s",
+        ),
+        (
+            '[[fault]]\nat_s = 1\nkind = "reboot"\nbelt = 2\n[[fault]]\nat_s = 1.5\nkind = "reboot"\nbelt = 2\n',
+            "fault 2: reboot of belt 2 for 1 s at 1.5 s; fault 1 lasts until 2 s",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_by_name(
@@ -59,9 +71,26 @@ def test_a_plan_that_cannot_be_is_refused_by_name(
 ) -> None:
     file = plan(tmp_path, text)
     with pytest.raises(PlanError, match=r"plan\.toml"):
-        load_faults(file, 2, box=False)
-    assert main(["--belts", "2", "--faults", str(file), "--socket", str(tmp_path / "h.sock")]) == 2
+        load_faults(file, 2, box=False, end_s=60)
+    arguments = ["--belts", "2", "--faults", str(file), "--socket", str(tmp_path / "h.sock"), "--for", "60"]
+    assert main(arguments) == 2
     assert named in capsys.readouterr().err
+
+
+def test_the_box_has_one_adapter(tmp_path: Path) -> None:
+    file = plan(tmp_path, '[[fault]]\nat_s = 1\nkind = "unplug"\nadapter = 2')
+    with pytest.raises(PlanError, match="adapter 2 of 1"):
+        load_faults(file, 1, box=True)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_plan_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is None:
+        (tmp_path / "plan.toml").mkdir()
+    else:
+        (tmp_path / "plan.toml").write_bytes(content)
+    with pytest.raises(PlanError, match=r"plan\.toml: (Is a directory|not a text in UTF-8 \(byte 0\))$"):
+        load_faults(tmp_path / "plan.toml", 1, box=False)
 
 
 @pytest.mark.parametrize(
@@ -108,19 +137,23 @@ async def test_faults_happen_on_the_air_and_are_told(tmp_path: Path) -> None:
     belt = fleet.add(load("quiet"), tmp_path / "belt", 1)
     await fleet.start()
     told: list[str] = []
+
+    def tell(fault: Fault, hindrance: str) -> None:
+        told.append(f"{fault.text()}{hindrance}")
+
     try:
         adapter = f"unix:{socket}"
         await hear_beacon(adapter, belt.identity.serial, belt.identity.claim_secret)
         client = await Client(adapter, belt.ready()["address"], belt.identity.claim_secret).open()
         faults = [Fault(0.1, "silence", for_s=3.0), Fault(0.2, "lose", for_s=1.0, percent=100)]
-        playing = asyncio.create_task(play_faults(faults, fleet, link, None, lambda fault: told.append(fault.kind)))
+        playing = asyncio.create_task(play_faults(faults, fleet, link, None, tell))
         await asyncio.wait_for(client.disconnected.wait(), 20)
         await playing
         again = await Client(adapter, belt.ready()["address"], belt.identity.claim_secret).open()
         await again.expect(frames.REPORT)
-        await play_faults([Fault(0, "hang_up")], fleet, link, None, lambda fault: told.append(fault.kind))
+        await play_faults([Fault(0, "hang_up")], fleet, link, None, tell)
         await asyncio.wait_for(again.disconnected.wait(), 20)
-        assert told == ["silence", "lose", "hang_up"]
+        assert told == ["silence of belt 1 for 3 s", "lose of 100 % for 1 s", "hang_up of belt 1"]
     finally:
         await fleet.stop()
         server.close()

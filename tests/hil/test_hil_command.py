@@ -67,6 +67,35 @@ def test_a_compressed_night_leaves_no_second_out(tmp_path: Path) -> None:
     assert minutes == [60_000 * (i + 1) for i in range(belt["uptime_s"] // 60)]
 
 
+def test_a_plan_is_played_to_its_end_while_belts_lose_power(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        '[[fault]]\nat_s = 0.5\nkind = "reboot"\nbelt = 2\nfor_s = 0.3\n'
+        '[[fault]]\nat_s = 0.6\nkind = "lock_up"\n'
+        '[[fault]]\nat_s = 1.5\nkind = "silence"\nbelt = 1\nfor_s = 1\n'
+    )  # fmt: skip
+    socket = str(tmp_path / "h.sock")
+    process = _start("--belts", "2", "--socket", socket, "--faults", str(plan), "--for", "3", "--json")
+    lines = [json.loads(line) for line in process.communicate(timeout=40)[0].splitlines()]
+    assert process.returncode == 0
+    assert [line["event"] for line in lines] == ["ready", "fault", "fault", "fault", "summary"]
+    assert [line.get("not_done") for line in lines[1:4]] == [None, "nobody has opened adapter 1", None]
+    assert [belt["restarts"] for belt in lines[-1]["belts"]] == [0, 1]
+
+
+def test_a_belt_that_crashes_ends_the_command_also_after_another_lost_power(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text('[[fault]]\nat_s = 0.2\nkind = "reboot"\nbelt = 2\nfor_s = 0.2\n')
+    process = _start("--belts", "2", "--socket", str(tmp_path / "h.sock"), "--faults", str(plan), "--json")
+    _line(process)
+    time.sleep(1.5)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    assert process.wait(20) == 1
+    assert process.stderr is not None
+    assert "belt1 ended with code -9" in process.stderr.read()
+
+
 def test_belts_keep_their_identity_in_the_state_directory(tmp_path: Path) -> None:
     seen = []
     for _ in range(2):
