@@ -15,6 +15,7 @@ import signal
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +23,12 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.alerter.signal import Signal
 from gateway.alerting import DEADLINES, RADIO, Alerting
+from gateway.bed_records import erase_bed
 from gateway.belt_rollout import BeltRollout
 from gateway.board_port import BoardPort
 from gateway.clock import Anchor, GatewayClock
 from gateway.config import Config, gateway_identity
+from gateway.cores.audit import ERASURE, AuditEntry
 from gateway.cores.provisioning import Site
 from gateway.deadlines import meet_deadlines
 from gateway.live import live_snapshot
@@ -41,7 +44,7 @@ from gateway.room import Room
 from gateway.site_file import SiteFile
 from gateway.site_upload import SiteUpload
 from gateway.store import GATHER_S, Store, StoreOutbox
-from gateway.store_files import Writes
+from gateway.store_files import StoreFiles, Writes
 from gateway.time_sync import watch_time
 from gateway.watch import Watch
 from gateway.web.port import UplinkWord
@@ -107,7 +110,7 @@ class Gateway:
         )  # fmt: skip
         self.operations = Operations(config, self.provisioner, self._alerting, self.outlets, SiteUpload(
             file_config, self._open_beds, self.restart, self.management.note,
-            lambda: len(self.management.accounts())), self.rollout)
+            lambda: len(self.management.accounts())), self.rollout, self._erase_bed)
         self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
         self.page = ""
@@ -234,12 +237,25 @@ class Gateway:
                 drop_due_s -= NIGHT_EVERY_S
                 if drop_due_s <= 0 and self.clock.trusted():
                     drop_due_s = RETENTION_EVERY_S
-                    keep_from_ms = self.clock.utc_ms() - self.config.gateway.retention_days * MS_PER_DAY
-                    await self._store.call(lambda files, keep=keep_from_ms: files.drop_before(keep))  # type: ignore[misc]
+                    await self._store.call(self._forget_old)
             except sqlite3.Error as error:
                 # A disk that fails stops reports and retention, never the alarms.
                 log.warning("housekeeping waits for the store: %s", error)
             await asyncio.sleep(min(NIGHT_EVERY_S, self.clock.real_delay_s(600.0)))
+
+    def _forget_old(self, files: StoreFiles) -> None:
+        days, now_ms = self.config.gateway.retention, self.clock.utc_ms()
+        nights_from = datetime.fromtimestamp(now_ms / 1000 - days["nights"] * 86_400, UTC).date()
+        files.drop_before(
+            now_ms - days["presence"] * MS_PER_DAY, now_ms - days["vitals"] * MS_PER_DAY, nights_from.isoformat()
+        )
+
+    async def _erase_bed(self, bed: str, from_utc_ms: int, to_utc_ms: int, who: str) -> dict[str, Any]:
+        now = self.room.now()
+        entry = AuditEntry(now.utc_ms, now.now_ms, now.trusted, ERASURE, bed, who)
+        await self._store.flushed()
+        done = await self._store.call(lambda files: erase_bed(files, bed, from_utc_ms, to_utc_ms, entry))
+        return {"bed": bed, "rows": done.rows, "audit_records": done.redacted}
 
     async def _end(
         self, parts: list[asyncio.Task[None]], uplink: asyncio.Task[None] | None, writer: asyncio.Task[None]

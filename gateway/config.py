@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cloud_sync.pages.settings import SettingsError, WebSettings, parse_web_settings
@@ -24,6 +25,7 @@ from gateway.cores.profile import SHIPPED, Profile, ProfileError
 from gateway.outlets import HomeAssistantConfig, WebhookConfig
 
 __all__ = [
+    "RETENTION_CLASSES",
     "SITE_TEXT",
     "AlerterConfig",
     "BedConfig",
@@ -45,6 +47,8 @@ TLS_DIR = "tls"  # below data_dir
 SITE_TEXT = "site.toml"
 """Below data_dir: the site file that was put in force on the page. It stands above the configuration file."""
 LABEL_CHARS_MAX = 32
+RETENTION_CLASSES = ("presence", "vitals", "nights")
+"""In and out of bed with its alarms; readings and minutes; reports of nights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class GatewayConfig:
     timezone: str
     data_dir: Path
     time_trust: str  # auto | always
-    retention_days: int
+    retention: Mapping[str, int]  # days, by RETENTION_CLASSES
     update_keys: Path  # folder of the keys that may sign updates
 
 
@@ -172,6 +176,7 @@ _GATEWAY: checks.Keys = {
     "data_dir": (checks.text(4096), checks.REQUIRED),
     "time_trust": (checks.choice("auto", "always"), "auto"),
     "retention_days": (checks.whole(1, 3650), 90),
+    "retention": (checks.wholes(RETENTION_CLASSES, 1, 3650), MappingProxyType({})),
     "update_keys": (checks.text(4096), "/etc/sleepbelt/update-keys.d"),
 }
 _RADIO: checks.Keys = {
@@ -235,8 +240,9 @@ class _Reader:
         return Config(
             file=self._file,
             gateway=GatewayConfig(**{
-                **gateway, "data_dir": self._path(gateway["data_dir"]),
-                "update_keys": self._path(gateway["update_keys"]),
+                **{name: value for name, value in gateway.items() if name != "retention_days"},
+                "data_dir": self._path(gateway["data_dir"]), "update_keys": self._path(gateway["update_keys"]),
+                "retention": {**dict.fromkeys(RETENTION_CLASSES, gateway["retention_days"]), **gateway["retention"]},
             }),
             radio=RadioConfig(**radio),
             beds=tuple(beds),

@@ -22,6 +22,7 @@ __all__ = [
     "text",
     "texts",
     "whole",
+    "wholes",
     "zone",
 ]
 
@@ -61,6 +62,17 @@ def whole(low: int, high: int) -> Check:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise NotAllowed(f"a whole number from {low} to {high}")
         return value
+
+    return check
+
+
+def wholes(names: tuple[str, ...], low: int, high: int) -> Check:
+    """A table of whole numbers under some of these names."""
+    def check(value: object) -> Mapping[str, int]:
+        if not isinstance(value, Mapping) or not set(value) <= set(names):
+            raise NotAllowed(f"a table of {', '.join(names)}")
+        one = whole(low, high)
+        return {name: one(number) for name, number in value.items()}
 
     return check
 

@@ -40,6 +40,7 @@ __all__ = [
     "last_nights",
     "preview_json",
     "preview_night",
+    "seconds_of",
     "span_of",
     "would_have",
 ]
@@ -117,11 +118,12 @@ def _seconds(files: StoreFiles, bed: str, from_ms: int, to_ms: int) -> list[Hear
     for body in files.chunks(bed, from_ms - CHUNK_MS_MAX, to_ms):
         chunk = decode_item(body)
         if isinstance(chunk, VitalsChunk):
-            found += [second for second in _readings(chunk) if from_ms <= second.utc_s * 1000 < to_ms]
+            found += [second for second in seconds_of(chunk) if from_ms <= second.utc_s * 1000 < to_ms]
     return found
 
 
-def _readings(chunk: VitalsChunk) -> list[HeardSecond]:
+def seconds_of(chunk: VitalsChunk) -> list[HeardSecond]:
+    """A chunk's readings by the second of their wall time."""
     zero_s = chunk.start_utc_ms // 1000 - chunk.start_second
     return [
         HeardSecond(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ TICK_S = 0.2
 LIVE_S = 10.0
 SURVEY_S_MAX = 900
 
+EraseBed = Callable[[str, int, int, str], Awaitable[dict[str, Any]]]
+"""(bed, from, to in UTC ms, who)"""
 Operation = Callable[[Mapping[str, Any], str], Awaitable[dict[str, Any]]]
 
 
@@ -37,10 +40,10 @@ class Operations:
 
     def __init__(
         self, config: Config, provisioner: Provisioner, alerting: Alerting, outlets: Outlets, upload: SiteUpload,
-        rollout: BeltRollout,
+        rollout: BeltRollout, erase_bed: EraseBed,
     ) -> None:
         self._config, self._provisioner, self._alerting, self._outlets = config, provisioner, alerting, outlets
-        self._rollout = rollout
+        self._rollout, self._erase_bed = rollout, erase_bed
         self._site, self._room, self._clock = provisioner.site, provisioner.room, provisioner.clock
         self._upload = upload
         self._walk: WalkTest | None = None
@@ -296,6 +299,23 @@ class Operations:
             text, who, admin=arguments["admin"] is True, remove_beds=arguments.get("remove_beds") is True,
             belts=bool(self._site.belts),
         )  # fmt: skip
+
+    # -- one bed's records -------------------------------------------------------------------------------------------
+
+    async def _do_erase_bed(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """Erase what is kept of a bed in a span of time; `bed_again` is the bed once more, to confirm."""
+        if arguments["admin"] is not True:
+            raise ProvisionError("needs_admin")
+        bed = _text(arguments, "bed")
+        if arguments.get("bed_again") != bed:
+            raise ProvisionError("erase_confirm", bed=bed)
+        span = (arguments.get("from_utc_ms"), arguments.get("to_utc_ms"))
+        if not all(isinstance(at, int) and not isinstance(at, bool) and 0 <= at < 2**53 for at in span):
+            raise ProvisionError("bad_argument", name="from_utc_ms, to_utc_ms", allowed="UTC in ms")
+        try:
+            return await self._erase_bed(bed, *span, who)  # type: ignore[arg-type]
+        except sqlite3.Error as error:
+            raise ProvisionError("erase_failed", bed=bed, why=str(error)) from None
 
     # -- the whole gateway -------------------------------------------------------------------------------------------
 

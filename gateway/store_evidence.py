@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.cores.audit import AuditEntry, Head, canonical, entry_of, link
+from gateway.cores.audit import ERASED, ERASURE, AuditEntry, Head, canonical, entry_of, link
 
 __all__ = [
     "EVIDENCE_SCHEMA",
@@ -26,6 +26,7 @@ __all__ = [
     "insert_settings",
     "kept_head",
     "put_accounts",
+    "redact_bed",
     "settings_rows",
 ]
 
@@ -49,6 +50,11 @@ CREATE TABLE IF NOT EXISTS accounts(
     _APPEND_ONLY.format(table=table, key=key) for table, key in (("audit", "position"), ("settings", "version"))
 )
 EVIDENCE_TABLES = ("audit", "settings", "accounts")
+_ALLOW_UPDATES = "DROP TRIGGER {table}_refuses_update"
+_REFUSE_UPDATES = (
+    "CREATE TRIGGER {table}_refuses_update BEFORE UPDATE ON {table} "
+    "BEGIN SELECT RAISE(ABORT, '{table} only gets inserts'); END"
+)
 _HEAD_KEY = "audit_head"
 
 
@@ -108,6 +114,23 @@ def append_audit(db: sqlite3.Connection, head: Head, entries: Sequence[AuditEntr
         db.executemany("INSERT INTO audit(position, body, hash) VALUES (?,?,?)", rows)
         db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES (?, ?)", (_HEAD_KEY, head.text()))
     return head
+
+
+def redact_bed(db: sqlite3.Connection, bed: str, from_utc_ms: int, to_utc_ms: int) -> list[int]:
+    """Erase what the records of a bed in [from, to) say, and why its settings were changed then, inside the caller's
+    transaction; the positions, which the caller has to write down in a record of kind ERASURE."""
+    found = [
+        position for position, entry in audit_entries(db, from_utc_ms)
+        if entry.bed == bed and entry.utc_ms < to_utc_ms and entry.kind != ERASURE
+    ]  # fmt: skip
+    for table in ("audit", "settings"):
+        db.execute(_ALLOW_UPDATES.format(table=table))
+    db.executemany("UPDATE audit SET body = ? WHERE position = ?", [(ERASED, position) for position in found])
+    db.execute("UPDATE settings SET why = '' WHERE bed = ? AND utc_ms >= ? AND utc_ms < ?",
+               (bed, from_utc_ms, to_utc_ms))  # fmt: skip
+    for table in ("audit", "settings"):
+        db.execute(_REFUSE_UPDATES.format(table=table))
+    return found
 
 
 def audit_rows(db: sqlite3.Connection) -> Iterator[tuple[int, bytes, bytes]]:

@@ -18,13 +18,22 @@ import secrets
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS, LANES, OutboxItem
-from gateway.store_evidence import EVIDENCE_TABLES, append_audit, audit_head, insert_settings, put_accounts
+from gateway.cores.audit import ERASURE, AuditEntry, positions_text
+from gateway.store_erase import ErasedBed, delete_bed, runs_of, scrub, tells_of
+from gateway.store_evidence import (
+    EVIDENCE_TABLES,
+    append_audit,
+    audit_head,
+    insert_settings,
+    put_accounts,
+    redact_bed,
+)
 from gateway.store_repair import (
     Opener,
     StoreBusyError,
@@ -268,18 +277,54 @@ class StoreFiles:
                            [(lane, self.epoch, seq, reason) for seq, reason in reasons.items()])
         self.acked(lane, list(reasons))
 
-    def drop_before(self, utc_ms: int) -> None:
-        """Retention: whole vitals files, and rows of events.db; what the cloud has not acked stays."""
+    def drop_before(self, presence_utc_ms: int, vitals_utc_ms: int, nights_of: str) -> None:
+        """Retention by class: in and out of bed with its alarms, whole vitals files, reports of nights before a date
+        (ISO); what the cloud has not acked stays. Of what was sent, a copy stays as long as all its classes."""
         for day in sorted(self._days)[:-1]:
-            if day >= _day_of(utc_ms) or not self._is_acked(day):
+            if day >= _day_of(vitals_utc_ms) or not self._is_acked(day):
                 break
             self._drop_day(day)
+        nights_utc_ms = round(datetime.fromisoformat(nights_of).replace(tzinfo=UTC).timestamp() * 1000)
+        # The vitals' small items are belt events, reports and states of devices.
+        sent = {LANE_ALARM: presence_utc_ms, LANE_VITALS: max(presence_utc_ms, nights_utc_ms)}
         with self._events as db:
             db.execute("BEGIN IMMEDIATE")
-            db.execute("DELETE FROM events WHERE utc_ms < ?", (utc_ms,))
-            db.execute("DELETE FROM belt_records WHERE utc_ms < ?", (utc_ms,))
+            db.execute("DELETE FROM events WHERE utc_ms < ?", (presence_utc_ms,))
+            db.execute("DELETE FROM belt_records WHERE utc_ms < ?", (presence_utc_ms,))
+            db.execute("DELETE FROM nights WHERE night_of < ?", (nights_of,))
             for lane, (_, floor) in self._lanes.items():
-                db.execute("DELETE FROM outbox WHERE lane = ? AND seq < ? AND utc_ms < ?", (lane, floor, utc_ms))
+                db.execute("DELETE FROM outbox WHERE lane = ? AND seq < ? AND utc_ms < ?", (lane, floor, sent[lane]))
+
+    def erase(self, bed: str, from_utc_ms: int, to_utc_ms: int, who: AuditEntry) -> ErasedBed:
+        """Delete what was recorded at a bed in [from, to), from every file and its log; `who` goes into the audit.
+
+        What the cloud did not have yet counts as acked, so that the lanes go on; its seqs are in the answer. sqlite3
+        errors: nothing or a part was done, and the same call does the rest."""
+        span = (bed, from_utc_ms, to_utc_ms)
+        items = {lane: set(self._seqs_of(lane, *span)) for lane in LANES}
+        unsent = {
+            lane: sorted(seq for seq in seqs - self._acked_ahead(lane) if seq >= self._lanes[lane][1])
+            for lane, seqs in items.items()
+        }
+        # First, so that nothing of it is sent any more whatever comes between.
+        for lane, seqs in unsent.items():
+            self.acked(lane, seqs)
+        with self._events as db:
+            db.execute("BEGIN IMMEDIATE")
+            rows = delete_bed(db, *span, items)
+            redacted = redact_bed(db, *span)
+            entry = replace(who, kind=ERASURE, detail=positions_text(redacted))
+            audit = append_audit(db, self._audit, [entry])
+        self._audit = audit
+        for day in self._days.values():
+            rows += day.execute("DELETE FROM chunks WHERE bed = ? AND start_utc_ms >= ? AND start_utc_ms < ?",
+                                span).rowcount
+        for file in self.folder.glob("*.db.damaged-*"):
+            file.unlink()  # nobody can say what is left in it
+        for db in (self._events, *self._days.values()):
+            scrub(db)
+        lost = tuple((lane, first, last) for lane, seqs in unsent.items() for first, last in runs_of(seqs))
+        return ErasedBed(rows, len(redacted), lost)
 
     def rewind(self, lane: str, from_seq: int) -> list[tuple[int, int]]:
         """The cloud was restored and lacks seqs from `from_seq` on: all that is still kept is pending again.
@@ -323,6 +368,12 @@ class StoreFiles:
                 self.rejected(lane, {seq: "stored chunk is damaged"})
                 continue
             yield seq, body
+
+    def _seqs_of(self, lane: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> Iterator[int]:
+        """The seqs of items, sent or not, that tell of a bed in [from, to)."""
+        for seq, body in self._items_from(lane, 0):
+            if tells_of(body, bed, from_utc_ms, to_utc_ms):
+                yield seq
 
     def _insert_records(self, db: sqlite3.Connection, records: Sequence[RecordRow]) -> list[bytes]:
         """Items of the records that were not known yet: the same record asked for twice crosses to the cloud once."""

@@ -103,7 +103,7 @@ class Life:
             elif choice < 0.97:
                 self._free(files, self.draw.choice(LANES))
             else:
-                files.drop_before(0)
+                files.drop_before(0, 0, "1970-01-01")
 
     def _commit(self, files: StoreFiles) -> None:
         promises, draw = self.promises, self.draw

@@ -31,6 +31,8 @@ examples:
   sleepbelt provision backup --out gw-01.sbbk --passphrase-file FILE
   sleepbelt provision restore gw-01.sbbk --passphrase-file FILE
   sleepbelt provision decommission C000000000000001 --yes
+  sleepbelt provision export 101-1 --from 2026-09-01 --to 2026-11-20 --out records   # what is kept of who lay there
+  sleepbelt provision erase 101-1 --from 2026-09-01 --to 2026-11-20 --yes 101-1      # ... gone, for good
   sleepbelt provision wipe --gateway gw-01 --belts-out belts.csv --out proof.json
 
 The same, from a phone: the gateway's page /provision, as a technician. Exit codes: 0 done, 1 failed, 2 bad input."""
@@ -46,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
     from gateway.provision_error import ProvisionError
     from gateway.provision_socket import GatewayAwayError
     from gateway.provision_words import explain
+    from gateway.store_repair import StoreError
 
     try:
         return int(options.run(options))
@@ -59,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     except ConfigError as error:
         print(f"sleepbelt provision: {error}", file=sys.stderr)
         return BAD_INPUT
-    except (GatewayAwayError, BackupError, CertificateError, PdfError) as error:
+    except (GatewayAwayError, BackupError, CertificateError, PdfError, StoreError) as error:
         print(f"sleepbelt provision: {error}", file=sys.stderr)
         return FAILED
     except OSError as error:
@@ -280,6 +283,22 @@ def _decommission(options: argparse.Namespace) -> int:
     return DONE if proof["refuses_since"] and proof["wiped"] else FAILED
 
 
+def _export(options: argparse.Namespace) -> int:
+    from gateway.commands.provision_bed import export
+
+    done = export(options)
+    _say(options, done, _words(options)("provision.exported", **done))
+    return DONE
+
+
+def _erase(options: argparse.Namespace) -> int:
+    from gateway.commands.provision_bed import erase
+
+    done = erase(lambda operation, arguments: _ask(options, operation, arguments), options)
+    _say(options, done, _words(options)("provision.erased", **done))
+    return DONE
+
+
 def _wipe(options: argparse.Namespace) -> int:
     from gateway.commands.provision_wipe import wipe
 
@@ -388,6 +407,18 @@ def _parser() -> argparse.ArgumentParser:
     restore.add_argument("--replace", action="store_true", help="also where a gateway's files are already")
     for each in (backup, restore):
         each.add_argument("--passphrase-file", type=Path, metavar="FILE")
+    for name, run, help_text in (
+        ("export", _export, "write out all that is kept of one bed in a time: for whoever lay there"),
+        ("erase", _erase, "erase all that is kept of one bed in a time, from every file; the platform has its own"),
+    ):
+        of_bed = step(name, run, help_text)
+        of_bed.add_argument("at", metavar="bed")
+        of_bed.add_argument("--from", dest="since", metavar="DATE", help="the gateway's zone; default: the beginning")
+        of_bed.add_argument("--to", dest="until", metavar="DATE", help="not included; default: now")
+        if name == "export":
+            of_bed.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+        else:
+            of_bed.add_argument("--yes", default="", metavar="BED", help="the bed again, to confirm")
     erase = step("wipe", _wipe, "take this whole gateway out of service: belts given up, everything erased, with proof")
     erase.add_argument("--gateway", required=True, metavar="NAME", help="its name, to confirm")
     erase.add_argument("--belts-out", type=Path, metavar="CSV", help="where the belts' new claim codes go (needed)")

@@ -5,6 +5,9 @@
 
 A record that was changed, taken out or put in breaks the chain at its position. Cutting off the newest ones shows
 only against a head that was written down elsewhere: `verify(..., head)`.
+
+What a record says of a resident can be erased: its body becomes ERASED, its hash stays. That holds only where a later
+record of kind `bed_erased` names its position (`positions_text`), so that who erased what, and when, stays evidence.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from dataclasses import astuple, dataclass, fields
 GENESIS = hashlib.sha256(b"sleepbelt audit 1").digest()
 VERSION = 1
 
+ERASED, ERASURE = b"erased", "bed_erased"
 CHANGED, MISSING, UNREADABLE, CUT_OFF = "changed", "missing", "unreadable", "cut_off"
 
 
@@ -93,14 +97,20 @@ def verify(rows: Iterable[tuple[int, bytes, bytes]], head: Head | None = None) -
     `head`: what is known from elsewhere; its position must hold its hash.
     """
     reached = Head()
+    erased: set[int] = set()
     for position, body, digest in rows:
         if position != reached.position + 1:
             return reached, Broken(reached.position + 1, MISSING)
-        following = link(reached, body)
+        if body == ERASED:
+            erased.add(position)
+            following = Head(position, digest)
+        else:
+            following = link(reached, body)
         if following.hash != digest:
             return reached, Broken(position, CHANGED)
         try:
-            entry_of(body)
+            if body != ERASED:
+                erased -= erased_positions(entry_of(body))
         except (ValueError, TypeError):
             return reached, Broken(position, UNREADABLE)
         reached = following
@@ -108,4 +118,26 @@ def verify(rows: Iterable[tuple[int, bytes, bytes]], head: Head | None = None) -
             return reached, Broken(position, CHANGED)
     if head is not None and head.position > reached.position:
         return reached, Broken(reached.position + 1, CUT_OFF)
-    return reached, None
+    return reached, Broken(min(erased), CHANGED) if erased else None
+
+
+def positions_text(positions: Iterable[int]) -> str:
+    """Positions as runs, "3-7,9"; inverse of `erased_positions`' reading."""
+    runs: list[list[int]] = []
+    for position in sorted(positions):
+        if runs and position == runs[-1][1] + 1:
+            runs[-1][1] = position
+        else:
+            runs.append([position, position])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def erased_positions(entry: AuditEntry) -> set[int]:
+    """The positions that a record of an erasure names; ValueError if it is none that we wrote."""
+    if entry.kind != ERASURE or not entry.detail:
+        return set()
+    found: set[int] = set()
+    for run in entry.detail.split(","):
+        first, _, last = run.partition("-")
+        found |= set(range(int(first), int(last or first) + 1))
+    return found

@@ -83,10 +83,10 @@ def test_a_rejected_item_is_freed_and_remembered(tmp_path: Path) -> None:
 def test_retention_drops_whole_days_but_nothing_the_cloud_has_not_got(tmp_path: Path) -> None:
     files = StoreFiles(tmp_path)
     files.commit(Writes(chunks=[chunk(b"1"), chunk(b"2", DAY2)]))
-    files.drop_before(DAY2)
+    files.drop_before(DAY2, DAY2, "2000-01-01")
     assert bodies(files, LANE_VITALS) == [b"1", b"2"]
     files.acked(LANE_VITALS, [1])
-    files.drop_before(DAY2)
+    files.drop_before(DAY2, DAY2, "2000-01-01")
     assert len(list(tmp_path.glob("vitals-????????.db"))) == 1
     assert bodies(files, LANE_VITALS) == [b"2"]
 

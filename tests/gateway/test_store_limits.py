@@ -128,7 +128,7 @@ def test_what_retention_took_is_named_when_the_cloud_asks_for_it(tmp_path: Path)
     files.commit(Writes(chunks=[Chunk("A", DAY1, b"1"), Chunk("A", DAY1, b"2")]))
     files.commit(Writes(chunks=[Chunk("A", DAY2, b"3")]))
     files.acked(LANE_VITALS, [1, 2, 3])
-    files.drop_before(DAY2)
+    files.drop_before(DAY2, DAY2, "2000-01-01")
     assert files.rewind(LANE_VITALS, 1) == [(1, 2)]
     assert seqs(files, LANE_VITALS) == [3]
     files.acked(LANE_VITALS, [3])
