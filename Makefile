@@ -1,6 +1,9 @@
 # Each target does its own set-up (tools/setup.sh): system packages by apt where needed and permitted, .venv from the lock.
 SHELL := /bin/bash
 BIN := .venv/bin
+DRIFT := tests/gateway/cores/test_belt_session.py::test_a_belts_clock_that_drifts_a_hundred_millionths_makes_no_state_older_than_it_is
+# A choice by ARGS may leave one of several runs without a test (pytest's code 5).
+OR_NONE = $(if $(ARGS),|| [ $$? = 5 ])
 
 .PHONY: help setup demo test lint deb sbom appliance wheel mpy bench soak score mutation oracle hil hil-foreign lock vectors clean
 
@@ -10,7 +13,7 @@ help:
 	@echo "make bench  figures into build/bench.json          make soak   long seeded runs"
 	@echo "make score  the belt's signal code against recordings (SLEEPBELT_DATA) and the simulator"
 	@echo "make mutation  change the leave-bed core in every small way; each change must fail a test"
-	@echo "make hil    radio tests against the real kernel and bluetoothd in a virtual machine"
+	@echo "make hil    radio tests against the real kernel and bluetoothd in a virtual machine, and on the virtual air"
 	@echo "make hil-foreign  programs of others read a belt's standard services through that machine"
 	@echo "make mpy    compile the firmware for every board   make wheel  build the wheel, try it in a clean environment"
 	@echo "make deb    the appliance's packages for amd64 and arm64 into dist/"
@@ -77,7 +80,8 @@ mutation:
 
 hil:
 	@tools/setup.sh hil
-	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m pytest tests/hil_box tests/radio --radio box --timeout 900 $(ARGS)
+	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m pytest tests/hil_box tests/radio --radio box --timeout 900 $(ARGS) $(OR_NONE)
+	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m pytest tests/radio $(DRIFT) --timeout 900 $(ARGS) $(OR_NONE)
 
 hil-foreign:
 	@tools/setup.sh foreign

@@ -57,13 +57,21 @@ def records_on(state_directory: Path) -> Ring | None:
 
 
 class _NightSamples:
-    """A synthesised night; belts that boot before its first sample find the bed as at its beginning."""
+    """A synthesised night; belts that boot before its first sample find the bed as at its beginning.
 
-    def __init__(self, synth: Synth) -> None:
+    A belt whose clock is fast by `drift_ppm` takes its samples that much closer together.
+    """
+
+    def __init__(self, synth: Synth, drift_ppm: float) -> None:
         self._synth = synth
+        self._pace = 1 + drift_ppm / 1e6
 
     def block(self, start: int, count: int) -> NDArray[np.int16]:
-        return self._synth.block(max(0, start), count)
+        if self._pace == 1 or count == 0:
+            return self._synth.block(max(0, start), count)
+        at = np.maximum(0, np.floor(np.arange(start, start + count) / self._pace)).astype(np.int64)
+        first, last = int(at[0]), int(at[-1])
+        return self._synth.block(first, last - first + 1)[at - first]
 
 
 @dataclass
@@ -78,6 +86,7 @@ class DrivenBelt:
     truth_path: Path
     restarts: int = 0
     lag_s_max: float = 0.0
+    drift_ppm: float = 0.0  # of its clock: above 0 it is fast
     _told_lag: bool = field(default=False, repr=False)
 
     def ready(self) -> dict[str, Any]:
@@ -116,11 +125,13 @@ class Fleet:
         self._death: asyncio.Future[None]
 
     def add(
-        self, script: BedScript, state_directory: Path, seed: int | None, controller: str | None = None
-    ) -> DrivenBelt:
+        self, script: BedScript, state_directory: Path, seed: int | None, controller: str | None = None,
+        drift_ppm: float = 0.0,
+    ) -> DrivenBelt:  # fmt: skip
         """Make one belt; its identity stays in state_directory, so a later fleet has the same belts.
 
         `controller`: a Bumble transport (usb:0) of a real controller to be its radio, instead of the virtual air.
+        `drift_ppm`: how much faster its clock is than ours.
         """
         number = len(self.belts) + 1
         speed = max(1.0, self._clock.scale.speed)
@@ -131,14 +142,15 @@ class Fleet:
         synth = Synth(script, rate_hz=RATE_HZ)
         truth_path = state_directory / "truth.json"
         truth_path.write_text(json.dumps(synth.truth.to_json()))
-        host = BeltHost(state_directory, _NightSamples(synth), rate_hz=RATE_HZ, bits=script.sensor.bits or BITS)
+        samples = _NightSamples(synth, drift_ppm)
+        host = BeltHost(state_directory, samples, rate_hz=RATE_HZ, bits=script.sensor.bits or BITS)
         address = _address_of(identity.serial)
         radio = (
             Peripheral(self._link, address, host.post, speed) if controller is None
             else DonglePeripheral(controller, address, host.post)
         )
         host.radio = radio
-        belt = DrivenBelt(identity, script, state_directory, host, radio, truth_path)
+        belt = DrivenBelt(identity, script, state_directory, host, radio, truth_path, drift_ppm=drift_ppm)
         self.belts.append(belt)
         return belt
 
@@ -161,7 +173,11 @@ class Fleet:
 
     async def power_on(self, belt: DrivenBelt, cause: int = 1) -> None:
         """Start a belt's process now; its clock begins at zero, its flash is what it was."""
-        await belt.host.start(self._clock.now_ms() - self.signal_start_ms, cause)
+        await belt.host.start(self._belt_ms(belt), cause)
+
+    def _belt_ms(self, belt: DrivenBelt) -> int:
+        """Milliseconds since the nights' first sample by a clock that drifts as the belt's."""
+        return round((self._clock.now_ms() - self.signal_start_ms) * (1 + belt.drift_ppm / 1e6))
 
     async def power_cut(self, belt: DrivenBelt, off_s: float) -> None:
         """SIGKILL a belt at whatever it does; it comes back after `off_s` real seconds."""
@@ -206,7 +222,7 @@ class Fleet:
             if host.reset_cause is not None:
                 belt.restarts += 1
                 await self.power_on(belt, host.reset_cause)
-            target_ms = self._clock.now_ms() - self.signal_start_ms - host.boot_at_ms
+            target_ms = self._belt_ms(belt) - host.boot_at_ms
             behind_ms = target_ms - host.now_ms
             speed = self._clock.speed()
             slice_ms = min(SLICE_REAL_MS * speed, SLICE_VIRTUAL_MS_MAX)
@@ -220,7 +236,7 @@ class Fleet:
                 await _wait(host.wake, max(delay_s, 0.001))
 
     def _watch_lag(self, belt: DrivenBelt, speed: float) -> None:
-        lag_ms = self._clock.now_ms() - self.signal_start_ms - belt.host.boot_at_ms - belt.host.now_ms
+        lag_ms = self._belt_ms(belt) - belt.host.boot_at_ms - belt.host.now_ms
         belt.lag_s_max = max(belt.lag_s_max, lag_ms / 1000)
         late = lag_ms / speed > LAG_REAL_S_MAX * 1000
         if late != belt._told_lag:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,11 +139,12 @@ class Ward:
 @asynccontextmanager
 async def open_ward(
     tier: Tier, folder: Path, scripts: list[BedScript] | int = 1, clock: HilClock | None = None, begun_s: int = 0,
-    adapters: int = 1,
+    adapters: int = 1, drifts_ppm: Sequence[float] = (),
 ) -> AsyncIterator[Ward]:  # fmt: skip
     """Belts on the tier's air, and what is needed to listen to them; the environment is put back at the end.
 
     `begun_s`: for how long their nights have been going on when they are switched on. `adapters`: of the gateway.
+    `drifts_ppm`: of the belts' clocks, 0 for those not named.
     """
     nights = [load("quiet") for _ in range(scripts)] if isinstance(scripts, int) else scripts
     if tier.dongles and len(nights) > len(tier.dongles):
@@ -157,7 +158,8 @@ async def open_ward(
     before = dict(os.environ)
     try:
         for i, script in enumerate(nights):
-            fleet.add(script, folder / f"belt{i}", i, tier.dongles[i] if tier.dongles else None)
+            drift_ppm = drifts_ppm[i] if i < len(drifts_ppm) else 0.0
+            fleet.add(script, folder / f"belt{i}", i, tier.dongles[i] if tier.dongles else None, drift_ppm)
         backend = "bumble" if tier.name == "bumble" else "bluez"
         names = [f"unix:{socket}" for socket in sockets] if tier.name == "bumble" else [tier.adapter, "hci1"][:adapters]
         radio = RadioConfig(backend, names[0] if adapters == 1 else "", 5, tuple(names) if adapters > 1 else ())

@@ -1,8 +1,9 @@
 """A day of a whole gateway and two belts of the real firmware over T1 on a compressed clock; everything goes wrong.
 
 Frames are lost for two hours, the belts are out of range for one, lose power, hang up, and the gateway's adapter is
-pulled out. Code 1 unless all of it holds: every record on the belts' flash is in the gateway's store exactly once, each
-time out of bed is one exit, each that lasts longer than allowed is one alarm, at its deadline and not before.
+pulled out; one belt's clock is 100 ppm fast, the other's as slow. Code 1 unless all of it holds: every record on the
+belts' flash is in the gateway's store exactly once, each time out of bed is one exit, each that lasts longer than
+allowed is one alarm, at its deadline and not before.
 `python -m tools.soak_day [--hours 24] [--speed 60]`: 24 min at that speed; a machine that cannot keep it up is told.
 It always ends: whatever waits longer than the day and its allowances is printed, with where it waits, and code 1.
 """
@@ -20,15 +21,18 @@ from pathlib import Path
 import pytest
 
 from tests.asleep import alarms_of
+from tests.hil_box.failure_table import MUST_SHOW, add_row
 from tests.radio.house import PATIENCE_S, WARM_UP_S, House, check_each_arrived_once, house
 from tests.ward import Tier
 
+DAY_H = 24
 ALLOWED_S = 1800
 SHORT_S, LONG_S = 300, 2400  # times out of bed
 LONG_HOURS = (0, 3, 11, 19)
 HIDDEN_HOUR = 8  # nobody leaves bed unheard: the gateway would learn of it afterwards only
 OUT_MINUTE = 20
 REAL_LATE_S = 1.5
+DRIFTS_PPM = (100.0, -100.0)
 START_AND_END_S = WARM_UP_S + 2 * PATIENCE_S + 60.0  # a session, the last records, the comparison in the end
 
 
@@ -60,7 +64,9 @@ async def _harm(home: House, hour: int) -> None:
 
 async def _day(hours: int, speed: int, folder: Path) -> bool:
     with pytest.MonkeyPatch.context() as patch:
-        async with house(Tier("bumble"), folder, patch, speed, [outs(hours)] * 2, ALLOWED_S) as home:
+        async with house(
+            Tier("bumble"), folder, patch, speed, [outs(hours)] * 2, ALLOWED_S, drifts_ppm=DRIFTS_PPM
+        ) as home:
             counters, belts = home.gateway.room.counters, home.ward.fleet.belts
             await home.until(lambda: counters["readings_received"] > 60, "a session")
             for hour in range(hours):
@@ -86,10 +92,15 @@ async def _day(hours: int, speed: int, folder: Path) -> bool:
         for minute, event in zip(wanted, [event for event in raised if event.bed == f"B{i}"], strict=True)
     )
     lag_s = max(one["lag_s_max"] for one in written)
-    print(f"soak_day: {hours} h at {speed}x: {minutes} minute records, each once; {exits} of {2 * len(outs(hours))} "
-          f"exits, {len(raised)} of {2 * len(wanted)} alarms, {late_s[0]:.0f} to {late_s[-1]:.0f} s of the day after "
-          f"their deadlines; the belts were up to {lag_s:.0f} s behind the clock")
-    return exits == 2 * len(outs(hours)) and late_s[0] >= 0 and late_s[-1] <= REAL_LATE_S * speed
+    said = (f"{minutes[0]} and {minutes[1]} minute records, each once; {exits} of {2 * len(outs(hours))} exits, "
+            f"{len(raised)} of {2 * len(wanted)} alarms, {late_s[0]:.0f} to {late_s[-1]:.0f} s of the day after their "
+            "deadlines")
+    print(f"soak_day: {hours} h at {speed}x: {said}; the belts were up to {lag_s:.0f} s behind the clock")
+    held = exits == 2 * len(outs(hours)) and late_s[0] >= 0 and late_s[-1] <= REAL_LATE_S * speed
+    if held and hours == DAY_H:
+        add_row(MUST_SHOW, "24 h soak (bumble)", f"`tools.soak_day`, two belts at {speed}x: loss, an hour out of "
+                "range, a power cut, a hang-up, a pulled adapter, clocks of +100 and -100 ppm", said)
+    return held
 
 
 async def within(limit_s: float, work: Coroutine[None, None, bool]) -> bool:

@@ -206,6 +206,23 @@ async def test_a_beacon_is_heard_once_and_only_if_it_is_newer() -> None:
 
 
 @virtual
+async def test_a_beacon_held_back_by_a_jammer_is_heard_once_and_none_older_after_it() -> None:
+    spoken = belt()
+    spoken.reachable = False
+    async with listening(air := Air(spoken), counter=10) as radio:
+        await until(lambda: air.scan_starts == 1)
+        recorded = [spoken.beacon(counter) for counter in (11, 12, 13)]
+        air.advertise(spoken, spoken.beacon(11))
+        await next_of(radio, BeaconHeard)
+        air.advertise(spoken, recorded[2])
+        for _ in range(3):
+            for again in recorded:
+                air.advertise(spoken, again)
+        held_back = await next_of(radio, BeaconHeard)
+        assert (held_back.counter, radio.counters["beacons"]) == (13, 2)
+
+
+@virtual
 async def test_a_belt_is_known_by_its_address_while_its_name_is_not_in_the_air() -> None:
     spoken = belt()
     spoken.reachable = False

@@ -40,13 +40,9 @@ class FailureTable:
     """Rows by the failure's number in facts/RADIO.md."""
 
     def add(
-        self, number: int, failure: str, injected: str, seen: str, detected_s: float | None, recovered_s: float | None
+        self, number: int, failure: str, injected: str, seen: str, detected_s: float, recovered_s: float
     ) -> None:
         """Write or replace one row."""
         add_row(
-            FIELD_FAILURES, f"{number}. {failure}", injected, seen, _seconds(detected_s), _seconds(recovered_s)
+            FIELD_FAILURES, f"{number}. {failure}", injected, seen, f"{detected_s:.2f} s", f"{recovered_s:.2f} s"
         )
-
-
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} s"

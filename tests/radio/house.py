@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,17 +37,30 @@ class House:
     gateway: Gateway
     folder: Path
     begin_ms: int
+    parts: tuple[asyncio.Task[None], ...]  # what must not end while the house stands
 
     def minute(self) -> float:
         """Minutes of the night that have passed."""
         return (self.gateway.clock.elapsed_ms() - self.begin_ms) / 60_000
 
     async def sleep_until(self, minute: float) -> None:
-        await self.gateway.clock.sleep(max(0.0, (minute - self.minute()) * 60))
+        await asyncio.wait(
+            self.parts, timeout=self.gateway.clock.real_delay_s((minute - self.minute()) * 60),
+            return_when=asyncio.FIRST_COMPLETED,
+        )  # fmt: skip
+        self._check()
+
+    def _check(self) -> None:
+        """A belt that crashed or a gateway that ended is told as what it is, not as what does not come about."""
+        for part in self.parts:
+            if part.done():
+                part.result()
+                raise AssertionError("the gateway has ended")
 
     async def until(self, wanted: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not wanted():
+            self._check()
             assert time.monotonic() < deadline, f"{what} did not come about in {PATIENCE_S:g} s"
             await asyncio.sleep(0.05)
 
@@ -66,11 +79,11 @@ class House:
 @asynccontextmanager
 async def house(
     tier: Tier, folder: Path, monkeypatch: pytest.MonkeyPatch, speed: int, outs: list[list[tuple[str, int]]],
-    allowed_s: int, spares: int = 0,
+    allowed_s: int, spares: int = 0, drifts_ppm: Sequence[float] = (),
 ) -> AsyncIterator[House]:  # fmt: skip
     """A belt for each of `outs` (of bed: at, for seconds) at a bed of its own, the last `spares` of them at none.
 
-    Every bed is watched all day and allows `allowed_s`.
+    Every bed is watched all day and allows `allowed_s`. `drifts_ppm`: of the belts' clocks.
     """
     start_s = time.time() + WARM_UP_S
     monkeypatch.setenv(ENVIRONMENT, f"{start_s:.3f},{start_s:.3f},{speed}")
@@ -80,7 +93,7 @@ async def house(
         file.write_text(night(i + 3, of_belt, end="00:00"))
         scripts.append(load(str(file)))
     clock = HilClock(parse_clock_scale(f"{start_s:.3f},{start_s:.3f},{speed}"))
-    async with open_ward(tier, folder, scripts, clock) as ward:
+    async with open_ward(tier, folder, scripts, clock, drifts_ppm=drifts_ppm) as ward:
         sleepers = [
             Sleeper(f"B{i}", belt.identity.serial.hex(), belt.identity.claim_secret.hex())
             for i, belt in enumerate(ward.fleet.belts[: len(outs) - spares])
@@ -88,13 +101,14 @@ async def house(
         config = write_gateway(
             folder, ward.config.backend, ward.config.adapter, sleepers, f"allowed_s = {allowed_s}\n")
         gateway = await Gateway.start(load_config(config))
-        running = asyncio.create_task(gateway.run())
-        behind_ms = ward.fleet._clock.now_ms() - ward.fleet.signal_start_ms
+        running, watching = asyncio.create_task(gateway.run()), asyncio.create_task(ward.fleet.failed())
+        behind_ms = clock.now_ms() - ward.fleet.signal_start_ms
         try:
-            yield House(ward, gateway, folder, gateway.clock.elapsed_ms() - behind_ms)
+            yield House(ward, gateway, folder, gateway.clock.elapsed_ms() - behind_ms, (running, watching))
         finally:
             gateway.stop()
             await asyncio.gather(running)
+            watching.cancel()
 
 
 @dataclass(frozen=True)
