@@ -113,6 +113,8 @@ class Gateway:
             lambda: len(self.management.accounts())), self.rollout, self._erase_bed)
         self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
+        self._placed_all = False
+        self._waiting_clocks: set[tuple[str, int]] | None = None
         self.page = ""
         self.restarting = False
         """Ended to begin anew with a configuration that was changed."""
@@ -125,6 +127,8 @@ class Gateway:
         try:
             saved = await store.call(lambda files: files.state())
             clock = GatewayClock(_anchor(saved), config.gateway.time_trust)
+            if not clock.trusted():
+                await store.call(lambda files: files.begin_provisional())
             gateway = cls(config, await load_saved(store), clock, store, saved)
             gateway._open_page()
             belts = gateway._belts(saved)
@@ -233,6 +237,7 @@ class Gateway:
         drop_due_s = 0.0
         while True:
             try:
+                await self._place_times()
                 await self._nights.run_once()
                 drop_due_s -= NIGHT_EVERY_S
                 if drop_due_s <= 0 and self.clock.trusted():
@@ -242,6 +247,21 @@ class Gateway:
                 # A disk that fails stops reports and retention, never the alarms.
                 log.warning("housekeeping waits for the store: %s", error)
             await asyncio.sleep(min(NIGHT_EVERY_S, self.clock.real_delay_s(600.0)))
+
+    async def _place_times(self) -> None:
+        """What was told before the clock was set gets its time; its nights are looked at again."""
+        if self._placed_all or not self.clock.trusted():
+            return
+        zeros = self.room.zeros()
+        if self._waiting_clocks is not None and not self._waiting_clocks & zeros.belts.keys():
+            return
+        placed = await self._store.call(lambda files: files.place(zeros))
+        self._placed_all = placed is None or not placed.left
+        if placed is not None:
+            self._waiting_clocks = placed.left
+            self._nights.look_at(placed.moved)
+            log.info("the clock is set: %d rows got their time, %d boots of belts still wait", len(placed.moved),
+                     len(placed.left))
 
     def _forget_old(self, files: StoreFiles) -> None:
         days, now_ms = self.config.gateway.retention, self.clock.utc_ms()

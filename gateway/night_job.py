@@ -55,6 +55,11 @@ class NightJob:
             for record in writes.records if record.utc_ms is not None
         }
 
+    def look_at(self, moments: Iterable[tuple[str, int]]) -> None:
+        """(bed, UTC ms) of stored rows that got another time: the nights they belong to are looked at again."""
+        timezone = self._config.gateway.timezone
+        self._touched |= {(bed, night_of(utc_ms // 1000, timezone)) for bed, utc_ms in moments}
+
     async def run_once(self) -> None:
         """Compute every touched night whose window is over; nothing while time is not trusted."""
         if not self._clock.trusted():

@@ -49,6 +49,7 @@ from gateway.radio import BeaconHeard, Closed, Heard, NoSession, Opened, RadioEv
 from gateway.radio_link import Absences, HistoryEnd
 from gateway.store_evidence import SettingsRow
 from gateway.store_files import Chunk, EventRow, Writes
+from gateway.store_provisional import Zeros
 from protocol.batch import DeviceState, Stamp, VitalsChunk, encode_item
 from protocol.messages import BeaconReport, Hello, LiveReport, MinuteRecord
 from protocol.wire import frames
@@ -330,6 +331,16 @@ class Room:
         self._saved_ms = self._clock.elapsed_ms()
         belts = {bed.belt: bed.session.to_state() for bed in self.beds.values() if bed.belt}
         self._put(Writes(state=self._state(), belts=belts))
+
+    def zeros(self) -> Zeros:
+        """Where the axes of the belts and of the gateway begin in UTC, as known now."""
+        now, anchor = self.now(), self._clock.anchor()
+        zero_ms = now.utc_ms - now.now_ms
+        belts = {
+            (bed.belt, int(boot)): zero_ms + at_ms
+            for bed in self.beds.values() if bed.belt for boot, at_ms in bed.session.to_state()["anchors"].items()
+        }  # fmt: skip
+        return Zeros(belts, zero_ms, anchor.elapsed_ms - anchor.boottime_ms)
 
     def views(self, now: Now) -> dict[str, BedView]:
         """The ward's view of every configured bed."""

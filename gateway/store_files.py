@@ -34,6 +34,16 @@ from gateway.store_evidence import (
     put_accounts,
     redact_bed,
 )
+from gateway.store_provisional import (
+    PROVISIONAL,
+    Placed,
+    Zeros,
+    begin_text,
+    chunk_moves,
+    move_chunk,
+    place_rows,
+    shifted,
+)
 from gateway.store_repair import (
     Opener,
     StoreBusyError,
@@ -152,11 +162,11 @@ class StoreFiles:
         """Bodies of the bed's chunks that start in [from, to), CRC checked, in order of start."""
         for day in sorted(self._days):
             rows = self._days[day].execute(
-                "SELECT body, crc FROM chunks WHERE bed = ? AND start_utc_ms >= ? AND start_utc_ms < ? "
+                "SELECT body, crc, shift_ms FROM chunks WHERE bed = ? AND start_utc_ms >= ? AND start_utc_ms < ? "
                 "ORDER BY start_utc_ms, rowid", (bed, from_utc_ms, to_utc_ms))
-            for body, crc in rows:
+            for body, crc, shift_ms in rows:
                 if zlib.crc32(body) == crc:
-                    yield body
+                    yield shifted(body, shift_ms) if shift_ms else body
                 else:
                     self.bad_chunks += 1
 
@@ -251,6 +261,32 @@ class StoreFiles:
                 lanes[lane] = self._insert_items(db, lane, bodies, lanes[lane], writes.newest_utc_ms())
             self._save_lanes(db, lanes)
         self._lanes, self._audit = lanes, audit
+
+    def begin_provisional(self) -> None:
+        """From here on times may be wrong: the clock is not set. An earlier beginning stays."""
+        if self._meta(PROVISIONAL) is None:
+            with self._events as db:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("INSERT INTO meta(key, value) VALUES (?, ?)",
+                           (PROVISIONAL, begin_text(db, self._lanes[LANE_VITALS][0])))
+
+    def place(self, zeros: Zeros) -> Placed | None:
+        """Give their time to what was told since `begin_provisional`, as far as `zeros` knows the clock it was told
+        by; None: nothing waits. A power cut within it only makes the next call do the rest."""
+        begun = self._meta(PROVISIONAL)
+        if begun is None:
+            return None
+        placed = Placed(set(), set())
+        for day in sorted(self._days):
+            for move in chunk_moves(self._days[day], self.epoch, begun, zeros, placed):
+                into = self._day_file(_day_of(move.start_utc_ms))
+                move_chunk(self._days[day], into, move)
+        with self._events as db:
+            db.execute("BEGIN IMMEDIATE")
+            place_rows(db, begun, zeros, placed)
+            if not placed.left:
+                db.execute("DELETE FROM meta WHERE key = ?", (PROVISIONAL,))
+        return placed
 
     def acked(self, lane: str, seqs: Iterable[int]) -> None:
         """Free what the cloud has committed; unknown and freed seqs are ignored."""
@@ -400,16 +436,19 @@ class StoreFiles:
                        [(lane, next_seq, floor) for lane, (next_seq, floor) in lanes.items()])
 
     def _commit_chunks(self, day: str, chunks: Sequence[Chunk]) -> None:
-        if day not in self._days:
-            self._days[day] = connect(self.folder / f"vitals-{day}.db", VITALS, self._opener)
         next_seq, floor = self._lanes[LANE_VITALS]
-        with self._days[day] as db:
+        with self._day_file(day) as db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany("INSERT INTO chunks(epoch, seq, bed, start_utc_ms, body, crc, floor) VALUES (?,?,?,?,?,?,?)",
                            [(self.epoch, next_seq + i, chunk.bed, chunk.start_utc_ms, chunk.body,
                              zlib.crc32(chunk.body), floor) for i, chunk in enumerate(chunks)])
         # Given to the files already, so given for good, whatever becomes of events.db's transaction.
         self._lanes[LANE_VITALS] = (next_seq + len(chunks), floor)
+
+    def _day_file(self, day: str) -> sqlite3.Connection:
+        if day not in self._days:
+            self._days[day] = connect(self.folder / f"vitals-{day}.db", VITALS, self._opener)
+        return self._days[day]
 
     def _next_kept(self, lane: str) -> int:
         """The next seq as events.db has it."""

@@ -46,8 +46,11 @@ CREATE INDEX IF NOT EXISTS chunks_of_bed ON chunks(bed, start_utc_ms);
 # file is small enough to be read through.
 _VITALS_2 = "DROP INDEX IF EXISTS chunks_of_bed;"
 
+# A chunk told before the clock was set stays as it was told (and as it may have been sent); reading adds the shift.
+_VITALS_3 = "ALTER TABLE chunks ADD COLUMN shift_ms INTEGER NOT NULL DEFAULT 0;"
+
 EVENTS = (_EVENTS_1, EVIDENCE_SCHEMA, _EVENTS_3)
-VITALS = (_VITALS_1, _VITALS_2)
+VITALS = (_VITALS_1, _VITALS_2, _VITALS_3)
 
 
 class FutureVersionError(Exception):

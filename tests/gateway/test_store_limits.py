@@ -72,6 +72,21 @@ def test_every_earlier_versions_events_open_and_take_new_ones(tmp_path: Path, nu
         assert db.execute("PRAGMA user_version").fetchone() == (len(EVENTS),)
 
 
+@pytest.mark.parametrize("number", range(1, len(VITALS)))
+def test_every_earlier_versions_vitals_open_and_take_new_ones(tmp_path: Path, number: int) -> None:
+    first_version(tmp_path)
+    (tmp_path / "vitals-20231114.db").unlink()
+    with closing(sqlite3.connect(tmp_path / "vitals-20231114.db")) as db:
+        db.executescript((VERSIONS / f"vitals-{number}.sql").read_text())
+    files = StoreFiles(tmp_path)
+    assert (files.repairs, list(files.chunks("A", 0, 2 * DAY1))) == ([], [b"chunk"] * 2)
+    files.commit(Writes(chunks=[Chunk("A", DAY1 + 120_000, b"new")]))
+    assert list(files.chunks("A", 0, 2 * DAY1)) == [b"chunk", b"chunk", b"new"]
+    files.close()
+    with closing(sqlite3.connect(tmp_path / "vitals-20231114.db")) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(VITALS),)
+
+
 def test_a_minute_of_eight_belts_is_few_pages_to_write(tmp_path: Path) -> None:
     files = StoreFiles(tmp_path)
     for number in range(600):

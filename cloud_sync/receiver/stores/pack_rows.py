@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from cloud_sync.ingest import minutes_of
 from cloud_sync.receiver.stores.minute_sums import (
@@ -14,11 +14,11 @@ from cloud_sync.receiver.stores.minute_sums import (
     pack_minutes,
     unpack_minutes,
 )
-from cloud_sync.receiver.stores.packs import PackedChunk, make_pack, open_pack
+from cloud_sync.receiver.stores.packs import PACK_CHUNKS_MAX, PackedChunk, make_pack, open_pack
 from protocol.batch import ChunkColumns, decode_columns
 
 __all__ = ["CHUNK_MS_MAX", "DAY_MS", "PACK_TYPES", "PackRow", "first_start_ms", "kept_outside", "minutes_alone",
-           "pack_row"]  # fmt: skip
+           "pack_row", "pack_rows"]  # fmt: skip
 
 DAY_MS = 86_400_000
 CHUNK_MS_MAX = 600_000
@@ -31,6 +31,26 @@ def pack_row(bed_id: int, chunks: Sequence[ChunkColumns], packed: Sequence[Packe
     """The row of chunks of one UTC day, ascending by their start."""
     minutes = added((one.utc_ms // MINUTE_MS, minute_values(one)) for chunk in chunks for one in minutes_of(chunk))
     return _row(bed_id, chunks, packed, minutes)
+
+
+def pack_rows(bed_id: int, chunks: Iterable[tuple[ChunkColumns, PackedChunk]]) -> Iterator[PackRow]:
+    """The rows of chunks in any order: neighbours of one UTC day, at most PACK_CHUNKS_MAX, so that a pack lies in one
+    partition."""
+    part: list[tuple[ChunkColumns, PackedChunk]] = []
+    for pair in sorted(chunks, key=lambda pair: pair[0].start_utc_ms):
+        day = pair[0].start_utc_ms // DAY_MS
+        if part and (len(part) == PACK_CHUNKS_MAX or day != part[0][0].start_utc_ms // DAY_MS):
+            yield pack_row(bed_id, *_unzipped(part))
+            part = []
+        part.append(pair)
+    if part:
+        yield pack_row(bed_id, *_unzipped(part))
+
+
+def _unzipped(
+    pairs: Sequence[tuple[ChunkColumns, PackedChunk]]
+) -> tuple[Sequence[ChunkColumns], Sequence[PackedChunk]]:
+    return [columns for columns, _ in pairs], [packed for _, packed in pairs]
 
 
 def minutes_alone(bed_id: int, minutes: Iterable[tuple[int, Sums]]) -> PackRow:

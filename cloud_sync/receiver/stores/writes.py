@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from cloud_sync.ingest import Arrival, Incoming, Outcome, fold_alarm, missing_runs, night_ended_utc_ms
@@ -11,8 +11,17 @@ from cloud_sync.receiver.port import GapRow
 from cloud_sync.receiver.stores import forgetting, outbox
 from cloud_sync.receiver.stores.base import Admission, Committed, StoreError, UnstorableError
 from cloud_sync.receiver.stores.database import Database, transaction
-from cloud_sync.receiver.stores.pack_rows import DAY_MS, PACK_TYPES, PackRow, pack_row
-from cloud_sync.receiver.stores.packs import PACK_CHUNKS_MAX, PackedChunk
+from cloud_sync.receiver.stores.pack_rows import PACK_TYPES, PackRow, pack_rows
+from cloud_sync.receiver.stores.packs import PackedChunk
+from cloud_sync.receiver.stores.provisional import (
+    PACK,
+    Key,
+    Waiting,
+    anchors_in,
+    coming_utc_ms,
+    correct,
+    gateway_key,
+)
 from cloud_sync.receiver.stores.reads import night_card
 from protocol.batch import (
     AlarmEvent,
@@ -22,6 +31,7 @@ from protocol.batch import (
     GapReport,
     NightReportItem,
     OtherItem,
+    Stamp,
     decode_item,
 )
 from protocol.packing import pack
@@ -48,6 +58,7 @@ class DatabaseWrites:
         self._database = database
         self._beds: dict[tuple[str, str], int] = {}
         self._streams: dict[tuple[str, str, str], int] = {}
+        self._anchored: set[Key] = set()  # clocks whose anchor is stored
 
     def close(self) -> None:
         self._database.close()
@@ -55,9 +66,12 @@ class DatabaseWrites:
     def commit(self, arrivals: Sequence[Arrival], now_utc_ms: int) -> Committed:
         database = self._database
         try:
+            anchors = anchors_in(arrivals)
+            if new := {key: zero_ms for key, zero_ms in anchors.items() if key not in self._anchored}:
+                database.prepare_days(coming_utc_ms(database, new), now_utc_ms)
             database.prepare_days(_vitals_times(arrivals), now_utc_ms)
             database.begin()
-            group = _Group(database, self._beds, self._streams, now_utc_ms)
+            group = _Group(database, self._beds, self._streams, now_utc_ms, anchors, self._anchored)
             group.lock(arrivals)
             outcomes = tuple(group.take(arrival) for arrival in arrivals)
             rewinds = tuple(group.rewind_of(arrival) for arrival in arrivals)
@@ -76,7 +90,7 @@ class DatabaseWrites:
 
     def admit(self, admissions: Sequence[Admission], now_utc_ms: int) -> None:
         with transaction(self._database, "admit residents") as database:
-            group = _Group(database, {}, {}, now_utc_ms)
+            group = _Group(database, {}, {}, now_utc_ms, {}, set())
             for admission in admissions:
                 _admit(database, admission, group.bed_id(admission.gateway, admission.bed), now_utc_ms)
 
@@ -103,6 +117,7 @@ class DatabaseWrites:
         # Ids remembered from a transaction that never was would point nowhere.
         self._beds.clear()
         self._streams.clear()
+        self._anchored.clear()
         self._database.rollback()
 
 
@@ -115,15 +130,20 @@ class _Group:
         beds: dict[tuple[str, str], int],
         streams: dict[tuple[str, str, str], int],
         now_utc_ms: int,
+        anchors: Mapping[Key, int],
+        anchored: set[Key],
     ) -> None:
         self._database = database
+        self._anchors, self._anchored = anchors, anchored
         self._execute = database.execute
         self._executemany = database.executemany
         self._for_update = database.for_update
         self._beds, self._streams, self._now_utc_ms = beds, streams, now_utc_ms
         self._counts: dict[str, int] = {}
         self._alarms: dict[tuple[int, str], tuple[str, str]] = {}  # (bed_id, alarm_id) -> (gateway, bed)
-        self._chunks: dict[int, list[tuple[ChunkColumns, PackedChunk]]] = {}  # by bed_id
+        # By bed_id, and by the clock where that was not set: such packs wait for its anchor.
+        self._chunks: dict[tuple[int, Key | None], list[tuple[ChunkColumns, PackedChunk]]] = {}
+        self._waiting: list[Waiting] = []
         self._audited: dict[int, int] = {}
         self._has_quarantined = False
         self.touched: set[tuple[str, str]] = set()
@@ -167,6 +187,7 @@ class _Group:
     def finish(self) -> None:
         """Write what was gathered over all arrivals."""
         self._database.insert("packs", PACK_TYPES, list(self._packs()))
+        self._correct_times()
         for (bed_id, alarm_id), bed in sorted(self._alarms.items()):
             self._refresh_alarm(bed_id, alarm_id, bed)
         if self._has_quarantined:
@@ -181,6 +202,19 @@ class _Group:
             "ON CONFLICT (name, slot) DO UPDATE SET value = counters.value + excluded.value",
             [(name, slot, value) for name, value in sorted(self._counts.items())],
         )
+
+    def _correct_times(self) -> None:
+        self._executemany("INSERT INTO provisional VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", self._waiting)
+        new = [(*key, zero_ms) for key, zero_ms in sorted(self._anchors.items()) if key not in self._anchored]
+        self._executemany("INSERT INTO anchors VALUES (?, ?, ?) ON CONFLICT DO NOTHING", new)
+        self._anchored |= self._anchors.keys()
+        corrected = correct(self._database)
+        for bed_id in sorted(corrected.bed_ids):
+            found = self._execute("SELECT gateway, bed FROM beds WHERE bed_id = ?", (bed_id,)).fetchone()
+            self.touched.add((found[0], found[1]))
+            for of_bed, alarm_id in corrected.alarms:
+                if of_bed == bed_id:
+                    self._alarms[bed_id, alarm_id] = (found[0], found[1])
 
     def bed_id(self, gateway: str, bed: str) -> int:
         known = self._beds.get((gateway, bed))
@@ -263,6 +297,7 @@ class _Group:
                     (*key, bed_id, item.alarm_id, item.at.utc_ms, int(item.at.trusted), item.event, item.detail,
                      incoming.body),
                 )  # fmt: skip
+                self._wait_for_anchor("alarm_events", gateway, key, item.at)
                 if item.alarm_id:
                     self._alarms[bed_id, item.alarm_id] = (gateway, item.bed)
                 self._tell(of_link(gateway, f"{arrival.epoch}:{arrival.lane}:{incoming.seq}", item))
@@ -285,6 +320,7 @@ class _Group:
                     (*key, self.bed_id(gateway, item.bed), item.belt, item.at.utc_ms, int(item.at.trusted), item.event,
                      incoming.body),
                 )  # fmt: skip
+                self._wait_for_anchor("belt_events", gateway, key, item.at)
                 self.touched.add((gateway, item.bed))
             case DeviceState():
                 self._execute(
@@ -301,15 +337,20 @@ class _Group:
         self.touched.add((gateway, chunk.bed))
         self._count("chunks")
         self._count("readings", chunk.count)
-        self._chunks.setdefault(bed_id, []).append((chunk, (stream_id, incoming.seq, incoming.body)))
+        clock = None if chunk.trusted else (chunk.belt, chunk.boot_id)
+        self._chunks.setdefault((bed_id, clock), []).append((chunk, (stream_id, incoming.seq, incoming.body)))
 
     def _packs(self) -> Iterator[PackRow]:
-        for bed_id, chunks in self._chunks.items():
-            # By day too: a pack lies in one partition.
-            chunks.sort(key=lambda pair: pair[0].start_utc_ms)
-            for part in _parts([chunk for chunk, _ in chunks]):
-                of_part, chunks = chunks[: len(part)], chunks[len(part) :]
-                yield pack_row(bed_id, part, [packed for _, packed in of_part])
+        for (bed_id, clock), chunks in self._chunks.items():
+            for row in pack_rows(bed_id, chunks):
+                if clock is not None:
+                    zero_ms = chunks[0][0].start_utc_ms - chunks[0][0].start_second * 1000
+                    self._waiting.append((*clock, PACK, bed_id, row[1], max(0, row[1] - zero_ms)))
+                yield row
+
+    def _wait_for_anchor(self, table: str, gateway: str, key: tuple[int, int], at: Stamp) -> None:
+        if not at.trusted:
+            self._waiting.append((*gateway_key(gateway, at), table, *key, at.elapsed_ms))
 
     def _tell(self, events: Iterable[HookEvent]) -> None:
         for event in events:
@@ -413,18 +454,6 @@ def _runs(items: Sequence[Incoming]) -> list[tuple[int, bytes]]:
         else:
             runs.append((item.seq, bytearray(item.hash[:HASH_BYTES])))
     return [(first, bytes(hashes)) for first, hashes in runs]
-
-
-def _parts(chunks: Sequence[ChunkColumns]) -> Iterator[list[ChunkColumns]]:
-    """Neighbours of one UTC day, at most PACK_CHUNKS_MAX of them."""
-    part: list[ChunkColumns] = []
-    for chunk in chunks:
-        if part and (len(part) == PACK_CHUNKS_MAX or chunk.start_utc_ms // DAY_MS != part[0].start_utc_ms // DAY_MS):
-            yield part
-            part = []
-        part.append(chunk)
-    if part:
-        yield part
 
 
 def _admit(database: Database, admission: Admission, bed_id: int, now_utc_ms: int) -> None:

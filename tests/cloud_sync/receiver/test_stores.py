@@ -389,6 +389,73 @@ def test_a_month_of_packs_shows_its_holes_whatever_order_they_came_in(store: Sto
     assert recorded == 61 - 23
 
 
+OFF_MS = 7 * 86_400_000  # how far a clock that was not set is off
+
+
+def untrusted(number: int, boot_id: int = 3) -> bytes:
+    """The sample's minute of that number as told before the gateway's clock was set."""
+    chunk = minute(number=number)
+    return encode_item(dataclasses.replace(
+        chunk, boot_id=boot_id, start_utc_ms=chunk.start_utc_ms - OFF_MS, trusted=False))  # fmt: skip
+
+
+@pytest.mark.parametrize("anchor_first", [False, True])
+def test_minutes_told_before_the_clock_was_set_get_their_time_by_an_anchor(store: Store, anchor_first: bool) -> None:
+    early, anchor = [untrusted(number) for number in range(150)], encode_item(minute(number=150))
+    if anchor_first:
+        assert store.take(anchor, seq=151) == ("stored",)
+    store.take(*early)
+    if not anchor_first:
+        assert store.reads.minutes("gw-01", "101-A", START_UTC_MS, START_UTC_MS + 86_400_000) == []
+        assert store.take(anchor, seq=151) == ("stored",)
+    rows = store.reads.minutes("gw-01", "101-A", 0, 2**50)
+    assert [(row.utc_ms - START_UTC_MS) // 60_000 for row in rows] == list(range(151))
+    chunks = [decode_item(body) for body in store.reads.chunks("gw-01", "101-A", 0, 2**50)]
+    assert chunks == [minute(number=number) for number in range(151)]
+    # Sent again as it was told then, it is still the same item.
+    assert store.take(*early) == ("repeated",) * 150
+    assert store.reads.counts()["readings"] == 151 * 60
+    assert store.sql("SELECT count(*) FROM provisional") == [(0,)]
+
+
+def test_a_minute_of_a_boot_without_an_anchor_keeps_the_time_it_was_told(store: Store) -> None:
+    store.take(untrusted(0, boot_id=2), encode_item(minute(number=9)))
+    rows = store.reads.minutes("gw-01", "101-A", 0, 2**50)
+    assert [row.utc_ms - START_UTC_MS for row in rows] == [-OFF_MS, 9 * 60_000]
+    assert store.sql("SELECT source, boot_id FROM provisional") == [("belt-101-A", 2)]
+
+
+def test_an_alarm_raised_before_the_clock_was_set_gets_its_time(store: Store) -> None:
+    def told(event: str, at_s: int, trusted: bool, boot_id: int = 7) -> bytes:
+        at = stamp(at_s)
+        if not trusted:
+            at = dataclasses.replace(at, utc_ms=at.utc_ms - OFF_MS, trusted=False)
+        return encode_item(dataclasses.replace(alarm(event), at=dataclasses.replace(at, boot_id=boot_id)))
+
+    belt_event = BeltEventItem("101-A", "b", dataclasses.replace(stamp(7), utc_ms=5, trusted=False), "fault", 3, 1)
+    store.take(told("alarm_raise", 10, False), told("ack", 40, False), told("realarm", 5, False, 6), lane="alarm")
+    store.take(encode_item(belt_event))
+    (row,) = store.reads.open_alarms()
+    assert row.raised_utc_ms == START_UTC_MS + 10_000 - OFF_MS
+    store.take(told("time_trusted", 60, True), seq=4, lane="alarm")
+    (row,) = store.reads.open_alarms()
+    assert (row.raised_utc_ms, row.acknowledged_utc_ms) == (START_UTC_MS + 10_000, START_UTC_MS + 40_000)
+    events = store.reads.events("gw-01", "101-A", START_UTC_MS, 2**50, 9)
+    assert [(one.event, one.utc_ms - START_UTC_MS, one.trusted) for one in events] == [
+        ("time_trusted", 60_000, True), ("ack", 40_000, True), ("alarm_raise", 10_000, True), ("fault", 7_000, True)]
+    # Of the boot before nothing is known: it keeps what it was told.
+    assert store.sql("SELECT boot_id FROM provisional") == [(6,)]
+
+
+def test_corrected_minutes_on_postgresql_lie_in_partitions_of_their_true_day(server: str) -> None:
+    store = Store(emptied(server))
+    store.take(*[untrusted(number) for number in range(3)])
+    store.take(encode_item(minute(number=2000)), seq=9)
+    days = store.sql("SELECT DISTINCT tableoid::regclass::text FROM packs ORDER BY 1")
+    assert days == [("packs_20261118",), ("packs_20261119",)]
+    store.close()
+
+
 _OPENER = """
 import sys
 from pathlib import Path
@@ -425,7 +492,7 @@ VERSIONS = Path(__file__).parent / "store_versions"
 """Databases as earlier versions wrote them: sqlite3 .dump, and pg_dump --inserts without its settings."""
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_an_earlier_versions_database_opens_with_all_it_held(tmp_path: Path, version: int) -> None:
     path = tmp_path / "receiver.db"
     with closing(sqlite3.connect(path)) as direct:
@@ -435,7 +502,7 @@ def test_an_earlier_versions_database_opens_with_all_it_held(tmp_path: Path, ver
     check_what_earlier_versions_held(Store(path))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_an_earlier_versions_postgresql_opens_with_all_it_held(server: str, version: int) -> None:
     with psycopg.connect(emptied(server), autocommit=True) as direct:
         direct.execute((VERSIONS / f"receiver_postgres-{version}.sql").read_bytes())
