@@ -138,6 +138,7 @@ class Room:
         self._saved_ms = clock.elapsed_ms()
         self._timed_ms = clock.elapsed_ms()
         self._alarmed = False
+        self._heard_boots: set[tuple[str, int]] = set()  # (belt, boot_id); a belt boots now and then
         self.radio_down = bool(saved.get("ward", {}).get("radio_down", False))
         self._restored = "ward" in saved
         self.kept: dict[str, Any] = dict(saved.get("kept", {}))
@@ -333,12 +334,16 @@ class Room:
         self._put(Writes(state=self._state(), belts=belts))
 
     def zeros(self) -> Zeros:
-        """Where the axes of the belts and of the gateway begin in UTC, as known now."""
+        """Where the axes of the belts and of the gateway begin in UTC, as known now.
+
+        Of belts' boots only those heard live since our start: while the machine was off without a clock, the elapsed
+        axis stood still, and what was saved before is no more than a bound."""
         now, anchor = self.now(), self._clock.anchor()
         zero_ms = now.utc_ms - now.now_ms
         belts = {
-            (bed.belt, int(boot)): zero_ms + at_ms
-            for bed in self.beds.values() if bed.belt for boot, at_ms in bed.session.to_state()["anchors"].items()
+            (bed.belt, boot_id): zero_ms + at_ms for bed in self.beds.values()
+            for belt, boot_id in self._heard_boots
+            if belt == bed.belt and (at_ms := bed.session.anchor_ms(boot_id)) is not None
         }  # fmt: skip
         return Zeros(belts, zero_ms, anchor.elapsed_ms - anchor.boottime_ms)
 
@@ -376,6 +381,7 @@ class Room:
 
     def _take_report(self, now: Now, bed: _Bed, report: LiveReport, writes: Writes) -> None:
         self.counters["readings_received"] += 1
+        self._heard_boots.add((bed.belt, report.boot_id))
         if isinstance(bed.state.said, LiveReport) and bed.state.said.boot_id == report.boot_id:
             bed.state.turn_overs_tonight += (report.turn_over_count - bed.state.said.turn_over_count) & 0xFFFF
         bed.state.said, bed.state.said_ms, bed.report_ms = report, now.now_ms, now.now_ms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from cloud_sync.ingest import examine
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS, LANES
@@ -26,6 +29,7 @@ from protocol.clock_scale import ClockScale
 from tests.cloud_sync.samples import START_UTC_MS, minute
 from tests.gateway.cores.belt_talk import SERIAL, hello, report
 from tests.gateway.cores.belt_talk import minute as minute_record
+from tests.gateway.small_gateway import configuration, running
 
 TRUE_START_S = int(datetime(2026, 11, 23, 21, tzinfo=UTC).timestamp())
 WRONG_START_S = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp())  # the date of the card's image
@@ -139,6 +143,32 @@ async def test_a_night_of_a_boot_without_a_clock_offline_is_the_night_it_would_h
     assert late_minutes == timely_minutes
     assert late_minutes[0] // 1000 - TRUE_START_S in range(121)
     assert len(late_minutes) >= OFFLINE_S // 60 - 2
+
+
+async def test_a_gateway_that_knows_the_time_puts_right_what_it_wrote_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.app.NIGHT_EVERY_S", 0.1)
+    config = configuration(tmp_path)
+    files = StoreFiles(config.gateway.data_dir)
+    files.begin_provisional()
+    early = replace(minute("A"), belt=SERIAL.hex(), boot_id=1, start_second=940, start_utc_ms=5_000, trusted=False)
+    early = replace(early, readings=tuple(replace(one, second=940 + one.second) for one in early.readings))
+    files.commit(Writes(chunks=[Chunk("A", 5_000, encode_item(early), 60)]))
+    files.close()
+    async with running(config) as talk:
+        talk.open()
+        await talk.until(lambda bed: bed["state"] == "present", keep=lambda: talk.report("occupied", 100))
+        zero_ms = talk.gateway.room.zeros().belts[SERIAL.hex(), 1]
+        async with asyncio.timeout(10):
+            while True:
+                starts = await talk.gateway._store.call(lambda files: [
+                    chunk.start_utc_ms for body in files.chunks("A", 10**12, 2**50)
+                    if isinstance(chunk := decode_item(body), VitalsChunk) and chunk.start_second == 940])  # fmt: skip
+                if starts:
+                    break
+                await asyncio.sleep(0.05)
+    assert abs(starts[0] - zero_ms - 940_000) < 20_000  # at twenty times the speed
 
 
 def configured(folder: Path) -> Config:

@@ -269,7 +269,7 @@ def test_chunks_of_a_commit_that_ended_between_its_files_are_not_kept_beside_the
     files.close()
     day = next(tmp_path.glob("vitals-????????.db"))
     with closing(sqlite3.connect(day)) as db, db:
-        db.execute("INSERT INTO chunks SELECT epoch, 2, bed, start_utc_ms, body, crc, floor FROM chunks")
+        db.execute("INSERT INTO chunks SELECT epoch, 2, bed, start_utc_ms, body, crc, floor, 0 FROM chunks")
     files = StoreFiles(tmp_path)
     files.commit(Writes(chunks=[chunk(b"2")]))
     assert [(item.seq, item.body) for item in files.pending(LANE_VITALS, 0, 10**6)] == [(1, b"1"), (2, b"2")]
