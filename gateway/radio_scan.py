@@ -1,7 +1,7 @@
 """The scan of one adapter: it runs for ever, starts anew when it has died, and tells the recovery ladder what failed.
 
 It notices that bluetoothd went or came by a signal of the bus (at once) or by asking (every `WATCH_S` of silence), that
-the scan ended by itself by asking, and that the whole adapter is deaf by the silence of several belts.
+the scan ended by itself by asking, and that the whole adapter is deaf by hearing nothing at all, of nobody.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ RETRY_S_MAX = 15.0
 RETRY_S_NEW = 1.0
 START_TIMEOUT_S = 10.0
 SILENT_S = 15.0
+SILENT_S_MAX = 600.0  # doubled while starting anew changes nothing: a bed's only belt may be away for days
 WATCH_S = 3.0
 GONE_GRACE_S = 5.0  # after bluetoothd went: whoever watches over it starts it again
 NEW_GRACE_S = 12.0  # after it came: what starts is not stuck; the kernel may scan on for its predecessor, up to 10.24 s
@@ -68,6 +69,7 @@ class AdapterScan:
         self._grace_until_ms = 0
         self._bluez_died = False
         self._heard_any_ms = self._advertised_ms = real_ms()
+        self._silent_s = SILENT_S
         self._said: str | None = None
 
     async def run(self) -> None:
@@ -79,6 +81,7 @@ class AdapterScan:
 
     def heard_any(self) -> int:
         """The adapter hears something, so it is not deaf; now."""
+        self._silent_s = SILENT_S
         self._heard_any_ms = real_ms()
         return self._heard_any_ms
 
@@ -101,7 +104,7 @@ class AdapterScan:
                 self._is_stale = False
                 self._say("")
                 retry_s = RETRY_S_MIN
-                self.heard_any()
+                self._heard_any_ms = real_ms()
                 await self._until_over()
             except (BleakError, OSError, EOFError, TimeoutError) as error:
                 self._say(await self._why_not(error))
@@ -118,7 +121,7 @@ class AdapterScan:
                 retry_s = min(retry_s * 2, RETRY_S_NEW if self._is_in_grace() else RETRY_S_MAX)
 
     async def _until_over(self) -> None:
-        """Returns when the scan has ended, or nothing at all was heard for a while though several belts are there."""
+        """Returns when the scan has ended, or nothing at all was heard for a while though belts should be there."""
         watched_ms = real_ms()
         while not cancelled():
             if await self._changed_within(1.0):
@@ -137,10 +140,11 @@ class AdapterScan:
                 if trouble:
                     self._say_anew(trouble)
                     return
-            # Never for one silent belt: that is the belt's trouble, and the others' links are healthy.
+            # A controller that has locked up scans for ever, by BlueZ' word.
             belts, _ = self._listener.census()
-            if belts >= 2 and real_ms() - self._heard_any_ms > SILENT_S * 1000:
-                self._say(f"nothing was heard for {SILENT_S:g} s; the scan starts anew")
+            if belts and real_ms() - self._heard_any_ms > self._silent_s * 1000:
+                self._say(f"nothing was heard for {self._silent_s:g} s; the scan starts anew")
+                self._silent_s = min(2 * self._silent_s, SILENT_S_MAX)
                 return
 
     async def _follow(self, watch: BluezWatch) -> None:
@@ -190,7 +194,7 @@ class AdapterScan:
             self._recovery.ladder.scan_failed(daemon_is_dead=state == DEAD)
         if said and state in (ABSENT, DEAD):
             return f"{said}. Trying again"
-        return f"{error or 'the adapter does not answer'}. Trying again"
+        return f"{str(error) or 'the adapter does not answer'}. Trying again"
 
     def _is_in_grace(self) -> bool:
         return real_ms() < self._grace_until_ms

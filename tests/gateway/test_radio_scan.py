@@ -15,7 +15,7 @@ from bleak.backends.scanner import AdvertisementData
 from gateway.cores.radio_ladder import Rung
 from gateway.radio_bluez import DEAD, PRESENT, BluezWatch
 from gateway.radio_recovery import Recovery
-from gateway.radio_scan import GONE_GRACE_S, RETRY_S_NEW, AdapterScan
+from gateway.radio_scan import GONE_GRACE_S, RETRY_S_NEW, SILENT_S, AdapterScan
 from tests.gateway.spoken_belt import Air
 from tests.gateway.test_radio import belt, in_session, listening, until
 
@@ -131,3 +131,27 @@ async def test_after_a_death_a_belt_is_connected_only_when_it_was_heard_again() 
         assert not spoken.in_session
         await in_session(air, spoken)
         assert spoken.connects == 2
+
+
+@virtual
+async def test_an_adapter_that_hears_nobody_starts_its_scan_anew_and_less_and_less_often() -> None:
+    """Also with one belt: a locked-up controller must not be taken for a belt that is away."""
+    air = Air(spoken := belt())
+    async with scanning(air):
+        await until(lambda: air.scan_starts == 2)
+        await asyncio.sleep(3600)
+        assert 6 <= air.scan_starts <= 14
+        starts = air.scan_starts
+        air.advertise(spoken)
+        await asyncio.sleep(2 * SILENT_S)
+        assert air.scan_starts == starts + 1
+
+
+@virtual
+async def test_an_adapter_that_hears_somebody_scans_on() -> None:
+    air = Air(spoken := belt())
+    async with scanning(air):
+        for _ in range(100):
+            air.advertise(spoken)
+            await asyncio.sleep(SILENT_S / 2)
+        assert air.scan_starts == 1
