@@ -61,6 +61,32 @@ async def test_an_hour_out_of_range_costs_no_record_and_no_deadline(
 
 
 @pytest.mark.slow
+async def test_a_belt_that_nobody_gets_a_session_with_has_its_alarm_in_time(
+    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From now on its table asks for encryption, which no gateway of ours does: only its beacons are left."""
+    if tier.dongles:
+        pytest.skip("a compressed clock needs the virtual air")
+    speed = SPEEDS[tier.name]
+    async with house(tier, tmp_path, monkeypatch, speed, [[("00:05", 1200)]], allowed_s=300) as home:
+        counters, belt = home.gateway.room.counters, home.ward.fleet.belts[0]
+        belt.radio.wants_pairing = True
+        await home.ward.fleet.power_cut(belt, off_s=OFF_S)
+        sessions = belt.radio.reports_sent
+        await home.sleep_until(9)
+        assert counters["alarms_raised"] == 0
+        await home.sleep_until(13)
+        assert counters["alarms_raised"] == 1
+        assert belt.radio.reports_sent == sessions
+        begin_ms = home.begin_ms
+    (raised,) = [event for event in alarms_of(tmp_path) if event.event == "alarm_raise"]
+    late_s = (raised.at.elapsed_ms - begin_ms) / 1000 - (5 * 60 + 300)
+    assert 0 <= late_s < LATE_REAL_S * speed
+    add_row(MUST_SHOW, f"no session at all ({tier.name})", f"the belt's table asks for encryption; a night at {speed}x",
+            f"beacons alone: the alarm {late_s:.0f} s (of the night) after its deadline, no report was sent")
+
+
+@pytest.mark.slow
 async def test_lost_frames_and_a_reboot_cost_no_record_and_no_exit(
     tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
