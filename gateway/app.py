@@ -243,7 +243,7 @@ class Gateway:
                 if drop_due_s <= 0 and self.clock.trusted():
                     drop_due_s = RETENTION_EVERY_S
                     await self._store.call(self._forget_old)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 # A disk that fails stops reports and retention, never the alarms.
                 log.warning("housekeeping waits for the store: %s", error)
             await asyncio.sleep(min(NIGHT_EVERY_S, self.clock.real_delay_s(600.0)))
@@ -442,6 +442,7 @@ class Gateway:
                 "readings_received", "readings_stored", "alarms_raised", "beacons", "records_received", "records_lost"
             )},
             "chunks_dropped": self._store.dropped_chunks,
+            "store_failing": int(self._store.failing is not None),
             **self.outlets.figures(),
             **self.rollout.figures(),
             "belts_heard": sum(not view.silent for view in views.values()),

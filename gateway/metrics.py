@@ -32,6 +32,7 @@ _HELP = {
     "rss_bytes": "resident memory of the gateway",
     "healthy": "1 while readings pass through the rules and nothing is degraded",
     "clock_trusted": "1 once wall time was synchronised since boot",
+    "store_failing": "1 while the store cannot commit: nothing is acknowledged to belts meanwhile",
     "disk_free_bytes": "free space where the gateway's store is",
     "belts_heard": "belts heard at present",
     "beds_open": "beds with an alarm or an absence open",
@@ -42,6 +43,7 @@ _HELP = {
 }
 _GAUGES = (
     "rss_bytes", "belts_heard", "beds_alarming", "beds_open", "uptime_s", "healthy", "clock_trusted", "disk_free_bytes",
+    "store_failing",
     "belts_update_due", "belts_update_done", "belts_update_failed",
 )  # fmt: skip
 

@@ -62,7 +62,8 @@ async def serve_operations(operations: Operations, folder: Path) -> None:
             await asyncio.Event().wait()
         finally:
             server.close()
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that turned read-only keeps it
+                path.unlink(missing_ok=True)
 
 
 async def _answered(operations: Operations, line: bytes, who: str) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class StoreFiles:
                     raise DiskFullError("the disk is full, the rest is kept for alarms")
                 self._commit_chunks(day, of_day)
             except sqlite3.Error as error:
-                if not is_full(error):
+                if not is_full(error, self.folder):
                     raise
                 if not self._drop_oldest_acked_day(not_from=day):
                     return error
@@ -232,7 +232,7 @@ class StoreFiles:
         try:
             return act()
         except sqlite3.Error as error:
-            if not is_full(error) or not self._reserve.release():
+            if not is_full(error, self.folder) or not self._reserve.release():
                 raise
         return act()
 
@@ -479,9 +479,13 @@ class StoreFiles:
         return False
 
     def _drop_day(self, day: str) -> None:
+        try:
+            (self.folder / f"vitals-{day}.db").unlink()
+        except OSError as error:
+            raise sqlite3.OperationalError(f"vitals-{day}.db cannot be removed: {error.strerror}") from error
         self._days.pop(day).close()
         for file in self.folder.glob(f"vitals-{day}.db*"):
-            file.unlink()
+            file.unlink(missing_ok=True)
 
     def _meta(self, key: str) -> str | None:
         row = self._events.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

@@ -7,17 +7,25 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-__all__ = ["DiskFullError", "Reserve", "is_full"]
+__all__ = ["DiskFullError", "Reserve", "is_full", "is_writable"]
 
 RESERVE_BYTES = 4 * 1024 * 1024  # a day of alarms, events and state of a full ward
 
 
-def is_full(error: sqlite3.Error) -> bool:
-    """The disk or a quota is full."""
+def is_full(error: sqlite3.Error, folder: Path) -> bool:
+    """The disk or a quota is full: dropping something helps. On one that may not be written (after an error the kernel
+    mounts it read-only; SQLite only says that a write failed) nothing would."""
     if isinstance(error, DiskFullError):
         return True
     code = getattr(error, "sqlite_errorcode", None)
-    return code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC)
+    if code == sqlite3.SQLITE_FULL:
+        return True
+    return code in (sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC) and is_writable(folder)
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files may be made in the folder; a read-only file system says so here."""
+    return os.access(folder, os.W_OK, effective_ids=True)
 
 
 class DiskFullError(sqlite3.OperationalError):

@@ -6,6 +6,7 @@ decided in cores/health.py.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -81,7 +82,8 @@ class Watch:
         self._notify.stopping()
         self._notify.close()
         if self._folder is not None:
-            (self._folder / HEALTH_FILE).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self._folder / HEALTH_FILE).unlink(missing_ok=True)
 
     def _write(self, verdict: Verdict) -> None:
         if self._folder is None:

@@ -202,7 +202,10 @@ class Api:
         return Stats(**_plain(await self._port.stats()), broker_connected=self._port.broker_connected())
 
     async def metrics(self, call: Call) -> Response:
-        text = metrics_text(await self._port.stats(), self._port.broker_connected())
+        port = self._port
+        text = metrics_text(
+            await port.stats(), port.broker_connected(), port.database_committing(), await port.hook_counts()
+        )
         return Response(text, headers={"Content-Type": METRICS_TYPE})
 
     async def openapi(self, call: Call) -> Response:

@@ -100,6 +100,7 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
 
         consumer = Consumer(address, writes, clock, committed, heard)
         platform.is_connected = lambda: consumer.is_connected
+        platform.is_committing = lambda: consumer.is_committing
         access = Access(reads, settings.api_token, settings.web.open_access)
         app = _build_app(platform, home, register, access, settings.web)
         if settings.gateway_token is not None:

@@ -91,6 +91,11 @@ class Consumer:
         """True while both lanes are subscribed."""
         return len(self._connected) == len(self._queues)
 
+    @property
+    def is_committing(self) -> bool:
+        """False while the database takes nothing; what arrives is then not acked and comes again."""
+        return not self._said_failing
+
     async def take(self, name: str, payload: bytes) -> bytes:
         """Commit a message that came another way; its ack. asyncio.QueueFull if there is no room."""
         answer = _Answer()

@@ -17,6 +17,7 @@ from cloud_sync.receiver.port import (
     BedRow,
     DeliveryRow,
     GapRow,
+    HookCount,
     LiveState,
     MinuteRow,
     NightCard,
@@ -60,6 +61,7 @@ class Platform:
         self._subscribers: set[_Subscriber] = set()
         self._withheld: Mapping[str, frozenset[str]] = {}
         self.is_connected: Callable[[], bool] = _never
+        self.is_committing: Callable[[], bool] = lambda: True
 
     async def refresh_places(self, *, tell: bool = True) -> None:
         """Read who lies where and tell all pages; `tell` False: only if that is not as it was.
@@ -111,6 +113,12 @@ class Platform:
 
     def broker_connected(self) -> bool:
         return self.is_connected()
+
+    def database_committing(self) -> bool:
+        return self.is_committing()
+
+    async def hook_counts(self) -> Sequence[HookCount]:
+        return await self._reads.call(outbox.hook_counts)
 
     async def residents(self) -> Sequence[ResidentCard]:
         places, names, alarms, nights = await self._reads.call(_overview)

@@ -17,6 +17,7 @@ __all__ = [
     "DeliveryRow",
     "EventRow",
     "GapRow",
+    "HookCount",
     "LiveState",
     "MinuteRow",
     "NightCard",
@@ -179,6 +180,15 @@ class GapRow:
 
 
 @dataclass(frozen=True, slots=True)
+class HookCount:
+    """How many deliveries of one webhook are in a state."""
+
+    webhook: str
+    state: Literal["waiting", "delivered", "given_up"]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryRow:
     """What became of one event at one webhook so far."""
 
@@ -224,6 +234,14 @@ class ReceiverPort(Protocol):
 
     def broker_connected(self) -> bool:
         """False while no batch can arrive, so pages can say that live states are old."""
+        ...
+
+    def database_committing(self) -> bool:
+        """False while the database takes nothing of what gateways send."""
+        ...
+
+    async def hook_counts(self) -> Sequence[HookCount]:
+        """Deliveries by webhook and state."""
         ...
 
     async def residents(self) -> Sequence[ResidentCard]:

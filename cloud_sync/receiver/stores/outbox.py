@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloud_sync.receiver.hook_events import DEVICE_BACK, DEVICE_LOST, GATEWAY_BACK, GATEWAY_LOST, HookEvent
-from cloud_sync.receiver.port import DeliveryRow
+from cloud_sync.receiver.port import DeliveryRow, HookCount
 from cloud_sync.receiver.stores.base import StoreReads
 from cloud_sync.receiver.stores.database import Database
 
-__all__ = ["Delivery", "adopt", "claim", "deliveries", "lost_gateways", "note", "retry", "settle", "sweep"]
+__all__ = ["Delivery", "adopt", "claim", "deliveries", "hook_counts", "lost_gateways", "note", "retry", "settle",
+           "sweep"]  # fmt: skip
 
 LEASE_MS = 60_000
 KEPT_MS = 30 * 86_400_000
@@ -120,6 +121,15 @@ def lost_gateways(database: Database) -> dict[str, int]:
             gateway, _, heard_ms = named.rpartition(":")
             found[gateway] = max(found.get(gateway, 0), int(heard_ms))
     return found
+
+
+def hook_counts(store: StoreReads) -> Sequence[HookCount]:
+    """How many deliveries of each webhook wait, were delivered, were given up."""
+    rows = store.select(
+        "SELECT webhook, CASE WHEN next_utc_ms IS NOT NULL THEN 'waiting' WHEN error = '' THEN 'delivered' "
+        "ELSE 'given_up' END AS state, count(*) FROM webhook_deliveries GROUP BY webhook, state ORDER BY webhook, state"
+    )
+    return [HookCount(*row) for row in rows]
 
 
 def deliveries(store: StoreReads, limit: int) -> Sequence[DeliveryRow]:

@@ -11,6 +11,7 @@ from cloud_sync.receiver.port import (
     AlarmRow,
     EventRow,
     GapRow,
+    HookCount,
     LiveState,
     MinuteRow,
     NightCard,
@@ -168,6 +169,12 @@ class SmallPlatform:
 
     def broker_connected(self) -> bool:
         return self.connected
+
+    def database_committing(self) -> bool:
+        return True
+
+    async def hook_counts(self) -> Sequence[HookCount]:
+        return ()
 
     def withheld(self, resident_id: str | None) -> frozenset[str]:
         return frozenset()

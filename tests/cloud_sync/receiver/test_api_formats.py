@@ -50,6 +50,7 @@ def test_metrics_are_read_by_prometheus_own_parser(bench: Bench) -> None:
     assert samples["sleepbelt_receiver_readings"].value == 60
     assert samples["sleepbelt_receiver_duplicates_total"].value == 1
     assert samples["sleepbelt_receiver_broker_connected"].value == 0
+    assert samples["sleepbelt_receiver_database_committing"].value == 1
     assert samples["sleepbelt_receiver_gateway_heard_timestamp_seconds"].labels == {"gateway": "gw-01"}
 
 

@@ -17,6 +17,7 @@ from cloud_sync.clock import Clock
 from cloud_sync.commands.platform import main
 from cloud_sync.receiver import hooks as hooks_module
 from cloud_sync.receiver.hooks import RETRY_S, Hooks, pause_s
+from cloud_sync.receiver.port import HookCount
 from cloud_sync.receiver.settings import HookSettings, SettingsError, parse_receiver_settings
 from cloud_sync.receiver.stores import outbox
 from cloud_sync.receiver.stores.base import Admission, SealedName
@@ -190,6 +191,7 @@ async def test_what_is_given_up_is_kept_in_the_log_and_sent_once_more_when_asked
         "--database", stage.store.where]  # fmt: skip
     async with stage.telling(tries=3):
         await stage.until(1, "given_up")
+        assert outbox.hook_counts(stage.store.reads) == [HookCount("care", "given_up", 1)]
         assert await asyncio.to_thread(main, ["webhook", "retry", "care", *where, "--json"]) == 0
         await stage.until(1)
     assert json.loads(capsys.readouterr().out)["retried"] == 1

@@ -236,6 +236,11 @@ class Receiver:
     def address(self) -> str:
         return self._http
 
+    def text(self, path: str) -> str:
+        with urllib.request.urlopen(self._http + path, timeout=5) as answer:
+            body: bytes = answer.read()
+            return body.decode()
+
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self._http + path, timeout=5) as answer:
             return json.load(answer)

@@ -20,7 +20,7 @@ from cloud_sync.receiver.stores.sqlite_writes import SqliteWrites
 from protocol.batch import encode_item
 from tests.cloud_sync.outboxes import MemoryOutbox
 from tests.cloud_sync.postgres_server import postgres_server
-from tests.cloud_sync.samples import alarm, minute
+from tests.cloud_sync.samples import START_UTC_MS, alarm, minute
 from tests.integration.cloud.parts import Broker, Receiver, running
 from tests.integration.cloud.test_delivery_end_to_end import fill, uplink_of
 
@@ -41,9 +41,11 @@ async def test_a_full_disk_loses_nothing_and_ends_nothing(tmp_path: Path) -> Non
             readings += fill(outbox, 2, 10)
             assert not await uplink.flush(3)
             assert receiver.get("api/stats")["readings"] < readings
+            assert "sleepbelt_receiver_database_committing 0.0" in receiver.text("metrics")
             assert receiver.process.poll() is None
             resource.prlimit(receiver.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
             assert await uplink.flush(40)
+            assert "sleepbelt_receiver_database_committing 1.0" in receiver.text("metrics")
         stats = receiver.get("api/stats")
     assert stats["readings"] == readings
     assert (stats["alarms"], stats["missing"], stats["conflicts"]) == (12, 0, 0)
@@ -89,13 +91,13 @@ async def test_a_value_no_column_can_take_is_given_up_alone(tmp_path: Path) -> N
         receiver = Receiver(tmp_path, broker.url, "--database", url)
         with running(broker, receiver):
             async with uplink_of(outbox, broker.url) as uplink:
-                outbox.put(LANE_VITALS, encode_item(minute(number=0)))
-                assert await uplink.flush(20)
-                with psycopg.connect(url) as direct:
-                    direct.execute("UPDATE minutes SET heart_sum = 2147483647")
                 outbox.put(LANE_VITALS, encode_item(minute(number=1)))
-                poison = outbox.put(LANE_VITALS, encode_item(minute(number=0, seed=2)))
+                assert await uplink.flush(20)
+                with psycopg.connect(url) as direct:  # no value that we can send is too large for its column
+                    direct.execute(f"ALTER TABLE packs ADD CHECK (start_utc_ms <> {START_UTC_MS})".encode())
                 outbox.put(LANE_VITALS, encode_item(minute(number=2)))
+                poison = outbox.put(LANE_VITALS, encode_item(minute(number=0)))
+                outbox.put(LANE_VITALS, encode_item(minute(number=3)))
                 outbox.put(LANE_ALARM, encode_item(alarm()))
                 async with asyncio.timeout(40):
                     assert await uplink.flush(30)
