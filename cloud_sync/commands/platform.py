@@ -172,21 +172,27 @@ def _webhook_retry(options: argparse.Namespace, settings: ReceiverSettings) -> S
 def _backup(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
     from cloud_sync.receiver.stores.backup import back_up
 
-    made = back_up(settings.database, settings.data, options.folder, not options.without_keys, _now_utc_ms())
+    made = back_up(settings.database, settings.data, options.folder, not options.without_keys, _now_utc_ms(),
+                   settings.authority)  # fmt: skip
     lines = [f"{options.folder}: {sum(made.rows.values())} rows in {len(made.rows)} tables; {', '.join(made.files)}"]
     if "names.key" in made.files:
         lines.append("It holds the key to residents' names: keep it as you keep those.")
+    if "authority.tar" in made.files:
+        lines.append("It holds the key of the site's authority, which makes certificates that all gateways trust.")
     return {"folder": str(options.folder), **dataclasses.asdict(made)}, lines
 
 
 def _restore(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
     from cloud_sync.receiver.stores.backup import restore
 
-    made = restore(options.folder, settings.database, settings.data)
+    made = restore(options.folder, settings.database, settings.data, settings.authority)
     lines = [
         f"{settings.database_shown}: {sum(made.rows.values())} rows in {len(made.rows)} tables, checked",
         f"Start the receiver: gateways send again what came after {_day(made.made_utc_ms)}, as far as they keep it.",
     ]
+    if "authority.tar" in made.files:
+        lines.append(f"The site's authority is in {settings.authority or settings.data / 'authority'} "
+                     "(receiver.authority); write the broker's files anew: sleepbelt authority broker.")
     if "names.key" not in made.files:
         lines.append(f"The backup has no keys: put names.key and command.key into {settings.data} first.")
     return {"database": settings.database_shown, **dataclasses.asdict(made)}, lines

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from cloud_sync.pages.guard import PageGuard
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams
-from cloud_sync.receiver.api_access import Access
+from cloud_sync.receiver.api_access import Access, Asker
 from cloud_sync.receiver.api_spec import (
     ApiError,
     Choice,
@@ -34,6 +34,7 @@ from cloud_sync.receiver.api_spec import (
 from cloud_sync.receiver.csv_export import csv_text
 from cloud_sync.receiver.home_rows import Belt, Gateway
 from cloud_sync.receiver.metrics import METRICS_TYPE, metrics_text
+from cloud_sync.receiver.people import AuditRow
 from cloud_sync.receiver.port import (
     AlarmRow,
     ApiPort,
@@ -58,8 +59,11 @@ MINUTES_HOURS_MAX = 31 * 24
 HOUR_MS = 3_600_000
 LIVE_S = 2.0  # a bed that fell silent is told so within this
 LIVE_PAUSE_S = 0.25
+FOLD_MS = 600_000
+NOTED_MAX = 10_000
 
 R = TypeVar("R")
+Note = Callable[[AuditRow], Awaitable[None]]
 ReadDevices = Callable[[], Awaitable[tuple[Sequence[Gateway], Sequence[Belt]]]]
 
 
@@ -137,9 +141,13 @@ class Stats(PlatformStats):
 class Call:
     """One request: who asks, for what."""
 
-    role: str
+    asker: Asker
     path: Mapping[str, Any]
     query: Mapping[str, Any]
+
+    @property
+    def role(self) -> str:
+        return self.asker.role
 
 
 class _Refused(Exception):
@@ -266,6 +274,26 @@ class Api:
         return self.streams.response(changes, render)
 
 
+class Views:
+    """Writes down who read what of residents by the API; the same again within FOLD_MS is one view."""
+
+    def __init__(self, note: Note, now_utc_ms: Callable[[], int]) -> None:
+        self._note, self._now_utc_ms = note, now_utc_ms
+        self._noted: dict[tuple[Asker, str, str], int] = {}
+
+    async def note(self, endpoint: Endpoint[Handler], call: Call) -> None:
+        """StoreError if it cannot be kept: then nothing may be answered."""
+        if endpoint.path not in _TELLS_OF_RESIDENTS or call.role == TECHNICIAN:
+            return
+        now_ms, key = self._now_utc_ms(), (call.asker, endpoint.path, str(call.path.get("resident_id", "")))
+        if 0 <= now_ms - self._noted.get(key, -FOLD_MS) < FOLD_MS:
+            return
+        await self._note(AuditRow(now_ms, "api", call.asker.name, call.role, key[2], endpoint.path))
+        if len(self._noted) >= NOTED_MAX:
+            self._noted.clear()
+        self._noted[key] = now_ms
+
+
 Handler = Callable[[Api, Call], Awaitable[Any]]
 _SEE = (ADMIN, INTEGRATOR)
 _ALL = (ADMIN, INTEGRATOR, TECHNICIAN)
@@ -304,24 +332,34 @@ ENDPOINTS: tuple[Endpoint[Handler], ...] = (
 )  # fmt: skip
 
 
+# A technician's token is told nothing of residents by those of these that it may read.
+_TELLS_OF_RESIDENTS = frozenset(one.path for one in ENDPOINTS if one.roles == _SEE) | {"/api/beds", "/api/live"}
+
+
 def build_api(
-    port: ApiPort, devices: ReadDevices, settings: WebSettings, access: Access
+    port: ApiPort, devices: ReadDevices, settings: WebSettings, access: Access, note: Note
 ) -> tuple[list[Route], Streams]:
-    """The API's routes, and its open streams, which must be closed before the server stops."""
+    """The API's routes, and its open streams, which must be closed before the server stops. `note` keeps a view."""
     api = Api(port, devices, Streams(settings.streams_max))
+    views = Views(note, port.now_utc_ms)
     guard = [Middleware(PageGuard, hosts=settings.allowed_hosts, loopback_only=settings.open_access)]
-    routes = [Route(one.path, _answering(api, one, access), methods=["GET"], middleware=guard) for one in ENDPOINTS]
+    routes = [
+        Route(one.path, _answering(api, one, access, views), methods=["GET"], middleware=guard) for one in ENDPOINTS
+    ]
     return routes, api.streams
 
 
 def _answering(
-    api: Api, endpoint: Endpoint[Handler], access: Access
+    api: Api, endpoint: Endpoint[Handler], access: Access, views: Views
 ) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            role = await _admitted(endpoint, access, request.headers.get("authorization"))
+            asker = await _admitted(endpoint, access, request.headers.get("authorization"))
             query = endpoint.read(request.query_params.multi_items())
-            found = await endpoint.handler(api, Call(role, request.path_params, query))
+            call = Call(asker, request.path_params, query)
+            found = await endpoint.handler(api, call)
+            # Before anything is answered: what cannot be written down is not shown.
+            await views.note(endpoint, call)
         except _Refused as refused:
             headers = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None
             return JSONResponse(_plain(refused.error), refused.status, headers)
@@ -338,17 +376,17 @@ def _answering(
     return answer
 
 
-async def _admitted(endpoint: Endpoint[Handler], access: Access, authorization: str | None) -> str:
+async def _admitted(endpoint: Endpoint[Handler], access: Access, authorization: str | None) -> Asker:
     if not endpoint.roles:
-        return ""
-    role = await access.role(authorization)
-    if role is None:
+        return Asker("", "")
+    asker = await access.asker(authorization)
+    if asker is None:
         raise _Refused(401, "no_token", "send Authorization: Bearer with a token of `sleepbelt platform token add`, "
                        "or with receiver.api_token")  # fmt: skip
-    if role not in endpoint.roles:
-        raise _Refused(403, "not_allowed", f"a token of the role {role} may not read this; it is for: "
+    if asker.role not in endpoint.roles:
+        raise _Refused(403, "not_allowed", f"a token of the role {asker.role} may not read this; it is for: "
                        f"{', '.join(endpoint.roles)}")  # fmt: skip
-    return role
+    return asker
 
 
 def _csv(endpoint: Endpoint[Handler], found: Any) -> Response:

@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import hmac
 import time
+from dataclasses import dataclass
 
 from cloud_sync.receiver.stores.base import StoreReads
-from cloud_sync.receiver.stores.tokens import ADMIN, role_of
+from cloud_sync.receiver.stores.tokens import ADMIN, valid_token
 from cloud_sync.receiver.threads import StoreThread
 
-__all__ = ["Access"]
+__all__ = ["Access", "Asker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: `name` is a token's, as the audit has it."""
+
+    name: str
+    role: str
 
 
 class Access:
-    """Roles of requests. `master` is receiver.api_token, an admin's; `is_open`: whoever offers no token is one too."""
+    """Who asks what. `master` is receiver.api_token, an admin's; `is_open`: whoever offers no token is one too."""
 
     def __init__(self, reads: StoreThread[StoreReads], master: str | None, is_open: bool) -> None:
         self._reads, self._master, self._is_open = reads, master, is_open and master is None
 
-    async def role(self, authorization: str | None) -> str | None:
-        """The role of a request with this header; None: no valid token. StoreError if tokens cannot be read."""
+    async def asker(self, authorization: str | None) -> Asker | None:
+        """Who sends a request with this header; None: no valid token. StoreError if tokens cannot be read."""
         if authorization is None:
-            return ADMIN if self._is_open else None
+            return Asker("open access", ADMIN) if self._is_open else None
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return None
         text = text.strip()
         if self._master is not None and hmac.compare_digest(_bytes(text), _bytes(self._master)):
-            return ADMIN
+            return Asker("receiver.api_token", ADMIN)
         # The real clock: a token's days are people's days, also where a demonstration's clock runs fast.
         now_utc_ms = time.time_ns() // 1_000_000
-        return await self._reads.call(lambda store: role_of(store, text, now_utc_ms))
+        token = await self._reads.call(lambda store: valid_token(store, text, now_utc_ms))
+        return None if token is None else Asker(token.name, token.role)
 
 
 def _bytes(text: str) -> bytes:

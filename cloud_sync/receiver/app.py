@@ -205,7 +205,7 @@ class _AllStreams:
 def _build_app(
     platform: Platform, home: Home, register: Register, access: Access, settings: WebSettings
 ) -> Starlette:
-    routes, api_streams = build_api(platform, home.devices, settings, access)
+    routes, api_streams = build_api(platform, home.devices, settings, access, home.note)
     pages = build_pages(platform, settings, home, register)
     app = Starlette(routes=[*routes, *pages.routes], exception_handlers={StoreError: _store_fails})
     app.state.streams = _AllStreams([api_streams, pages.streams])

@@ -6,6 +6,7 @@
 | `receiver.db` or `receiver.dump` | SQLite's online copy; pg_dump's custom format of one snapshot |
 | `people.db`, `enrolment.db` | SQLite's online copies, where the data folder has them |
 | `names.key`, `command.key` | where keys are wanted: without names.key the names cannot be read |
+| `authority.tar` | where keys are wanted, the folder of the site's authority: its key signs all certificates |
 
 A backup folder appears whole or not at all. A restore overwrites nothing. Gateways then send again what they were acked
 for since (`rewind`), as far as they keep it.
@@ -18,6 +19,7 @@ import json
 import os
 import shutil
 import sqlite3
+import tarfile
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -39,6 +41,8 @@ FORMAT = 1
 SQLITE_COPY, POSTGRES_DUMP = "receiver.db", "receiver.dump"
 SIDE_FILES = ("people.db", "enrolment.db")
 KEY_FILES = ("names.key", "command.key")
+AUTHORITY_TAR = "authority.tar"
+AUTHORITY_BYTES_MAX = 16 * 1024 * 1024
 BLOCK_BYTES = 1 << 20
 
 
@@ -58,8 +62,11 @@ class Manifest:
     files: Mapping[str, str]  # file -> SHA-256
 
 
-def back_up(where: Path | str, data: Path, folder: Path, with_keys: bool, now_utc_ms: int) -> Manifest:
-    """Copy the database at `where` and the files of `data`, which may be in use, into a new `folder`."""
+def back_up(
+    where: Path | str, data: Path, folder: Path, with_keys: bool, now_utc_ms: int, authority: Path | None = None
+) -> Manifest:
+    """Copy the database at `where` and the files of `data`, which may be in use, into a new `folder`; with the keys,
+    the folder of the authority too."""
     if folder.exists():
         raise BackupError(f"{folder} is there already: name a new folder for each backup")
     partial = folder.with_name(folder.name + ".partial")
@@ -73,6 +80,8 @@ def back_up(where: Path | str, data: Path, folder: Path, with_keys: bool, now_ut
         for name in KEY_FILES if with_keys else ():
             if (data / name).exists():
                 shutil.copyfile(data / name, partial / name)
+        if with_keys and authority is not None:
+            _pack_folder(authority, partial / AUTHORITY_TAR)
         files = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
         manifest = Manifest(FORMAT, kind, version, now_utc_ms, rows, files)
         (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
@@ -102,17 +111,22 @@ def check_folder(folder: Path) -> Manifest:
     return manifest
 
 
-def restore(folder: Path, where: Path | str, data: Path) -> Manifest:
-    """Put a backup into a data folder without a database, or an empty PostgreSQL database, and check what is there."""
+def restore(folder: Path, where: Path | str, data: Path, authority: Path | None = None) -> Manifest:
+    """Put a backup into a data folder without a database, or an empty PostgreSQL database, and check what is there.
+
+    The authority's folder goes to `authority`, which must not be there yet, else to `data`/authority."""
     manifest = check_folder(folder)
     if manifest.version > _newest_version(where) or (manifest.kind == "sqlite") != isinstance(where, Path):
         wanted = "a data folder" if manifest.kind == "sqlite" else "a PostgreSQL URL"
         raise BackupError(f"{folder} has {manifest.kind} of version {manifest.version}: it needs {wanted} and a "
                           "sleepbelt that knows that version")  # fmt: skip
-    names = [name for name in manifest.files if name != POSTGRES_DUMP]
+    names = [name for name in manifest.files if name not in (POSTGRES_DUMP, AUTHORITY_TAR)]
     there = [name for name in names if (data / name).exists()]
     if there:
         raise BackupError(f"{data} has {', '.join(there)} already: stop the receiver and move that folder away")
+    home = (authority or data / "authority") if AUTHORITY_TAR in manifest.files else None
+    if home is not None and home.exists() and any(home.iterdir()):
+        raise BackupError(f"{home} is there already: move the authority's folder away, or set receiver.authority")
     data.mkdir(parents=True, exist_ok=True)
     fresh = {name: data / f"{name}.restoring" for name in names}
     try:
@@ -123,6 +137,8 @@ def restore(folder: Path, where: Path | str, data: Path) -> Manifest:
         if isinstance(where, str):
             _restore_postgres(where, folder / POSTGRES_DUMP)
         check_database(fresh[SQLITE_COPY] if isinstance(where, Path) else where, manifest.rows)
+        if home is not None:
+            _unpack_folder(folder / AUTHORITY_TAR, home)
         for name, file in fresh.items():
             file.rename(data / name)
         _sync(data)
@@ -149,6 +165,39 @@ def check_database(where: Path | str, rows: Mapping[str, int] | None = None) -> 
             except ValueError as error:
                 raise StoreError(f"{database.where}: the pack of bed {bed_id} at {start_ms}: {error}") from error
     return found
+
+
+def _pack_folder(folder: Path, target: Path) -> None:
+    try:
+        with tarfile.open(target, "w") as tar:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file() and not file.is_symlink():
+                    tar.add(file, str(file.relative_to(folder)), recursive=False)
+    except OSError as error:
+        raise StoreError(f"cannot copy the authority's folder {folder}: {error}") from error
+
+
+def _unpack_folder(source: Path, folder: Path) -> None:
+    """Every file for its owner alone, whole or not at all."""
+    partial = folder.with_name(folder.name + ".restoring")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True, mode=0o700)
+    try:
+        with tarfile.open(source) as tar:
+            if sum(entry.size for entry in tar.getmembers()) > AUTHORITY_BYTES_MAX:
+                raise BackupError(f"{source} is larger than any authority's folder")
+            tar.extractall(partial, filter="data")
+        for file in partial.rglob("*"):
+            file.chmod(0o700 if file.is_dir() else 0o600)
+            _sync(file)
+        if folder.exists():
+            folder.rmdir()  # empty, as was looked at
+        partial.rename(folder)
+        _sync(folder.parent)
+    except tarfile.TarError as error:
+        raise BackupError(f"{source} is damaged: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _copy_database(where: Path | str, folder: Path) -> tuple[str, int, dict[str, int]]:

@@ -10,7 +10,7 @@ from cloud_sync.receiver.stores.base import StoreReads
 from cloud_sync.receiver.stores.database import Database, transaction
 
 __all__ = ["ADMIN", "INTEGRATOR", "ROLES", "TECHNICIAN", "Token", "TokenError", "add_token", "list_tokens",
-           "revoke_token", "role_of"]  # fmt: skip
+           "revoke_token", "valid_token"]  # fmt: skip
 
 ADMIN, INTEGRATOR, TECHNICIAN = ROLES = ("admin", "integrator", "technician")
 """Everything; residents' data without names; beds, devices and what is missing without residents' data."""
@@ -81,8 +81,8 @@ def revoke_token(database: Database, name: str, now_utc_ms: int) -> None:
             raise TokenError(f"there is no token {name!r}")
 
 
-def role_of(store: StoreReads, text: str, now_utc_ms: int) -> str | None:
-    """The role that a valid token gives, None for any other text."""
+def valid_token(store: StoreReads, text: str, now_utc_ms: int) -> Token | None:
+    """The token of this text while it is valid, None for any other text."""
     if not text.startswith(PREFIX):
         return None
     # Found by its hash: what the comparison takes tells nothing of a token.
@@ -90,7 +90,7 @@ def role_of(store: StoreReads, text: str, now_utc_ms: int) -> str | None:
         "SELECT name, role, made_utc_ms, expires_utc_ms, revoked_utc_ms FROM api_tokens WHERE hash = ?", _hash(text)
     )
     token = Token(*rows[0]) if rows else None
-    return token.role if token is not None and token.is_valid(now_utc_ms) else None
+    return token if token is not None and token.is_valid(now_utc_ms) else None
 
 
 def _hash(text: str) -> bytes:

@@ -43,9 +43,17 @@ T = TypeVar("T")
 
 HASH_BYTES = 8  # enough to tell a repetition from a conflict under one key
 RUN_ITEMS_MAX = 120  # of one row of `received`: SQLite then keeps the row in its page
-QUARANTINE_ROWS_MAX = 10_000  # beyond it the oldest go: poison must not fill the disk
+# Beyond these the oldest go: poison must not fill the disk.
+QUARANTINE_ROWS_MAX = 10_000
+QUARANTINE_BYTES_MAX = 64 * 1024 * 1024  # of bodies
 COUNTER_SLOTS = 16  # rows of each counter: workers on one database rarely wait for each other's
 NOT_TOLD = "acknowledged earlier, not in this database"
+_FORGET_OLD_QUARANTINE = """
+DELETE FROM quarantine WHERE digest IN (SELECT digest FROM (
+  SELECT digest, row_number() OVER newest_first AS number, sum(length(body)) OVER newest_first AS bytes
+  FROM quarantine WINDOW newest_first AS (ORDER BY noted_utc_ms DESC, digest)
+) AS held WHERE number > ? OR bytes > ?)
+"""
 _RECEIVED_TYPES = ("integer", "bigint", "bytea")
 
 
@@ -191,11 +199,7 @@ class _Group:
         for (bed_id, alarm_id), bed in sorted(self._alarms.items()):
             self._refresh_alarm(bed_id, alarm_id, bed)
         if self._has_quarantined:
-            self._execute(
-                "DELETE FROM quarantine WHERE digest IN "
-                "(SELECT digest FROM quarantine ORDER BY noted_utc_ms DESC, digest LIMIT 10000 OFFSET ?)",
-                (QUARANTINE_ROWS_MAX,),
-            )
+            self._execute(_FORGET_OLD_QUARANTINE, (QUARANTINE_ROWS_MAX, QUARANTINE_BYTES_MAX))
         slot = os.getpid() % COUNTER_SLOTS
         self._executemany(
             "INSERT INTO counters VALUES (?, ?, ?) "

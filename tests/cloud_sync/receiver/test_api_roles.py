@@ -13,7 +13,8 @@ from starlette.responses import StreamingResponse
 
 from cloud_sync.commands.platform import main
 from cloud_sync.pages.streams import Streams
-from cloud_sync.receiver.api import ENDPOINTS, Api, Call
+from cloud_sync.receiver.api import ENDPOINTS, FOLD_MS, Api, Call
+from cloud_sync.receiver.api_access import Asker
 from cloud_sync.receiver.stores.base import StoreError
 from cloud_sync.receiver.stores.opening import open_existing, open_writes
 from cloud_sync.receiver.stores.tokens import (
@@ -161,7 +162,7 @@ def test_a_database_of_another_version_is_left_to_its_receiver(tmp_path: Path) -
 @pytest.mark.parametrize("role", [ADMIN, TECHNICIAN])
 async def test_live_states_are_told_at_once_and_then_only_of_beds_that_changed(full: Bench, role: str) -> None:
     streams = Streams(1)
-    answer = await Api(full.platform, full.home.devices, streams).live(Call(role, {}, {}))
+    answer = await Api(full.platform, full.home.devices, streams).live(Call(Asker("t", role), {}, {}))
     assert isinstance(answer, StreamingResponse)
     pieces = answer.body_iterator
 
@@ -179,3 +180,47 @@ async def test_live_states_are_told_at_once_and_then_only_of_beds_that_changed(f
     assert [bed["bed"] for bed in first] == ["101-A", "101-B"]
     assert (changed["bed"], changed["watched"]) == ("101-B", True)
     assert changed["live"] == (None if role == TECHNICIAN else {**changed["live"], "state": "absent"})
+
+
+def views(bench: Bench) -> list[tuple[str, str, str, str]]:
+    rows = bench.home.people_now(lambda people: people.audit(None, 1000))
+    return sorted((row.account, row.role, row.resident_id, row.detail) for row in rows if row.kind == "api")
+
+
+def test_every_read_of_residents_by_a_token_is_in_the_audit_under_its_name(full: Bench) -> None:
+    found = answers(full, INTEGRATOR)
+    noted = views(full)
+    assert {row[:2] for row in noted} == {(f"of-{INTEGRATOR}", INTEGRATOR)}
+    of_residents = {path for path, (status, text) in found.items() if status == 200 and "r-wang" in text}
+    assert of_residents <= {row[3].replace("{resident_id}", "r-wang") for row in noted}
+    assert {row[3] for row in noted if row[2] == "r-wang"} == {
+        "/api/residents/{resident_id}", "/api/residents/{resident_id}/nights", "/api/residents/{resident_id}/minutes"}
+    assert not any(row[3] in ("/api/gaps", "/api/devices", "/api/stats", "/metrics") for row in noted)
+
+
+def test_a_technicians_token_reads_nothing_that_the_audit_would_keep(full: Bench) -> None:
+    answers(full, TECHNICIAN)
+    assert views(full) == []
+
+
+def test_the_same_read_again_is_the_same_view_for_ten_minutes(full: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, header = full.client(TOKEN, is_open=False), full.token(INTEGRATOR)
+    for _ in range(3):
+        assert client.get("/api/residents/r-wang/nights", headers=header).status_code == 200
+    assert len(views(full)) == 1
+    now_ms = full.platform.now_utc_ms() + FOLD_MS
+    monkeypatch.setattr(full.platform, "now_utc_ms", lambda: now_ms)
+    client = full.client(TOKEN, is_open=False)
+    client.get("/api/residents/r-wang/nights", headers=header)
+    assert client.get("/api/residents/r-nobody/nights", headers=header).status_code == 404
+    assert [row[2] for row in views(full)] == ["r-wang", "r-wang"]
+
+
+def test_what_cannot_be_written_down_is_not_shown(full: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(full.home, "note", fails)
+    answer = full.client(TOKEN, is_open=False).get("/api/residents", headers=full.token(INTEGRATOR))
+    assert answer.status_code == 503
+    assert "r-wang" not in answer.text

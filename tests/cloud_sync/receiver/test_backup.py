@@ -7,12 +7,14 @@ import shutil
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from cloud_sync.authority import load_authority, open_authority
 from cloud_sync.commands.platform import main
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.stores.base import Admission, StoreError
@@ -224,3 +226,33 @@ def test_a_missing_program_is_named(server: str, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StoreError, match="apt-get install postgresql-client"):
         pg_programs.restore(server, tmp_path / "x")
+
+
+def test_the_authority_comes_back_with_its_keys_and_only_with_keys(full: Place, empty: Place, tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    authority, _ = open_authority(tmp_path / "ca", "Sunny home", datetime.now(UTC))
+    (tmp_path / "ca" / "broker").mkdir()
+    (tmp_path / "ca" / "broker" / "broker.crt").write_bytes(b"certificate")
+    config = tmp_path / "receiver.toml"
+    config.write_text('[receiver]\nbroker = "mqtt://127.0.0.1:1883"\nauthority = "ca"\n')
+    assert full.do("backup", tmp_path / "b", "--config", config) == 0
+    assert full.do("backup", tmp_path / "bare", "--config", config, "--without-keys") == 0
+    assert not (tmp_path / "bare" / "authority.tar").exists()
+    assert (tmp_path / "b" / "authority.tar").stat().st_mode & 0o777 == 0o600
+    assert empty.do("restore", tmp_path / "b") == 0
+    home = empty.data / "authority"
+    assert load_authority(home).fingerprint == authority.fingerprint
+    assert (home / "broker" / "broker.crt").read_bytes() == b"certificate"
+    assert all(file.stat().st_mode & 0o077 == 0 for file in home.rglob("*"))
+
+
+def test_a_restore_puts_no_authority_over_another(full: Place, empty: Place, tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    open_authority(tmp_path / "ca", "Sunny home", datetime.now(UTC))
+    config = tmp_path / "receiver.toml"
+    config.write_text('[receiver]\nbroker = "mqtt://127.0.0.1:1883"\nauthority = "ca"\n')
+    assert full.do("backup", tmp_path / "b", "--config", config) == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "ca").iterdir()}
+    assert empty.do("restore", tmp_path / "b", "--config", config) == 2
+    assert {file.name: file.read_bytes() for file in (tmp_path / "ca").iterdir()} == before
+    assert not (empty.data / "names.key").exists()

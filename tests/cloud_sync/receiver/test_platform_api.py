@@ -73,7 +73,9 @@ class Bench:
 
     def app(self, token: str | None = None, is_open: bool = True) -> Starlette:
         access = Access(self.reads, token, is_open)
-        routes, _ = build_api(self.platform, self.home.devices, WebSettings(open_access=is_open), access)
+        routes, _ = build_api(
+            self.platform, self.home.devices, WebSettings(open_access=is_open), access, self.home.note
+        )
         return Starlette(routes=routes)
 
     def client(self, token: str | None = None, is_open: bool = True) -> TestClient:

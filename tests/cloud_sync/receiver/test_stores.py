@@ -19,7 +19,7 @@ import pytest
 from cloud_sync.ingest import Arrival, Outcome, examine
 from cloud_sync.receiver.home_reads import recorded_minutes, silences
 from cloud_sync.receiver.names import KeyFileError, NameBook
-from cloud_sync.receiver.stores import base
+from cloud_sync.receiver.stores import base, writes
 from cloud_sync.receiver.stores.base import Admission, SealedName, StoreError
 from cloud_sync.receiver.stores.opening import open_existing, open_reads, open_writes
 from cloud_sync.receiver.stores.postgres import PostgresWrites
@@ -131,6 +131,20 @@ def test_an_unreadable_message_is_kept_in_quarantine_once(store: Store) -> None:
     assert garbage is not None
     store.writes.commit([garbage, garbage], NOW)
     assert store.reads.counts()["quarantined"] == 1
+
+
+def test_quarantine_is_bounded_by_bytes_and_rows_and_keeps_the_newest(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writes, "QUARANTINE_BYTES_MAX", 50_000)
+    for number in range(9):
+        poison = examine("sb/v1/gw-01/alarm", bytes([number]) * 10_000)
+        assert poison is not None
+        store.writes.commit([poison], NOW + number)
+    assert store.sql("SELECT noted_utc_ms FROM quarantine ORDER BY 1") == [(NOW + number,) for number in range(4, 9)]
+    monkeypatch.setattr(writes, "QUARANTINE_ROWS_MAX", 2)
+    store.take(b"\xc1poison")
+    assert store.sql("SELECT count(*) FROM quarantine") == [(2,)]
 
 
 def test_a_floor_over_everything_stored_proves_that_nothing_is_missing(store: Store) -> None:
