@@ -77,11 +77,12 @@ class Enrolment:
         self._tries: list[int] = []
         try:
             self._file = sqlite3.connect(file, isolation_level=None, timeout=10.0, check_same_thread=False)
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("PRAGMA synchronous=FULL")
             version = int(self._file.execute("PRAGMA user_version").fetchone()[0])
             if version > VERSION:
+                self._file.close()
                 raise StoreError(f"{file} has version {version}, this sleepbelt knows {VERSION}: start the newer one")
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=FULL")
             if version == 0:
                 self._file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
             if not (folder / REVOKED_FILE).exists():

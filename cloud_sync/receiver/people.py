@@ -124,11 +124,12 @@ def _open_file(path: Path) -> SqliteDatabase:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
-        file.execute("PRAGMA journal_mode=WAL")
-        file.execute("PRAGMA synchronous=FULL")
         version = int(file.execute("PRAGMA user_version").fetchone()[0])
         if version > VERSION:
+            file.close()
             raise StoreError(f"{path} has version {version}, this sleepbelt knows {VERSION}: start the newer one")
+        file.execute("PRAGMA journal_mode=WAL")
+        file.execute("PRAGMA synchronous=FULL")
         if version == 0:
             file.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version=1;COMMIT;")
         if version < VERSION:

@@ -7,8 +7,10 @@ the anchor or in a later one: chunks go into packs of the right day, events get 
 
 | source | boot_id | kind: place, number |
 |---|---|---|
-| a belt's serial | the belt's | pack: bed_id, start_utc_ms of the pack |
-| gw: and a gateway | the gateway's | alarm_events, belt_events: stream_id, seq |
+| gateway/belt's serial | the belt's | pack: bed_id, start_utc_ms of the pack |
+| gateway | the gateway's | alarm_events, belt_events: stream_id, seq |
+
+A clock is known by who told of it: no gateway can move what another one sent.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from protocol.batch import (
     encode_item,
 )
 
-__all__ = ["PACK", "Corrected", "Key", "Waiting", "anchors_in", "coming_utc_ms", "correct", "gateway_key"]
+__all__ = ["PACK", "Corrected", "Key", "Waiting", "anchors_in", "belt_key", "coming_utc_ms", "correct", "gateway_key"]
 
 PACK = "pack"
 AT_ONCE_MAX = 20  # packs or events a commit puts right: an ack does not wait for three days of them
@@ -54,7 +56,12 @@ class Corrected:
 
 def gateway_key(gateway: str, at: Stamp) -> Key:
     """The clock that told an event's instant."""
-    return f"gw:{gateway}", at.boot_id
+    return gateway, at.boot_id
+
+
+def belt_key(gateway: str, chunk: ChunkColumns) -> Key:
+    """The clock that told a chunk's seconds."""
+    return f"{gateway}/{chunk.belt}", chunk.boot_id
 
 
 def anchors_in(arrivals: Iterable[Arrival]) -> dict[Key, int]:
@@ -64,7 +71,7 @@ def anchors_in(arrivals: Iterable[Arrival]) -> dict[Key, int]:
         for incoming in arrival.items:
             match incoming.item:
                 case ChunkColumns(trusted=True) as chunk:
-                    found[chunk.belt, chunk.boot_id] = chunk.start_utc_ms - chunk.start_second * 1000
+                    found[belt_key(arrival.gateway, chunk)] = chunk.start_utc_ms - chunk.start_second * 1000
                 case (AlarmEvent() | BeltEventItem() | DeviceState() | NightReportItem()) as item if item.at.trusted:
                     found[gateway_key(arrival.gateway, item.at)] = item.at.utc_ms - item.at.elapsed_ms
     return found
@@ -111,14 +118,15 @@ def _correct_pack(database: Database, bed_id: int, start_ms: int, key: Key, zero
     for body, minutes in found:
         packed = list(open_pack(bytes(body))) if body else []
         # Another pack may begin at the same instant; those of one pack are of one boot.
-        if not packed or _key(packed[0]) != key:
+        if not packed or _told_by(packed[0]) != (key[0].partition("/")[2], key[1]):
             continue
         database.execute("DELETE FROM packs WHERE bed_id = ? AND start_utc_ms = ? AND body = ? AND minutes = ?",
                          (bed_id, start_ms, body, minutes))  # fmt: skip
         database.insert("packs", PACK_TYPES, list(pack_rows(bed_id, [_placed(one, zero_ms) for one in packed])))
 
 
-def _key(packed: PackedChunk) -> Key | None:
+def _told_by(packed: PackedChunk) -> tuple[str, int] | None:
+    """(belt, boot_id) of a chunk that waits."""
     columns = decode_columns(packed[2])
     if not isinstance(columns, ChunkColumns) or columns.trusted:
         return None

@@ -18,6 +18,7 @@ from cloud_sync.receiver.stores.provisional import (
     Key,
     Waiting,
     anchors_in,
+    belt_key,
     coming_utc_ms,
     correct,
     gateway_key,
@@ -341,7 +342,7 @@ class _Group:
         self.touched.add((gateway, chunk.bed))
         self._count("chunks")
         self._count("readings", chunk.count)
-        clock = None if chunk.trusted else (chunk.belt, chunk.boot_id)
+        clock = None if chunk.trusted else belt_key(gateway, chunk)
         self._chunks.setdefault((bed_id, clock), []).append((chunk, (stream_id, incoming.seq, incoming.body)))
 
     def _packs(self) -> Iterator[PackRow]:

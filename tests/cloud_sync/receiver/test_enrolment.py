@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from cloud_sync.receiver.enrolment import (
     EnrolmentError,
     token_text,
 )
+from cloud_sync.receiver.stores.base import StoreError
 
 NOW_S = 1_795_000_000
 DAY_S = 86_400
@@ -135,3 +138,13 @@ def test_revocation_lists_every_certificate_of_the_gateway_and_ends_renewal(
 
 def test_private_files_are_for_their_owner_only(enrolment: Enrolment, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "site-ca.key").stat().st_mode) == 0o600
+
+
+def test_a_file_of_a_later_version_is_refused_and_left_alone(tmp_path: Path, authority: Authority) -> None:
+    file = tmp_path / "later.db"
+    with closing(sqlite3.connect(file)) as direct:
+        direct.executescript("CREATE TABLE claims (x); PRAGMA user_version=99;")
+    before = file.read_bytes()
+    with pytest.raises(StoreError, match="version 99"):
+        Enrolment(file, authority, tmp_path)
+    assert file.read_bytes() == before

@@ -15,6 +15,7 @@ from cloud_sync.pages.pins import hash_pin
 from cloud_sync.pages.settings import Account, WebSettings
 from cloud_sync.receiver.people import PEOPLE, AuditRow, Consent, People, WatchSpan, open_people
 from cloud_sync.receiver.register import SWEEP_S
+from cloud_sync.receiver.stores.base import StoreError
 from cloud_sync.receiver.stores.forgetting import VITALS
 from cloud_sync.receiver.stores.opening import open_writes
 from cloud_sync.receiver.web import build_app
@@ -93,6 +94,17 @@ def test_a_file_of_an_older_version_is_carried_on(tmp_path: Path) -> None:
     with closing(open_people(tmp_path / "receiver.db", tmp_path)) as people:
         assert [account.name for account in people.accounts()] == ["lin"]
         assert people.consents() == []
+
+
+def test_a_file_of_a_later_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    open_people(tmp_path / "receiver.db", tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / PEOPLE)) as file:
+        file.execute("PRAGMA journal_mode=DELETE")
+        file.execute("PRAGMA user_version=99")
+    before = (tmp_path / PEOPLE).read_bytes()
+    with pytest.raises(StoreError, match="version 99"):
+        open_people(tmp_path / "receiver.db", tmp_path)
+    assert (tmp_path / PEOPLE).read_bytes() == before
 
 
 def filled(folder: Path) -> None:

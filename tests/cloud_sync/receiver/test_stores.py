@@ -67,9 +67,11 @@ class Store:
         self.writes.close()
 
 
-def arrival(*bodies: bytes, seq: int = 1, floor: int = 1, lane: str = "vitals", epoch: str = "e") -> Arrival:
-    envelope = Envelope("gw-01", epoch, seq, floor, tuple(enumerate(bodies)))
-    found = examine(f"sb/v1/gw-01/{lane}", encode_envelope(envelope))
+def arrival(
+    *bodies: bytes, seq: int = 1, floor: int = 1, lane: str = "vitals", epoch: str = "e", gateway: str = "gw-01"
+) -> Arrival:
+    envelope = Envelope(gateway, epoch, seq, floor, tuple(enumerate(bodies)))
+    found = examine(f"sb/v1/{gateway}/{lane}", encode_envelope(envelope))
     assert found is not None
     return found
 
@@ -436,7 +438,16 @@ def test_a_minute_of_a_boot_without_an_anchor_keeps_the_time_it_was_told(store: 
     store.take(untrusted(0, boot_id=2), encode_item(minute(number=9)))
     rows = store.reads.minutes("gw-01", "101-A", 0, 2**50)
     assert [row.utc_ms - START_UTC_MS for row in rows] == [-OFF_MS, 9 * 60_000]
-    assert store.sql("SELECT source, boot_id FROM provisional") == [("belt-101-A", 2)]
+    assert store.sql("SELECT source, boot_id FROM provisional") == [("gw-01/belt-101-A", 2)]
+
+
+def test_another_gateway_cannot_move_what_this_one_sent(store: Store) -> None:
+    store.take(untrusted(0))
+    wrong = encode_item(dataclasses.replace(minute(number=5), start_utc_ms=START_UTC_MS + 99_000_000))
+    store.writes.commit([arrival(wrong, gateway="gw-02")], NOW)
+    assert [row.utc_ms for row in store.reads.minutes("gw-01", "101-A", 0, 2**50)] == [START_UTC_MS - OFF_MS]
+    store.take(encode_item(minute(number=9)), seq=9)
+    assert store.reads.minutes("gw-01", "101-A", 0, 2**50)[0].utc_ms == START_UTC_MS
 
 
 def test_an_alarm_raised_before_the_clock_was_set_gets_its_time(store: Store) -> None:
@@ -614,6 +625,29 @@ def test_a_postgresql_that_was_restarted_is_used_again(server: str) -> None:
     with pytest.raises(StoreError):
         store.take(encode_item(alarm()), seq=2)
     assert store.take(encode_item(alarm()), seq=2) == ("stored",)
+    store.close()
+
+
+def test_a_postgresql_that_turns_read_only_commits_nothing_and_goes_on_afterwards(server: str) -> None:
+    store = Store(emptied(server))
+
+    def turn(setting: str) -> None:
+        """For all connections from now on; those there are end, so that the next attempt makes a new one."""
+        with psycopg.connect(server, autocommit=True, options="-c default_transaction_read_only=off") as direct:
+            direct.execute(f"ALTER DATABASE postgres {setting}".encode())
+            direct.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+                           "AND backend_type = 'client backend'")
+        with pytest.raises(StoreError):
+            store.take(encode_item(minute()))
+
+    turn("SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(StoreError, match="read-only"):
+            store.take(encode_item(minute()))
+    finally:
+        turn("RESET default_transaction_read_only")
+    assert store.take(encode_item(minute())) == ("stored",)
+    assert store.sql("SELECT sum(readings) FROM packs") == [(60,)]
     store.close()
 
 
