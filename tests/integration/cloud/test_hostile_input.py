@@ -50,7 +50,8 @@ def bad_items() -> list[bytes]:
         deep = [deep]
     return [
         b"", b"\xc1", b"\x91" * 50_000, msgpack.packb({0: 99}), msgpack.packb({0: 1, 1: 5}),
-        msgpack.packb({0: 2, 5: deep}), msgpack.packb({0: 8, 1: "101-A"}), encode_item(minute())[:-3], encode_item(minute()) + b"\x00",
+        msgpack.packb({0: 2, 5: deep}), msgpack.packb({0: 8, 1: "101-A"}), encode_item(minute())[:-3],
+        encode_item(minute()) + b"\x00",
         msgpack.packb({0: 1, 1: "x" * 10_000, 2: [1, 2, 3, True], 3: "ack"}), msgpack.packb([0, 1]),
     ]  # fmt: skip
 
