@@ -37,7 +37,7 @@ SILENT_AFTER_COMPRESSED_MS = 2_000
 SESSION_SPEAKS_MS = 3_000  # this long after a session report beacons are only a sign of life
 ABSENCES_WAIT_MS = 5_000  # how long a return seen by beacon waits for the session that knows the absences before it
 CREDITS = 16
-HISTORY_STALLED_MS = 5_000
+HISTORY_STALLED_MS = 2_000  # many times what an answer takes; asking twice costs one frame
 ANCHORS_MAX = 8
 ANCHOR_SLEW_MS = 1  # per report: follows a belt's clock that is 1000 ppm slow, far beyond any crystal
 SEQ_END = 0xFFFFFFFF
@@ -102,6 +102,7 @@ class BeltSession:
         self._request_id = 0
         self._wanted: tuple[int, int] | None = None  # history asked for: last seq, elapsed ms of the last progress
         self._credit_used = 0
+        self._leftover_seq: int | None = None  # newest of an answer that a newer request has replaced
 
     def to_state(self) -> dict[str, Any]:
         """JSON-able; what must survive a restart of the gateway."""
@@ -127,7 +128,7 @@ class BeltSession:
         self._boot(hello.boot_id)
         self._anchor(now_ms, hello.boot_id, hello.uptime_ms)
         self._belt_seq = hello.record_seq
-        self._wanted = None
+        self._wanted = self._leftover_seq = None
         if self.next_seq is None or hello.record_seq < self.next_seq - 1:
             # A new belt to us, or one whose ring was made anew: its numbering is the truth.
             self.next_seq = max(1, hello.oldest_seq)
@@ -177,11 +178,14 @@ class BeltSession:
         if self.next_seq is None or record.seq != self.next_seq:
             outcome = Outcome(accepted=False)
             if self.next_seq is not None and record.seq > self.next_seq:
+                if self._shows_a_loss(record.seq):
+                    self._wanted = None
                 self._watch_history(now_ms, outcome)
             return outcome
         anchor = self._anchors.get(record.boot_id)
         outcome = Outcome(records=[PlacedRecord(record, None if anchor is None else anchor + record.uptime_ms)])
         self.next_seq = record.seq + 1
+        self._leftover_seq = None
         if self._wanted is not None:
             last, _ = self._wanted
             self._wanted = (last, now_ms)
@@ -294,6 +298,18 @@ class BeltSession:
         outcome.facts.append(vitals_fact(self.bed, beacon))
         if same_boot and self._exit_count is not None:
             self._exit_count += (beacon.exit_count_low - self._exit_count) & 0xFF
+
+    def _shows_a_loss(self, seq: int) -> bool:
+        """Whether a record after a gap means that the running request must be made again.
+
+        A request is answered in order, so what it skips was lost. What the belt had sent before it heard of the new
+        request goes on rising and says nothing; a step back begins the new answer.
+        """
+        if self._wanted is None or seq > self._wanted[0]:
+            return False
+        is_leftover = self._leftover_seq is not None and seq > self._leftover_seq
+        self._leftover_seq = seq
+        return not is_leftover
 
     def _watch_history(self, now_ms: int, outcome: Outcome) -> None:
         if self._wanted is not None and now_ms - self._wanted[1] < self._history_stalled_ms:

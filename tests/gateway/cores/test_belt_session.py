@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cores.belt_session import CREDITS, BeltSession
+from gateway.cores.belt_session import CREDITS, HISTORY_STALLED_MS, BeltSession
 from gateway.cores.facts import FinishedAbsence, LinkDown, LinkUp, Occupancy, TurnOver, Vitals
 from protocol.wire import frames
 from tests.gateway.cores.belt_talk import beacon, hello, minute, report
@@ -197,8 +198,69 @@ def test_a_ring_made_anew_starts_a_new_numbering() -> None:
 def test_a_history_that_stalls_is_asked_for_again() -> None:
     session = BeltSession("A")
     session.opened(T0, hello(record_seq=3))
-    assert not session.advance(T0 + 4999).sends
-    assert session.advance(T0 + 5000).sends == [(frames.HISTORY, (2, 1, 3, CREDITS))]
+    assert not session.advance(T0 + HISTORY_STALLED_MS - 1).sends
+    assert session.advance(T0 + HISTORY_STALLED_MS).sends == [(frames.HISTORY, (2, 1, 3, CREDITS))]
+
+
+def test_what_a_request_skips_is_asked_for_at_once_and_once() -> None:
+    """Records 4 and 5 were on their way when the belt heard of the new request."""
+    session = BeltSession("A")
+    session.opened(T0, hello(record_seq=30))
+    assert session.record(T0 + 10, minute(1, 60)).accepted
+    assert session.record(T0 + 20, minute(3, 180)).sends == [(frames.HISTORY, (2, 2, 30, CREDITS))]
+    assert not session.record(T0 + 30, minute(4, 240)).sends
+    assert not session.record(T0 + 40, minute(5, 300)).sends
+    # The new answer, whose first record is lost too.
+    assert session.record(T0 + 50, minute(3, 180)).sends == [(frames.HISTORY, (3, 2, 30, CREDITS))]
+    assert session.record(T0 + 60, minute(2, 120)).accepted
+    # A live record is newer than what was asked for: no loss.
+    assert not session.record(T0 + 70, minute(31, 1860)).sends
+
+
+class LossyBelt:
+    """Answers requests in order, a record each 30 ms, over a radio that takes 60 ms a way and loses frames."""
+
+    def __init__(self, records: int, share: float, seed: int) -> None:
+        self._records, self._share, self._random = records, share, Random(seed)
+        self._answer: list[int] = []  # next seq, last, credits
+        self.requests = 0
+        self.down: list[tuple[int, int, tuple[int, ...]]] = []
+        self.up: list[tuple[int, int]] = []
+
+    def send(self, now_ms: int, sends: list[tuple[int, tuple[int, ...]]]) -> None:
+        for kind, values in sends:
+            self.requests += kind == frames.HISTORY
+            if self._random.random() >= self._share:
+                self.down.append((now_ms + 60, kind, values))
+
+    def step(self, now_ms: int) -> None:
+        while self.down and self.down[0][0] <= now_ms:
+            _, kind, values = self.down.pop(0)
+            if kind == frames.HISTORY:
+                self._answer = [values[1], values[2], values[3]]
+            elif self._answer:
+                self._answer[2] += values[1]
+        if self._answer and self._answer[0] <= self._answer[1] and self._answer[2]:
+            if self._random.random() >= self._share:
+                self.up.append((now_ms + 60, self._answer[0]))
+            self._answer[0] += 1
+            self._answer[2] -= 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_four_hours_of_records_come_over_a_radio_that_loses_a_third_in_two_minutes(seed: int) -> None:
+    session, belt, taken, now_ms = BeltSession("A"), LossyBelt(240, 0.3, seed), 0, T0
+    belt.send(T0, session.opened(T0, hello(record_seq=240)).sends)
+    while taken < 240:
+        now_ms += 30
+        belt.step(now_ms)
+        while belt.up and belt.up[0][0] <= now_ms:
+            outcome = session.record(now_ms, minute(belt.up.pop(0)[1], 60))
+            taken += len(outcome.records)
+            belt.send(now_ms, outcome.sends)
+        belt.send(now_ms, session.advance(now_ms).sends)
+        assert now_ms < T0 + 120_000
+    assert belt.requests < 240
 
 
 def test_a_record_of_a_boot_never_heard_has_no_time_and_one_heard_has() -> None:
