@@ -196,7 +196,7 @@ class Site:
         with contextlib.closing(open_existing(self.where)) as database:
             database.begin()
             if self.server is not None:
-                database.execute("LOCK TABLE minutes IN ACCESS EXCLUSIVE MODE")
+                database.execute("LOCK TABLE packs IN ACCESS EXCLUSIVE MODE")
             self._wait()
             database.rollback()
 

@@ -10,7 +10,7 @@ A minute may lie in several packs: late data bring a further one, and what a bed
 from collections.abc import Iterable, Iterator, Sequence
 
 from cloud_sync.ingest import MinuteSums
-from protocol.columns import ColumnError, pack_varints, unpack_varints, unzigzag, zigzag
+from protocol.columns import ColumnError, pack_varints, unpack_varints, zigzag
 
 __all__ = ["FIELDS", "MINUTE_MS", "Sums", "added", "holes_of", "minute_values", "pack_minutes", "unpack_minutes"]
 
@@ -22,6 +22,7 @@ FIELDS = (
 )  # fmt: skip
 _BITS = len(FIELDS)
 _MASK = (1 << _BITS) - 1
+_CHANGED = [tuple(bit for bit in range(_BITS) if mask >> bit & 1) for mask in range(_MASK + 1)]
 
 Sums = tuple[int, ...]  # in the order of FIELDS
 
@@ -60,13 +61,11 @@ def unpack_minutes(base: int, body: bytes) -> Iterator[tuple[int, Sums]]:
     at = base
     for head in numbers:
         at += head >> _BITS
-        mask = head & _MASK
-        for bit in range(_BITS):
-            if mask >> bit & 1:
-                change = next(numbers, None)
-                if change is None:
-                    raise ColumnError("minutes are cut off")
-                sums[bit] += unzigzag(change)
+        for bit in _CHANGED[head & _MASK]:
+            change = next(numbers, -1)
+            if change < 0:
+                raise ColumnError("minutes are cut off")
+            sums[bit] += (change >> 1) ^ -(change & 1)  # unzigzag: a call here would be half of the time
         yield at, tuple(sums)
         at += 1
 

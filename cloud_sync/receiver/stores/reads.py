@@ -6,7 +6,7 @@ from typing import Any
 from cloud_sync.receiver.port import AlarmRow, EventRow, GapRow, MinuteRow, NightCard
 from cloud_sync.receiver.stores.base import Counts, Place, SealedName, StoreError
 from cloud_sync.receiver.stores.database import Database
-from cloud_sync.receiver.stores.minute_sums import FIELDS, MINUTE_MS, added, unpack_minutes
+from cloud_sync.receiver.stores.minute_sums import MINUTE_MS, added, unpack_minutes
 from cloud_sync.receiver.stores.pack_rows import first_start_ms
 from cloud_sync.receiver.stores.packs import open_pack
 from protocol.batch import BeltEventItem, decode_item
@@ -174,18 +174,18 @@ def night_card(night_of: str, version: int, report: Mapping[str, Any]) -> NightC
 
 
 def _minute_row(utc_ms: int, sums: Sequence[int]) -> MinuteRow:
-    of = dict(zip(FIELDS, sums, strict=True))
-    heart, breath = of["heart_count"], of["respiration_count"]
+    # In the order of minute_sums.FIELDS.
+    heart_sum, respiration_sum, heart, breath, moving_s, turn_overs, readings, occupied_s, empty_s = sums
     return MinuteRow(
         utc_ms=utc_ms,
-        heart_rate_bpm=round(of["heart_sum"] / heart) if heart else None,
-        respiration_per_min=round(of["respiration_sum"] / breath) if breath else None,
+        heart_rate_bpm=round(heart_sum / heart) if heart else None,
+        respiration_per_min=round(respiration_sum / breath) if breath else None,
         # A minute that reached us live and again from the belt's ring is still one minute.
-        movement=min(60, of["moving_s"]),
-        turn_overs=of["turn_overs"],
-        occupied_s=min(60, of["occupied_s"]),
-        empty_s=min(60, of["empty_s"]),
-        readings=of["readings"],
+        movement=min(60, moving_s),
+        turn_overs=turn_overs,
+        occupied_s=min(60, occupied_s),
+        empty_s=min(60, empty_s),
+        readings=readings,
     )
 
 
