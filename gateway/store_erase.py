@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from protocol.batch import AlarmEvent, BatchError, BeltEventItem, NightReportItem, VitalsChunk, decode_item
+from protocol.batch import AlarmEvent, BatchError, BeltEventItem, NightReportItem, decode_item
 
-__all__ = ["ErasedBed", "delete_bed", "runs_of", "scrub", "tells_of"]
+__all__ = ["ErasedBed", "delete_bed", "erase_chunks", "runs_of", "scrub", "tells_of"]
 
 @dataclass(frozen=True, slots=True)
 class ErasedBed:
@@ -26,8 +26,6 @@ def tells_of(body: bytes, bed: str, from_utc_ms: int, to_utc_ms: int) -> bool:
         item = decode_item(body)
     except BatchError:
         return False
-    if isinstance(item, VitalsChunk):
-        return item.bed == bed and from_utc_ms <= item.start_utc_ms < to_utc_ms
     if isinstance(item, NightReportItem):
         return item.bed == bed and from_utc_ms <= _night_utc_ms(item.night_of) < to_utc_ms
     if isinstance(item, AlarmEvent | BeltEventItem):
@@ -52,6 +50,16 @@ def delete_bed(
         found = db.executemany("DELETE FROM outbox WHERE lane = ? AND seq = ?", [(lane, seq) for seq in sorted(seqs)])
         gone += max(0, found.rowcount)
     return gone + len(nights)
+
+
+def erase_chunks(db: sqlite3.Connection, bed: str, from_utc_ms: int, to_utc_ms: int) -> int:
+    """Delete a bed's chunks in [from, to) from a day's file; how many. A file that has none is not written."""
+    db.execute("PRAGMA secure_delete=ON")  # also where the power goes before the file is written anew
+    gone = db.execute("DELETE FROM chunks WHERE bed = ? AND start_utc_ms >= ? AND start_utc_ms < ?",
+                      (bed, from_utc_ms, to_utc_ms)).rowcount  # fmt: skip
+    if gone or db.execute("PRAGMA freelist_count").fetchone()[0]:
+        scrub(db)
+    return gone
 
 
 def scrub(db: sqlite3.Connection) -> None:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS, LANES, OutboxItem
 from gateway.cores.audit import ERASURE, AuditEntry, positions_text
-from gateway.store_erase import ErasedBed, delete_bed, runs_of, scrub, tells_of
+from gateway.store_erase import ErasedBed, delete_bed, erase_chunks, runs_of, scrub, tells_of
 from gateway.store_evidence import (
     EVIDENCE_TABLES,
     append_audit,
@@ -353,12 +353,10 @@ class StoreFiles:
             audit = append_audit(db, self._audit, [entry])
         self._audit = audit
         for day in self._days.values():
-            rows += day.execute("DELETE FROM chunks WHERE bed = ? AND start_utc_ms >= ? AND start_utc_ms < ?",
-                                span).rowcount
+            rows += erase_chunks(day, *span)
         for file in self.folder.glob("*.db.damaged-*"):
             file.unlink()  # nobody can say what is left in it
-        for db in (self._events, *self._days.values()):
-            scrub(db)
+        scrub(self._events)
         lost = tuple((lane, first, last) for lane, seqs in unsent.items() for first, last in runs_of(seqs))
         return ErasedBed(rows, len(redacted), lost)
 
@@ -407,9 +405,13 @@ class StoreFiles:
 
     def _seqs_of(self, lane: str, bed: str, from_utc_ms: int, to_utc_ms: int) -> Iterator[int]:
         """The seqs of items, sent or not, that tell of a bed in [from, to)."""
-        for seq, body in self._items_from(lane, 0):
+        for seq, body in self._events.execute("SELECT seq, body FROM outbox WHERE lane = ?", (lane,)):
             if tells_of(body, bed, from_utc_ms, to_utc_ms):
                 yield seq
+        for day in self._days.values() if lane == LANE_VITALS else ():
+            yield from (seq for (seq,) in day.execute(
+                "SELECT seq FROM chunks WHERE epoch = ? AND bed = ? AND start_utc_ms >= ? AND start_utc_ms < ?",
+                (self.epoch, bed, from_utc_ms, to_utc_ms)))
 
     def _insert_records(self, db: sqlite3.Connection, records: Sequence[RecordRow]) -> list[bytes]:
         """Items of the records that were not known yet: the same record asked for twice crosses to the cloud once."""
