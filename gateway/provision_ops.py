@@ -314,7 +314,7 @@ class Operations:
             raise ProvisionError("bad_argument", name="from_utc_ms, to_utc_ms", allowed="UTC in ms")
         try:
             return await self._erase_bed(bed, *span, who)  # type: ignore[arg-type]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise ProvisionError("erase_failed", bed=bed, why=str(error)) from None
 
     # -- the whole gateway -------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def erase(ask: Ask, options: argparse.Namespace) -> dict[str, Any]:
         now_ms = time.time_ns() // 1_000_000
         # Without a running gateway nobody vouches for the clock.
         done = erase_bed(files, options.at, from_ms, to_ms, AuditEntry(now_ms, 0, False, ERASURE, who="local"))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise ProvisionError("erase_failed", bed=options.at, why=str(error)) from None
     finally:
         files.close()

@@ -16,6 +16,7 @@ from gateway.bed_records import READINGS_FILE, RECORDS_FILE, erase_bed, export_b
 from gateway.commands.provision import main
 from gateway.config import ConfigError, load_config
 from gateway.cores.audit import ERASED, ERASURE, AuditEntry, erased_positions, positions_text, verify
+from gateway.provision_error import ProvisionError
 from gateway.store_evidence import SettingsRow, audit_rows, kept_head
 from gateway.store_files import Chunk, EventRow, NightRow, RecordRow, StoreFiles, Writes
 from protocol.batch import GapReport, decode_item, encode_item
@@ -138,6 +139,33 @@ def test_an_erasure_that_is_repeated_finds_nothing_more(tmp_path: Path) -> None:
     again = erase_bed(files, "A", FROM, TO, AuditEntry(TO, 6, True, ERASURE, who="admin"))
     assert (again.rows, again.redacted, again.unsent) == (0, 0, ())
     assert files.evidence(lambda db: verify(audit_rows(db), kept_head(db)))[1] is None
+
+
+async def test_an_erasure_that_the_disk_refuses_says_so_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(tmp_path, "A B")
+    filled(config.gateway.data_dir).close()
+    asked = {"bed": "A", "bed_again": "A", "from_utc_ms": FROM, "to_utc_ms": TO}
+    aside = config.gateway.data_dir / "events.db.damaged-20261101T000000-ab"
+    aside.write_bytes(MARK.encode())
+    async with provisioning(config, new_belt(1)) as site:
+        call = site.gateway.operations.call
+        with pytest.raises(ProvisionError, match="needs_admin"):
+            await call("erase_bed", asked, "tina")
+
+        def refuse(path: Path, missing_ok: bool = False) -> None:
+            raise OSError(30, "Read-only file system", str(path))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", refuse)
+            with pytest.raises(ProvisionError, match="erase_failed"):
+                await call("erase_bed", asked, "local:root", admin=True)
+        assert aside.exists()
+        await call("erase_bed", asked, "local:root", admin=True)
+    assert not aside.exists()
+    assert [file.name for file in config.gateway.data_dir.iterdir()
+            if file.is_file() and MARK.encode() in file.read_bytes()] == []  # fmt: skip
 
 
 def test_an_export_has_all_of_the_bed_and_the_span_and_nothing_else(tmp_path: Path) -> None:
