@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.cores.belt_session import BeltSession, Outcome
+from gateway.cores.radio_ladder import Rung
 from gateway.cores.reconnect import STABLE_MS
 from gateway.radio import BeaconHeard, Closed, Heard, NoSession, Opened
 from gateway.radio_link import HistoryEnd
@@ -106,7 +107,7 @@ async def test_a_controller_that_locks_up_is_brought_back_by_the_ladder(ward: Wa
     ward.adapter.lock_up()
     closed = await ward.until(Closed, since=begun)
     reported = await in_session(ward, closed)
-    rungs = [name.removeprefix("recovery_") for name in radio.counters if name.startswith("recovery_")]
+    rungs = [rung for rung in Rung if radio.counters[f"recovery_{rung}"]]
     table.add(
         4, "controller locks up", "the virtual controller says and hears nothing until it is reset",
         f"no fresh data in 5 s; every call ended by its time limit; rungs taken: {', '.join(rungs) or 'none'}",
