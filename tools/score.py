@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_py.belt.pipeline import HEART_QUALITY_MIN
 from hil.analyse.engine import seconds
 from hil.analyse.reader import UNITS_BITS, Recording
 from hil.synth import BedScript, Event, Interference, Resident, Synth
@@ -402,7 +401,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part in parts:
         for entry in part():
             _show(entry, options.json)
-    print(f"(heart quality threshold {HEART_QUALITY_MIN})", file=sys.stderr)
     return 0
 
 

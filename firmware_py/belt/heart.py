@@ -2,6 +2,7 @@
 
 from array import array
 
+from .rhythm import KEPT, Rhythm
 from .signal import RATE_HZ, Correlator, Filters, follow, ones
 
 BEAT_LAG_MIN = 23  # .46 s, 130 bpm
@@ -13,23 +14,20 @@ WINDOW_S = 10
 STILL_S = 7  # seconds without movement that a window needs
 SETTLED_S = 3  # seconds the track must agree with itself before its value counts
 LEAP_SETTLED_S = 12
-# Irregular: how far the interval that explains two seconds best lies from the tracked one (1/256 of it: 10-20 in sinus
-# rhythm, 40-60 in fibrillation), the height of that explanation, against the track's evidence (2000-5500 against
-# 500-1800) and the interval. A logistic fit (tools/fit_rhythm.py) on measured and fibrillating intervals; a logit is
-# 244. The limits stand where 93 % of fibrillation is told and 2 % of measured sinus rhythm at 3 dB and more.
-ASTRAY_WEIGHT = 65
-ASTRAY_MAX = 48
-HEIGHT_WEIGHT = 12
-LAG_WEIGHT = 35
-DOUBT_OFFSET = 274
-IRREGULAR_DOUBT = 200
-CLEAR_DOUBT = 0
-CLEAR_S = 4
-EMIT_DOUBT = -220  # above this no rate is told
-SEEN_MIN_S = 10
+# Trust in the rate: what the track has gathered, the beats' height, less the step between intervals and the two rates'
+# distance in dbpm, weighed as tools/fit_rhythm.py found it. The least trust is where 95 % of measured sinus rhythm at
+# 0 dB and more has a rate.
+APART_UNKNOWN = 20  # no single beats since a movement
+APART_MAX = 60
+AGREED = 30  # two rates as near as this need no patience
+APART_WEIGHT = 3
+BEATS_WEIGHT = 30
+MISSING_WEIGHT = 20  # for a beat fewer than the rhythm looks at
+BETWEEN_WEIGHT = 25
+OVER_MIN = 30  # below this there may be a beat between two beats: half of the true rate
+TRUST_MIN = 200
 MACHINE_256 = 247  # beats that repeat this well are no heart's: people reach 200, pumps with a jitter of 1 % still 250
 FAST_HEIGHT_256 = 100  # a faster beat than a resident's must be this clear
-BEAT_HEIGHT_256 = 72  # below this the two-second correlation is as good as noise
 
 
 class Heart:
@@ -50,10 +48,9 @@ class Heart:
         self._still_s = 0  # bit k set: the second k seconds ago was without movement
         self.lag = BEAT_LAG_MIN  # the tracked interval in samples
         self._settled_s = 0
-        self._evidence = 0  # what the track has gathered for its interval
-        self._gathered = 0  # of 256: how far the track has filled since start
         self._trusted = 0  # the last rate that counted
         self.rhythm = Rhythm()
+        self.apart = -1  # distance of the two rates in dbpm, -1: one is not known
         self._alike_16 = 256 << 4  # how well one interval repeats the one before: a machine until shown to be none
         self.too_fast_s = 0  # seconds in which half the interval explained as much: no resident's heart
         self._single = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
@@ -70,16 +67,32 @@ class Heart:
         self.envelope.push()
         self.dbpm = -1
         self.quality = 0
+        self.apart = -1
         self._judge()
         follow(self._track, self._moved, self._score, BEAT_LAGS)
-        self._gathered = (self._gathered * 15 >> 4) + 16
         if self.wave.energy:
             self._read_out()
-            self.rhythm.push(self.wave, self.lag - BEAT_LAG_MIN, self._evidence, moving)
-        if ones(self._still_s) < STILL_S or self._settled_s < self._patience_s():
+            self.rhythm.push(self.wave_double.values, self.lag, moving)
+            self._compare()
+        settled = 0 <= self.apart < AGREED or self._settled_s >= self._patience_s()
+        if ones(self._still_s) < STILL_S or not settled:
             self.quality = 0
         elif self.quality:
             self._trusted = self.dbpm
+
+    def _compare(self) -> None:
+        """Join the correlation's rate and the single beats' rate, and say how far both can be trusted."""
+        rhythm = self.rhythm
+        if self.dbpm < 0 or not rhythm.known:
+            return
+        apart = APART_UNKNOWN
+        if rhythm.dbpm >= 0:
+            apart = self.apart = abs(rhythm.dbpm - self.dbpm)
+            self.dbpm = (rhythm.dbpm + self.dbpm) >> 1
+        trust = self._track[self.lag - BEAT_LAG_MIN] // 2 + BEATS_WEIGHT * rhythm.height - rhythm.step
+        trust -= MISSING_WEIGHT * (KEPT - rhythm.seen) + BETWEEN_WEIGHT * max(0, OVER_MIN - (rhythm.over_16 >> 4))
+        if apart < APART_MAX and not rhythm.irregular:
+            self.quality = max(0, min(100, (trust - APART_WEIGHT * apart - TRUST_MIN) >> 4))
 
     def _patience_s(self) -> int:
         """Seconds the track must have agreed with itself: more after a leap, for hearts do not leap by a fifth."""
@@ -159,9 +172,7 @@ class Heart:
         lag = BEAT_LAG_MIN + near
         self.too_fast_s = min(10, self.too_fast_s + 1) if self._too_fast(lag) else max(0, self.too_fast_s - 2)
         self._repeats(near)
-        self.quality = max(0, min(100, score[near] * 100 // 400))
         self.dbpm = 30000 * 64 // (BEAT_LAG_MIN * 64 + middle_64)
-        self._evidence = track[near] * 256 // self._gathered
 
     def _middle_64(self, best: int) -> int:
         """Mean index of the intervals within 15 % of `best`, in 1/64, by how much of the upper half they explain.
@@ -218,74 +229,3 @@ class Heart:
             alike += (after - before) * (after - before) // (8 * bend)
         self._alike_16 += ((min(alike, 256) << 4) - self._alike_16) // 8
 
-
-class Rhythm:
-    """Tells an irregular heart from a weak signal: how far beat intervals of two seconds stray from the tracked one."""
-
-    MEMORY_S = 48
-
-    def __init__(self) -> None:
-        self.irregular = False
-        self.regular = False  # sure enough to have a rate; neither: not known yet, or in doubt
-        self.seen = self.astray = self.height = self.evidence = 0  # seconds seen, and sums over them
-        self._wave = array("i", bytes(4 * (FAST_LAGS + BEAT_LAGS)))
-        self._astray = array("h", bytes(2 * self.MEMORY_S))  # -1: nothing to see in that second
-        self._heights = array("h", bytes(2 * self.MEMORY_S))
-        self._evidence = array("h", bytes(2 * self.MEMORY_S))
-        self._at = 0
-        self._moved = 0
-        self._clear_s = 0  # seconds without doubt after an irregular time
-        for i in range(self.MEMORY_S):
-            self._astray[i] = -1
-
-    def push(self, wave: Correlator, k: int, evidence: int, moving: bool) -> None:
-        """Take the second just correlated; k = index of the tracked lag, evidence = what the track gathered for it."""
-        self._moved = 2 if moving else max(0, self._moved - 1)
-        self._at = (self._at + 1) % self.MEMORY_S
-        self._astray[self._at] = -1
-        if not self._moved:
-            self._evidence[self._at] = evidence
-            self._compare(wave, k)
-        self._add_up()
-        seen = self.seen
-        self.regular = False
-        if seen < SEEN_MIN_S or self.height < seen * BEAT_HEIGHT_256:
-            self.irregular = False
-            return
-        doubt = (ASTRAY_WEIGHT * self.astray + HEIGHT_WEIGHT * self.height - self.evidence) // seen
-        doubt += DOUBT_OFFSET - LAG_WEIGHT * (BEAT_LAG_MIN + k)
-        if doubt > IRREGULAR_DOUBT:
-            self.irregular = True
-            self._clear_s = 0
-        elif self.irregular:
-            self._clear_s = self._clear_s + 1 if doubt < CLEAR_DOUBT else 0
-            self.irregular = self._clear_s < CLEAR_S
-        self.regular = not self.irregular and doubt < EMIT_DOUBT
-
-    def _add_up(self) -> None:
-        seen = astray = height = evidence = 0
-        for i in range(self.MEMORY_S):
-            if self._astray[i] >= 0:
-                seen += 1
-                astray += self._astray[i]
-                height += self._heights[i]
-                evidence += self._evidence[i]
-        self.seen = seen
-        self.astray = astray
-        self.height = height
-        self.evidence = evidence
-
-    def _compare(self, wave: Correlator, k: int) -> None:
-        lag = BEAT_LAG_MIN + k
-        reach = lag * 5 >> 4
-        beats = self._wave
-        wave.recent(beats)
-        top = -1024
-        best = k
-        for i in range(max(0, k - reach), min(BEAT_LAGS, k + reach + 1)):
-            value = beats[FAST_LAGS + i]
-            if value > top:
-                top = value
-                best = i
-        self._astray[self._at] = min(ASTRAY_MAX, (abs(best - k) << 8) // lag)
-        self._heights[self._at] = top

@@ -27,7 +27,6 @@ from .signal import Filters, isqrt
 
 RATE_HZ = 50
 UNITS_BITS = 14  # width of the counts that the decimator gives
-HEART_QUALITY_MIN = 12
 BREATH_QUALITY_MIN = 45
 RAIL_FAULT_S = 5
 SETTLE_S = 15  # in bed: until then the heart's window holds what was on the bed before, or too little to know a pet by
@@ -190,7 +189,7 @@ class Pipeline:
             return self._absent(REASON_MOVING)
         if heart.rhythm.irregular:
             return self._absent(REASON_IRREGULAR)
-        if heart.dbpm < 0 or heart.quality < HEART_QUALITY_MIN or not heart.rhythm.regular:
+        if not heart.quality:
             return self._absent(REASON_WEAK)
         self._why = REASON_NONE
         return heart.dbpm

@@ -252,17 +252,6 @@ class Correlator:
         for k in range(self.lags):
             curve[k] = sums[k] // unit
 
-    def recent(self, out: "array[int]") -> None:
-        """Write the correlation of the last two blocks alone to `out`, same lags and unit as `curve`."""
-        newest = (self._at if self._at else self.window) - 1
-        before = (newest if newest else self.window) - 1
-        unit = ((self._energies[newest] + self._energies[before]) >> 8) + 1
-        products = self._products
-        first = newest * self.lags
-        second = before * self.lags
-        for k in range(self.lags):
-            out[k] = (products[first + k] + products[second + k]) // unit
-
     def _multiply(self, base: int) -> None:
         signal = self._signal
         products = self._products

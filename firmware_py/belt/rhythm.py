@@ -1,0 +1,252 @@
+"""Single heart beats by a matched filter, and whether their rhythm is regular enough to have a rate. Integers only."""
+
+from array import array
+
+BEAT_HZ = 25
+MEMORY = 128  # samples looked back on, a power of two
+MASK = MEMORY - 1
+TAPS = 14  # .56 s, a beat's waves
+HALF_TAPS = TAPS // 2
+FASTEST = 8  # samples between two beats
+SLOWEST = 72
+STRAY_COST = 480  # for an interval's distance from the tracked one, by its logarithm; a filtered beat is some 200
+PATH_MAX = 8
+SETTLE = 38  # samples after which the path to a beat is final
+LEARN_BEATS = 8  # the first beats are found by their energy, and shape the filter
+LEARN_REACH = 5
+LEARN_RATE = 16
+KEPT = 54  # beats the judgement looks at
+SEEN_MIN = 12
+HEIGHT_MAX = 300
+STEP_MAX_256 = 77  # a change between two intervals counts as .3 of the tracked one at most
+# Doubt in a regular rhythm: the mean change between two intervals (1/25600 of the tracked one: 600-2700 in measured sinus
+# rhythm, 2000-4200 in fibrillation) and the height of the beats. A logistic fit (tools/fit_rhythm.py) on measured and
+# fibrillating intervals; the limits stand where 92 % of fibrillation is told and 2 % of measured sinus rhythm.
+HEIGHT_WEIGHT = 42
+DOUBT_OFFSET = 573
+IRREGULAR_DOUBT = 150
+CLEAR_DOUBT = 0
+CLEAR_S = 4
+RATE_SPAN = 225  # samples whose beats make the rate
+RATE_BEATS_MIN = 5
+
+
+class Rhythm:
+    """Tells an irregular heart from a weak signal by the intervals between single beats.
+
+    A beat's shape, learnt from the beats found before, is the matched filter; the likeliest chain of beats is a
+    Viterbi path over its output, with a cost for intervals far from the tracked one. Two seconds back the path is
+    final: its beats are counted and refine the shape.
+    """
+
+    def __init__(self) -> None:
+        self.irregular = False
+        self.known = False  # enough beats seen to judge
+        self.dbpm = -1  # rate of the single beats of the last nine seconds, -1: too few
+        self.seen = 0  # beats kept
+        self.step = 0  # mean change between their intervals, 1/25600 of the tracked one
+        self.height = 0  # their mean height, 1/32 of the filter's mean output
+        self._signal = array("b", bytes(MEMORY))
+        self._best = array("h", bytes(2 * MEMORY))  # of the chains that end here
+        self._back = bytearray(MEMORY)  # samples to the beat before; 0: no chain yet
+        self._high = bytearray(MEMORY)  # the filter's output, halved
+        self._shape = array("i", bytes(4 * TAPS))
+        self._cost = array("h", bytes(2 * (SLOWEST + 1)))
+        self._intervals = bytearray(KEPT)
+        self._heights = bytearray(KEPT)
+        self._path = bytearray(PATH_MAX)
+        self._count = 0  # samples
+        self._last = 0  # the last beat counted
+        self._learnt = 0
+        self._mean_16 = 256
+        self.over_16 = 0  # how much higher the beats are than what lies between two, followed over 16 beats, in 1/16
+        self._fresh = 0  # beats kept since the last movement
+        self._ahead = self._ahead_span = 0  # of the chain that is not final yet: beats, samples
+        self._clear_s = 0  # seconds without doubt after an irregular time
+
+    def push(self, values: "array[int]", lag: int, moving: bool) -> None:
+        """Take a second: 25 scaled samples (-127..127) and the tracked interval in samples of 50 Hz."""
+        if moving:
+            self._forget()
+        low = max(FASTEST, lag * 9 // 40)
+        high = min(SLOWEST, lag * 7 // 8)
+        for d in range(low, high + 1):
+            self._cost[d] = STRAY_COST * abs(2 * d - lag) // (2 * d + lag)
+        for i in range(BEAT_HZ):
+            self._extend(values[i], low, high)
+        self.dbpm = -1
+        if not moving and self._count >= SETTLE + BEAT_HZ:
+            self._settle(lag)
+            self._count_rate()
+        self._judge(lag)
+
+    def _forget(self) -> None:
+        """Break the chain: what moved has no beats in it; an older beat is no longer looked at."""
+        for i in range(MEMORY):
+            self._best[i] = self._back[i] = 0
+        self._last = self._count + BEAT_HZ
+        self._learnt = self._fresh = 0
+        if self.seen:
+            self.seen -= 1
+
+    def _extend(self, value: int, low: int, high: int) -> None:
+        signal = self._signal
+        best = self._best
+        cost = self._cost
+        n = self._count
+        signal[n & MASK] = value
+        centre = n - HALF_TAPS
+        score = self._filtered(n) if self._learnt >= LEARN_BEATS else self._energy(centre)
+        top = -32768
+        back = 0
+        for d in range(low, high + 1):
+            chain = best[(centre - d) & MASK] - cost[d]
+            if chain > top:
+                top = chain
+                back = d
+        at = centre & MASK
+        best[at] = top + score
+        self._back[at] = back
+        self._high[at] = score >> 1 if score > 0 else 0
+        self._count = n + 1
+
+    def _filtered(self, n: int) -> int:
+        """Output of the matched filter around n - 7, in 1/64 of its mean."""
+        signal = self._signal
+        shape = self._shape
+        total = 0
+        j = n - TAPS + 1
+        for i in range(TAPS):
+            total += shape[i] * signal[(j + i) & MASK]
+        total >>= 6
+        self._mean_16 += ((total if total >= 0 else -total) * 16 - self._mean_16) >> 7
+        score = total * 1024 // (self._mean_16 + 16)
+        return HEIGHT_MAX if score > HEIGHT_MAX else -HEIGHT_MAX if score < -HEIGHT_MAX else score
+
+    def _energy(self, centre: int) -> int:
+        signal = self._signal
+        total = 0
+        for i in range(centre - 4, centre + 4):
+            value = signal[i & MASK]
+            total += value * value
+        return min(HEIGHT_MAX, (total >> 7) - 64)
+
+    def _settle(self, lag: int) -> None:
+        """Count the beats of the best chain that are old enough to stay."""
+        best = self._best
+        back = self._back
+        newest = self._count - 1 - HALF_TAPS
+        t = newest
+        for k in range(newest - lag // 2, newest):
+            if best[k & MASK] > best[t & MASK]:
+                t = k
+        level = best[t & MASK]
+        for i in range(MEMORY):
+            best[i] = max(-30000, best[i] - level)
+        settled = newest - SETTLE
+        first = self._last + lag // 5
+        self._ahead = 0
+        self._ahead_span = t
+        while t > settled and back[t & MASK]:
+            t -= back[t & MASK]
+            self._ahead += 1
+        self._ahead_span -= t
+        path = self._path
+        found = 0
+        while t > first and back[t & MASK] and found < PATH_MAX:
+            path[found] = newest - t
+            found += 1
+            t -= back[t & MASK]
+        while found:
+            found -= 1
+            t = newest - path[found]
+            self._last = t
+            if back[(t - back[t & MASK]) & MASK]:  # a chain's first interval is as likely as any other
+                self._beat(t)
+
+    def _beat(self, t: int) -> None:
+        if self._learnt < LEARN_BEATS:
+            self._learn(t, self._aligned(t) if self._learnt else 0)
+            return
+        intervals = self._intervals
+        heights = self._heights
+        at = self.seen
+        if at == KEPT:
+            at -= 1
+            for i in range(at):
+                intervals[i] = intervals[i + 1]
+                heights[i] = heights[i + 1]
+        intervals[at] = self._back[t & MASK]
+        heights[at] = self._high[t & MASK]
+        self.seen = at + 1
+        self._fresh = min(KEPT, self._fresh + 1)
+        self._look_between(t)
+        self._learn(t, 0)
+
+    def _look_between(self, t: int) -> None:
+        """Follow how much higher a beat is than the best the filter finds in the middle third before it."""
+        back = self._back[t & MASK]
+        high = self._high
+        between = 0
+        for k in range(t - 2 * back // 3, t - back // 3 + 1):
+            if high[k & MASK] > between:
+                between = high[k & MASK]
+        self.over_16 += (((high[t & MASK] - between) << 4) - self.over_16) >> 4
+
+    def _learn(self, t: int, shift: int) -> None:
+        """Let the beat at t + shift shape the filter."""
+        self._learnt = min(LEARN_RATE, self._learnt + 1)
+        shape = self._shape
+        j = t - HALF_TAPS + 1 + shift
+        for i in range(TAPS):
+            shape[i] += (self._signal[(j + i) & MASK] * 16 - shape[i]) // self._learnt
+
+    def _aligned(self, t: int) -> int:
+        """Samples by which the beat found by its energy lies off the shape learnt so far."""
+        shape = self._shape
+        signal = self._signal
+        top = -(1 << 29)
+        best = 0
+        for shift in range(-LEARN_REACH, LEARN_REACH + 1):
+            total = 0
+            j = t - HALF_TAPS + 1 + shift
+            for i in range(TAPS):
+                total += shape[i] * signal[(j + i) & MASK]
+            if total > top:
+                top = total
+                best = shift
+        return best
+
+    def _judge(self, lag: int) -> None:
+        intervals = self._intervals
+        seen = self.seen
+        step = height = 0
+        most = STEP_MAX_256 * lag >> 9
+        for i in range(seen):
+            height += self._heights[i]
+            if i:
+                change = abs(intervals[i] - intervals[i - 1])
+                step += change if change < most else most
+        self.known = seen >= SEEN_MIN
+        if not self.known:
+            self.irregular = False
+            return
+        self.step = 100 * (step << 9) // (lag * (seen - 1))
+        self.height = height // seen
+        doubt = self.step - HEIGHT_WEIGHT * self.height + DOUBT_OFFSET
+        if doubt > IRREGULAR_DOUBT:
+            self.irregular = True
+            self._clear_s = 0
+        elif self.irregular:
+            self._clear_s = self._clear_s + 1 if doubt < CLEAR_DOUBT else 0
+            self.irregular = self._clear_s < CLEAR_S
+
+    def _count_rate(self) -> None:
+        beats = self._ahead
+        span = self._ahead_span
+        k = self.seen
+        while k > self.seen - self._fresh and span + self._intervals[k - 1] // 2 < RATE_SPAN:
+            k -= 1
+            beats += 1
+            span += self._intervals[k]
+        self.dbpm = 600 * BEAT_HZ * beats // span if self._fresh and beats >= RATE_BEATS_MIN else -1
