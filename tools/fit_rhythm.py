@@ -77,7 +77,7 @@ def features(numbered: tuple[int, Heart]) -> Floats:
 
 
 def fit(x: Floats, y: Bools) -> Floats:
-    """Weights (of the columns of x, then the constant) of a logistic regression of y on x; both classes count the same."""
+    """Weights (of the columns of x, then the constant) of a logistic regression of y on x, classes balanced."""
     middle, spread = x.mean(0), x.std(0)
     z = np.c_[(x - middle) / spread, np.ones(len(x))]
     weight = np.where(y, 0.5 / y.sum(), 0.5 / (~y).sum()) * len(y)
@@ -127,10 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parts = pool.map(features, whole, 4)
     rows = np.concatenate(parts)
 
-    def spread(of: int) -> NDArray[np.generic]:
-        return np.concatenate([np.full(len(part), heart[of]) for part, (_, heart) in zip(parts, whole, strict=True)])
-
-    group, fibrillating, snr_db = spread(0), spread(1).astype(bool), spread(2)
+    sizes = [len(part) for part in parts]
+    group = np.repeat(np.array([heart[0] for _, heart in whole], dtype=np.str_), sizes)
+    fibrillating = np.repeat(np.array([heart[1] for _, heart in whole], dtype=np.bool_), sizes)
+    snr_db = np.repeat(np.array([heart[2] for _, heart in whole], dtype=np.float64), sizes)
     print("irregular:")
     weights = fit(rows[:, :2], fibrillating)
     doubt = rows[:, :2] @ weights[:-1] + weights[-1]
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _trust(rows: Floats, group: NDArray[np.generic], fibrillating: Bools, flagged: Bools, snr_db: Floats) -> None:
+def _trust(rows: Floats, group: NDArray[np.str_], fibrillating: Bools, flagged: Bools, snr_db: Floats) -> None:
     error = np.abs(rows[:, 4])
     could = (rows[:, 5] > 0) & ~flagged
     told_share = could[~fibrillating].mean()

@@ -2,7 +2,7 @@
 
 from array import array
 
-from .rhythm import KEPT, Rhythm
+from .rhythm import CALM_S, KEPT, Rhythm
 from .signal import RATE_HZ, Correlator, Filters, follow, ones
 
 BEAT_LAG_MIN = 23  # .46 s, 130 bpm
@@ -18,14 +18,15 @@ LEAP_SETTLED_S = 12
 # distance in dbpm, weighed as tools/fit_rhythm.py found it. The least trust is where 95 % of measured sinus rhythm at
 # 0 dB and more has a rate.
 APART_UNKNOWN = 20  # no single beats since a movement
-APART_MAX = 60
+APART_MAX = 70
 AGREED = 30  # two rates as near as this need no patience
 APART_WEIGHT = 3
 BEATS_WEIGHT = 30
 MISSING_WEIGHT = 20  # for a beat fewer than the rhythm looks at
 BETWEEN_WEIGHT = 25
+RECENT_WEIGHT = 8  # for a second less than a minute since the rhythm was irregular
 OVER_MIN = 30  # below this there may be a beat between two beats: half of the true rate
-TRUST_MIN = 200
+TRUST_MIN = 80
 MACHINE_256 = 247  # beats that repeat this well are no heart's: people reach 200, pumps with a jitter of 1 % still 250
 FAST_HEIGHT_256 = 100  # a faster beat than a resident's must be this clear
 
@@ -91,6 +92,7 @@ class Heart:
             self.dbpm = (rhythm.dbpm + self.dbpm) >> 1
         trust = self._track[self.lag - BEAT_LAG_MIN] // 2 + BEATS_WEIGHT * rhythm.height - rhythm.step
         trust -= MISSING_WEIGHT * (KEPT - rhythm.seen) + BETWEEN_WEIGHT * max(0, OVER_MIN - (rhythm.over_16 >> 4))
+        trust -= RECENT_WEIGHT * (CALM_S - rhythm.calm_s)
         if apart < APART_MAX and not rhythm.irregular:
             self.quality = max(0, min(100, (trust - APART_WEIGHT * apart - TRUST_MIN) >> 4))
 
@@ -228,4 +230,3 @@ class Heart:
         if bend > 0:  # between two samples the curve is higher than at either
             alike += (after - before) * (after - before) // (8 * bend)
         self._alike_16 += ((min(alike, 256) << 4) - self._alike_16) // 8
-

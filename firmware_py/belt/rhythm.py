@@ -5,6 +5,7 @@ from array import array
 BEAT_HZ = 25
 MEMORY = 128  # samples looked back on, a power of two
 MASK = MEMORY - 1
+LAP = 1 << 20  # samples after which the count starts anew, far below the small ints' limit
 TAPS = 14  # .56 s, a beat's waves
 HALF_TAPS = TAPS // 2
 FASTEST = 8  # samples between two beats
@@ -19,14 +20,15 @@ KEPT = 54  # beats the judgement looks at
 SEEN_MIN = 12
 HEIGHT_MAX = 300
 STEP_MAX_256 = 77  # a change between two intervals counts as .3 of the tracked one at most
-# Doubt in a regular rhythm: the mean change between two intervals (1/25600 of the tracked one: 600-2700 in measured sinus
-# rhythm, 2000-4200 in fibrillation) and the height of the beats. A logistic fit (tools/fit_rhythm.py) on measured and
-# fibrillating intervals; the limits stand where 92 % of fibrillation is told and 2 % of measured sinus rhythm.
-HEIGHT_WEIGHT = 42
-DOUBT_OFFSET = 573
-IRREGULAR_DOUBT = 150
-CLEAR_DOUBT = 0
-CLEAR_S = 4
+# Doubt in a regular rhythm: the mean change between two intervals (1/25600 of the tracked one: 600-2700 in measured
+# sinus rhythm, 2000-4200 in fibrillation) and the height of the beats. A logistic fit (tools/fit_rhythm.py) on measured
+# and fibrillating intervals; the limits stand where 92 % of fibrillation is told and 2 % of measured sinus rhythm.
+HEIGHT_WEIGHT = 41
+DOUBT_OFFSET = 396
+IRREGULAR_DOUBT = 330
+CLEAR_DOUBT = 80
+CLEAR_S = 7
+CALM_S = 60
 RATE_SPAN = 225  # samples whose beats make the rate
 RATE_BEATS_MIN = 5
 
@@ -41,6 +43,7 @@ class Rhythm:
 
     def __init__(self) -> None:
         self.irregular = False
+        self.calm_s = CALM_S  # since it was last irregular
         self.known = False  # enough beats seen to judge
         self.dbpm = -1  # rate of the single beats of the last nine seconds, -1: too few
         self.seen = 0  # beats kept
@@ -52,7 +55,7 @@ class Rhythm:
         self._high = bytearray(MEMORY)  # the filter's output, halved
         self._shape = array("i", bytes(4 * TAPS))
         self._cost = array("h", bytes(2 * (SLOWEST + 1)))
-        self._intervals = bytearray(KEPT)
+        self._intervals = bytearray(KEPT)  # thirds of a sample
         self._heights = bytearray(KEPT)
         self._path = bytearray(PATH_MAX)
         self._count = 0  # samples
@@ -66,6 +69,9 @@ class Rhythm:
 
     def push(self, values: "array[int]", lag: int, moving: bool) -> None:
         """Take a second: 25 scaled samples (-127..127) and the tracked interval in samples of 50 Hz."""
+        if self._count > 2 * LAP:
+            self._count -= LAP
+            self._last -= LAP
         if moving:
             self._forget()
         low = max(FASTEST, lag * 9 // 40)
@@ -176,12 +182,24 @@ class Rhythm:
             for i in range(at):
                 intervals[i] = intervals[i + 1]
                 heights[i] = heights[i + 1]
-        intervals[at] = self._back[t & MASK]
+        back = self._back[t & MASK]
+        intervals[at] = 3 * back + self._thirds(t) - self._thirds(t - back)
         heights[at] = self._high[t & MASK]
         self.seen = at + 1
         self._fresh = min(KEPT, self._fresh + 1)
         self._look_between(t)
         self._learn(t, 0)
+
+    def _thirds(self, t: int) -> int:
+        """Where between the samples around t the filter's output is highest, in a third of a sample (-1, 0, 1)."""
+        high = self._high
+        left = high[(t - 1) & MASK]
+        right = high[(t + 1) & MASK]
+        bend = 2 * (2 * high[t & MASK] - left - right)
+        if bend <= 0:
+            return 0
+        shift = 3 * (right - left)
+        return 1 if 2 * shift > bend else -1 if 2 * shift < -bend else 0
 
     def _look_between(self, t: int) -> None:
         """Follow how much higher a beat is than the best the filter finds in the middle third before it."""
@@ -221,7 +239,7 @@ class Rhythm:
         intervals = self._intervals
         seen = self.seen
         step = height = 0
-        most = STEP_MAX_256 * lag >> 9
+        most = STEP_MAX_256 * 3 * lag >> 9  # lag is in samples of 50 Hz, intervals in 75ths of a second
         for i in range(seen):
             height += self._heights[i]
             if i:
@@ -231,7 +249,7 @@ class Rhythm:
         if not self.known:
             self.irregular = False
             return
-        self.step = 100 * (step << 9) // (lag * (seen - 1))
+        self.step = 100 * (step << 9) // (3 * lag * (seen - 1))
         self.height = height // seen
         doubt = self.step - HEIGHT_WEIGHT * self.height + DOUBT_OFFSET
         if doubt > IRREGULAR_DOUBT:
@@ -240,13 +258,14 @@ class Rhythm:
         elif self.irregular:
             self._clear_s = self._clear_s + 1 if doubt < CLEAR_DOUBT else 0
             self.irregular = self._clear_s < CLEAR_S
+        self.calm_s = 0 if self.irregular else min(CALM_S, self.calm_s + 1)
 
     def _count_rate(self) -> None:
         beats = self._ahead
-        span = self._ahead_span
+        span = 3 * self._ahead_span
         k = self.seen
-        while k > self.seen - self._fresh and span + self._intervals[k - 1] // 2 < RATE_SPAN:
+        while k > self.seen - self._fresh and span + self._intervals[k - 1] // 2 < 3 * RATE_SPAN:
             k -= 1
             beats += 1
             span += self._intervals[k]
-        self.dbpm = 600 * BEAT_HZ * beats // span if self._fresh and beats >= RATE_BEATS_MIN else -1
+        self.dbpm = 1800 * BEAT_HZ * beats // span if self._fresh and beats >= RATE_BEATS_MIN else -1

@@ -220,13 +220,13 @@ class Correlator:
         self.energy = 0
         self.filled = 0
         self._signal = array("i", bytes(4 * (lag_max + block)))
-        self._products = array("i", bytes(4 * self.lags * window))
+        self._products = array("h", bytes(2 * self.lags * window))  # in 1/32, or they would not fit
         self._energies = array("i", bytes(4 * window))
         self._sums = array("i", bytes(4 * self.lags))
         self._at = 0
 
     def push(self) -> None:
-        """Take the block in `values` (each |value| <= 255) and drop the oldest of the window."""
+        """Take the block in `values` (their squares add up to less than 2**20) and drop the oldest of the window."""
         signal = self._signal
         block = self.block
         lag_max = self.lag_max
@@ -250,7 +250,7 @@ class Correlator:
         curve = self.curve
         sums = self._sums
         for k in range(self.lags):
-            curve[k] = sums[k] // unit
+            curve[k] = (sums[k] << 5) // unit
 
     def _multiply(self, base: int) -> None:
         signal = self._signal
@@ -265,6 +265,7 @@ class Correlator:
             for i in range(lag_max, end):
                 acc += signal[i] * signal[j]
                 j += 1
+            acc >>= 5
             sums[k] += acc - products[base + k]
             products[base + k] = acc
 

@@ -19,7 +19,7 @@ FILE_BYTES_MAX = 1536
 SIZE_MAX_BYTES = {
     "firmware_py/belt/app.mpy": 6144,
     "firmware_py/belt/breath.mpy": 2560,
-    "firmware_py/belt/heart.mpy": 3072,
+    "firmware_py/belt/heart.mpy": 2560,
     "firmware_py/belt/install.mpy": 2048,
     "firmware_py/belt/link.mpy": 3584,
     "firmware_py/belt/lis3dh.mpy": 1664,
@@ -27,6 +27,7 @@ SIZE_MAX_BYTES = {
     "firmware_py/belt/p256.mpy": 2048,
     "firmware_py/belt/pipeline.mpy": 2560,
     "firmware_py/belt/radio.mpy": 2048,
+    "firmware_py/belt/rhythm.mpy": 2560,
     "firmware_py/belt/ring.mpy": 2560,
     "firmware_py/belt/signal.mpy": 2816,
     "firmware_py/belt/update.mpy": 2048,

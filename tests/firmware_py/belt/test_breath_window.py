@@ -1,4 +1,4 @@
-"""The window of respiration that keeps samples gives the numbers of the one that keeps products."""
+"""The window of respiration that keeps samples gives the numbers of the one that keeps rounded products."""
 
 from __future__ import annotations
 
@@ -17,4 +17,5 @@ def test_both_correlators_give_the_same_curve_over_and_beyond_a_window() -> None
             fast.values[i] = slow.values[i] = value
         fast.push()
         slow.push()
-        assert (slow.energy, list(slow.curve)) == (fast.energy, list(fast.curve))
+        assert slow.energy == fast.energy
+        assert np.abs(np.array(slow.curve) - np.array(fast.curve)).max() <= 1 + 30 * 32 * 256 / slow.energy
