@@ -43,7 +43,7 @@ def _line(item: dict[str, Any]) -> str:
     elif "peer" in item:
         against = f"peer {item['peer']:g}"
     ratio = f"x {item['ratio']:g}" if "ratio" in item else ""
-    figure = f"{item['name']:<52} {item['value']:>12g} {item['unit']:<8}"
+    figure = f"{item['name']:<52} {item['value']:>12g} {item.get('unit', ''):<8}"
     return f"{figure} {against:<14} {ratio:<10} {item.get('source', '')}".rstrip()
 
 
