@@ -16,6 +16,7 @@ __all__ = ["Assembler", "minute_of", "reading_of"]
 SPAN_S_MAX = 90  # a minute and the time in which its record should have come
 MINUTE_S = 60
 RATE_MAX = 400
+HOLD_BPM = 0.7
 
 
 class Assembler:
@@ -39,7 +40,7 @@ class Assembler:
             self._turn_overs = None
         if self._readings and report.uptime_ms // 1000 - self._readings[0].second >= SPAN_S_MAX:
             closed += self.close()
-        reading = reading_of(report, self._turn_overs)
+        reading = reading_of(report, self._turn_overs, self._readings[-1] if self._readings else None)
         self._turn_overs = report.turn_over_count
         if self._readings and reading.second <= self._readings[-1].second:
             # An occupancy change is reported at once, so a second may hold two reports; none may vanish.
@@ -79,14 +80,18 @@ class Assembler:
         return chunk_of(self._bed, self._belt, self._boot_id, max(0, self._utc0_ms), self._trusted, readings)
 
 
-def reading_of(report: LiveReport, turn_overs_before: int | None) -> Reading:
-    """The report as the cloud keeps it; turn-overs count from the report before (None: unknown, so none)."""
+def reading_of(report: LiveReport, turn_overs_before: int | None, before: Reading | None = None) -> Reading:
+    """The report as the cloud keeps it; turn-overs count from the report before (None: unknown, so none).
+
+    Its heart rate is the whole number of the reading before while the belt's rate lies within HOLD_BPM of it: a rate
+    near a half would else cross it every few seconds, which says nothing and costs a tenth of the uplink.
+    """
     turned = 0 if turn_overs_before is None else (report.turn_over_count - turn_overs_before) & 0xFFFF
     return Reading(
         second=report.uptime_ms // 1000,
         occupancy=OCCUPANCIES.index(report.occupancy),
         occupancy_reason=report.occupancy_reason,
-        heart_rate_bpm=_rate(report.heart_rate_bpm),
+        heart_rate_bpm=_held(report.heart_rate_bpm, before.heart_rate_bpm if before else None),
         heart_quality=report.heart_quality,
         heart_reason=_reason(report.heart_rate_bpm, report.heart_reason),
         respiration_per_min=_rate(report.respiration_per_min),
@@ -123,6 +128,10 @@ def minute_of(record: MinuteRecord) -> Minute:
 
 def _rate(value: float | None) -> int | None:
     return None if value is None else min(RATE_MAX, int(value + 0.5))
+
+
+def _held(value: float | None, shown: int | None) -> int | None:
+    return shown if value is not None and shown is not None and abs(value - shown) <= HOLD_BPM else _rate(value)
 
 
 def _reason(value: float | None, reason: str) -> int:

@@ -60,6 +60,14 @@ def test_a_rate_without_value_has_a_reason_and_none_of_both_is_no_signal() -> No
     assert reading_of(report(1), None).heart_reason == 0
 
 
+def test_a_whole_rate_stays_while_the_belts_lies_within_seven_tenths_of_it() -> None:
+    assembler = Assembler("A", "belt")
+    for second, bpm in enumerate((61.4, 61.6, 61.65, 61.8, 61.4, 61.2, None, 61.2), 10):
+        assembler.report(report(second, heart_rate_bpm=bpm), UTC0, True)
+    (chunk,) = assembler.close()
+    assert [r.heart_rate_bpm for r in chunk.readings] == [61, 61, 61, 62, 62, 61, None, 61]
+
+
 def test_turn_overs_count_from_the_report_before() -> None:
     assert reading_of(report(1, turn_over_count=5), None).turn_overs == 0
     assert reading_of(report(1, turn_over_count=5), 4).turn_overs == 1
