@@ -149,19 +149,19 @@ class Belt:
         return self._uptime.ms() + self._utc_offset_ms if self._utc_offset_ms else 0
 
     def configure(self, key: int, value: int) -> "tuple[int, int]":
-        """(status, value) of one setting."""
+        """(status, value) of one setting; FAILED where flash does not take it."""
         if key == frames.KEY_REPORT_PERIOD_MS and 1000 <= value <= 60_000:
-            self.config.set(report_period_ms=value)
+            kept = self.config.keep(report_period_ms=value)
         elif key == frames.KEY_ADVERTISE_MS and 20 <= value <= 10_240:
-            self.config.set(advertise_ms=value)
+            kept = self.config.keep(advertise_ms=value)
         elif key == frames.KEY_EXPOSE_STANDARD and value in (0, 1):
-            self.config.set(expose_standard=bool(value))
+            kept = self.config.keep(expose_standard=bool(value))
         elif key == frames.KEY_COMPANY_ID and 0 <= value <= 0xFFFF:
-            self.config.set(company_id=value)
+            kept = self.config.keep(company_id=value)
         else:
             known = frames.KEY_REPORT_PERIOD_MS <= key <= frames.KEY_COMPANY_ID
             return (frames.STATUS_OUT_OF_RANGE if known else frames.STATUS_UNKNOWN), value
-        return frames.STATUS_DONE, value
+        return frames.STATUS_DONE if kept else frames.STATUS_FAILED, value
 
     def command(self, request_id: int, command: int, argument: int) -> "tuple[int, int]":
         """(status, value) of one command."""
@@ -276,7 +276,7 @@ class Belt:
 
     def _record_losses(self) -> None:
         """Once a minute: what flash would not hold (all since boot), and samples if they come to a second or more."""
-        bad = self.ring.bad_slots + self._refused
+        bad = self.ring.bad_slots + self._refused + self.config.refused
         if bad > self._flash_told:
             self._flash_told = bad
             self._record(frames.RECORD_FAULT, (FAULT_FLASH, bad))

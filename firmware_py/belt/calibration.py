@@ -59,7 +59,7 @@ class Calibration:
         if moved or contradicted or not fits:
             return request_id, frames.STATUS_FAILED, level
         if self._occupied:
-            self._config.set(occupied_level=level, occupied_load=self._load.value)
+            kept = self._config.keep(occupied_level=level, occupied_load=self._load.value)
         else:
-            self._config.set(empty_level=level, empty_load=self._load.value)
-        return request_id, frames.STATUS_DONE, level
+            kept = self._config.keep(empty_level=level, empty_load=self._load.value)
+        return request_id, frames.STATUS_DONE if kept else frames.STATUS_FAILED, level

@@ -45,6 +45,7 @@ class Config:
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self.damaged = False  # config.json was unreadable and the defaults hold
+        self.refused = 0  # writes that flash would not take
         self.values: "dict[str, Any]" = dict(DEFAULTS)
         try:
             with open(self._path(IDENTITY_FILE)) as file:
@@ -70,19 +71,33 @@ class Config:
         return bool(self.values["key"])
 
     def set(self, **changes: "Any") -> None:
-        """Change settings; they are on flash when this returns."""
+        """Change settings; they are on flash when this returns. OSError: flash refused, the settings are as before."""
+        values = dict(self.values)
         for name in changes:
             assert name in DEFAULTS
-            self.values[name] = changes[name]
-        text = json.dumps(self.values)
+            values[name] = changes[name]
+        text = json.dumps(values)
         with open(self._path(TEMPORARY_FILE), "w") as file:
             file.write("%08x %s" % (binascii.crc32(text.encode()), text))
         os.rename(self._path(TEMPORARY_FILE), self._path(CONFIG_FILE))
+        self.values = values
+
+    def keep(self, **changes: "Any") -> bool:
+        """set() for what the belt keeps by itself: a flash that refuses is counted and must not stop the belt."""
+        try:
+            self.set(**changes)
+        except OSError:
+            self.refused += 1
+            return False
+        return True
 
     def begin_boot(self, last_boot_id: int) -> int:
-        """The id of this run: above every id used before, also if config.json was lost (the ring remembers one)."""
+        """The id of this run: above every id used before.
+
+        Also if config.json was lost or flash would not take the new one: the ring remembers one.
+        """
         boot_id: int = max(self.values["boot_counter"], last_boot_id) + 1
-        self.set(boot_counter=boot_id)
+        self.keep(boot_counter=boot_id)
         return boot_id
 
     def _path(self, name: str) -> str:

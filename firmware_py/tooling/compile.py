@@ -19,6 +19,7 @@ FILE_BYTES_MAX = 1536
 SIZE_MAX_BYTES = {
     "firmware_py/belt/app.mpy": 6144,
     "firmware_py/belt/breath.mpy": 2560,
+    "firmware_py/belt/config.mpy": 1664,
     "firmware_py/belt/heart.mpy": 2560,
     "firmware_py/belt/install.mpy": 2048,
     "firmware_py/belt/link.mpy": 3584,

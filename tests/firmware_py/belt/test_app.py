@@ -280,6 +280,22 @@ def test_a_flash_that_takes_nothing_any_more_is_told_in_the_report(board: BoardI
     assert told[0] == FAULT_FLASH
 
 
+def test_a_belt_whose_settings_cannot_be_written_starts_measures_and_tells(
+    tmp_path: Path, board: BoardInMemory
+) -> None:
+    """A restart would find the same flash: it would go on for ever."""
+    first = Belt(board)
+    _run(first, board, 3)
+    (tmp_path / "config.tmp").mkdir()
+    again = BoardInMemory(tmp_path, flash=board.flash)
+    belt = Belt(again)
+    assert belt.boot_id > first.boot_id
+    _run(belt, again, 61)
+    assert frames.RECORD_MINUTE in [kind for kind, _, _ in _records(belt)]
+    assert FAULT_FLASH in [fault[0] for fault in _faults(belt)]
+    assert again.fed >= 60
+
+
 @pytest.mark.parametrize(("lost", "faults"), [(49, []), (50, [(FAULT_SAMPLES_LOST, 50)])])
 def test_a_second_of_samples_lost_in_a_minute_is_a_fault_once(
     board: BoardInMemory, lost: int, faults: list[tuple[int, int]]
@@ -472,6 +488,14 @@ def test_settings_are_checked(gateway: Gateway, key: int, value: int, status: in
     gateway.handshake().heard()
     gateway.send(frames.CONFIGURE, (4, key, value))
     assert gateway.heard()[-1][1] == (4, status, value)
+
+
+def test_a_setting_that_flash_does_not_take_has_failed_and_is_as_before(tmp_path: Path, gateway: Gateway) -> None:
+    gateway.handshake().heard()
+    (tmp_path / "config.tmp").mkdir()
+    gateway.send(frames.CONFIGURE, (4, frames.KEY_ADVERTISE_MS, 100))
+    assert gateway.heard()[-1][1] == (4, frames.STATUS_FAILED, 100)
+    assert gateway.belt.config.values["advertise_ms"] == 250
 
 
 def test_raw_capture_streams_the_samples_as_read(gateway: Gateway) -> None:

@@ -90,6 +90,39 @@ def test_beacon_counters_are_reserved_before_they_are_used(directory: str) -> No
     assert Config(directory).values["beacon_reserved"] >= last
 
 
+def _refuse_writes(directory: str) -> Path:
+    """Make each write of the settings fail, as on a damaged file system."""
+    blocker = Path(directory) / TEMPORARY_FILE
+    blocker.mkdir()
+    return blocker
+
+
+def test_flash_that_refuses_leaves_the_settings_as_they_are_and_is_counted(directory: str) -> None:
+    config = Config(directory)
+    _refuse_writes(directory)
+    with pytest.raises(OSError, match="directory"):
+        config.set(advertise_ms=500)
+    assert config.begin_boot(7) == 8
+    assert (config.values["advertise_ms"], config.values["boot_counter"], config.refused) == (250, 0, 1)
+
+
+def test_without_a_reserved_counter_the_last_payload_stays_until_flash_takes_one(directory: str) -> None:
+    sender = Beacon(Config(directory), aes)
+    for _ in range(BEACON_BLOCK):
+        last = sender.payload(REPORT)
+    blocker = _refuse_writes(directory)
+    assert [sender.payload(REPORT) for _ in range(30)] == [last] * 30
+    blocker.rmdir()
+    later = [_counter(sender.payload(REPORT)) for _ in range(60)]
+    assert later[-1] > BEACON_BLOCK
+    assert sorted(set(later)) == [_counter(last), *range(BEACON_BLOCK + 1, later[-1] + 1)]
+
+
+def test_a_belt_whose_flash_never_took_a_block_says_nothing_it_could_say_twice(directory: str) -> None:
+    _refuse_writes(directory)
+    assert Beacon(Config(directory), aes).payload(REPORT) == b""
+
+
 def test_counters_are_reserved_again_before_the_last_is_used(directory: str) -> None:
     """Else the change of state that comes just then would wait for flash."""
     config = Config(directory)
