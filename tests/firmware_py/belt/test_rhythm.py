@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from firmware_py.belt.rhythm import BEAT_HZ, LAP, SEEN_MIN, Rhythm
+from firmware_py.belt.rhythm import BEAT_HZ, KEPT, LAP, SEEN_MIN, Rhythm
 from protocol.wire.frames import REASON_IRREGULAR
 from tests.firmware_py.belt.signals import OLD, heart_errors, night, reports
 
@@ -94,3 +97,16 @@ def test_movement_ends_the_chain_and_ages_what_was_seen() -> None:
         rhythm.push(array("i", [0] * BEAT_HZ), 40, True)
         assert rhythm.dbpm == -1
     assert (rhythm.seen, rhythm.known) == (0, False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.lists(st.integers(0, 3), min_size=20, max_size=60))
+def test_no_signal_brings_the_chain_out_of_its_memory(rng: Random, seconds: list[int]) -> None:
+    rhythm = Rhythm()
+    lag = 50
+    for kind in seconds:
+        lag = min(79, max(23, lag + rng.choice((-40, -3, 0, 3, 40))))
+        loud = (0, 5, 60, 127)[kind]
+        rhythm.push(array("i", [rng.randint(-loud, loud) for _ in range(BEAT_HZ)]), lag, rng.random() < 0.15)
+        assert 0 <= rhythm.seen <= KEPT
+        assert rhythm.dbpm == -1 or 200 < rhythm.dbpm < 2000
