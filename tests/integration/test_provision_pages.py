@@ -40,6 +40,7 @@ async def signed_in(
         await page.fill("[name=pin]", PIN)
         await page.keyboard.press("Enter")
         await expect(page.locator("#typed")).to_be_attached()
+        await page.wait_for_load_state()  # the page's script listens from here on
         yield page, site
         await page.context.close()
 
