@@ -11,6 +11,7 @@ import os
 IDENTITY_FILE = "identity.json"
 CONFIG_FILE = "config.json"
 TEMPORARY_FILE = "config.tmp"
+NOT_THERE = 2  # ENOENT: a new belt
 BEACON_BLOCK = 4096  # counters reserved with one flash write: about 68 minutes of beacons
 
 DEFAULTS = {
@@ -107,7 +108,8 @@ class Config:
         try:
             with open(self._path(CONFIG_FILE)) as file:
                 content = file.read()
-        except OSError:
+        except OSError as error:
+            self.damaged = error.args[0] != NOT_THERE
             return
         try:
             crc, text = int(content[:8], 16), content[9:]

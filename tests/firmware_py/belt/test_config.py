@@ -56,6 +56,12 @@ def test_damaged_settings_fall_back_to_defaults_and_are_reported(directory: str,
     assert (config.values["advertise_ms"], config.damaged) == (250, True)
 
 
+def test_settings_that_cannot_be_read_are_damaged_and_missing_ones_are_not(directory: str) -> None:
+    assert not Config(directory).damaged
+    (Path(directory) / CONFIG_FILE).mkdir()
+    assert Config(directory).damaged
+
+
 def test_settings_of_a_newer_firmware_are_ignored(directory: str) -> None:
     config = Config(directory)
     config.values["from_the_future"] = 1
