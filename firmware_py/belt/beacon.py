@@ -40,7 +40,7 @@ class Beacon:
             if self._refused_s:  # ask flash once a minute
                 self._refused_s = (self._refused_s + 1) % RETRY_S
                 return self._last
-            if not self._config.keep(beacon_reserved=self._counter + BEACON_BLOCK):
+            if not self._reserve():
                 self._refused_s = 1
                 return self._last
         self._counter += 1
@@ -52,4 +52,7 @@ class Beacon:
     def prepare(self) -> None:
         """Reserve the next counters while there are some left: a change of state never waits for flash."""
         if self._config.values["beacon_reserved"] - self._counter < PREPARE_COUNTERS:
-            self._config.keep(beacon_reserved=self._counter + BEACON_BLOCK)
+            self._reserve()
+
+    def _reserve(self) -> bool:
+        return self._config.keep(beacon_reserved=self._counter + BEACON_BLOCK)

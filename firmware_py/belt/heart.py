@@ -1,4 +1,7 @@
-"""Heart rate from the beat waveform, and whether its rhythm is regular enough to have one. Integers below 2**30."""
+"""Heart rate from the beat waveform, joined with that of single beats, and how far it can be trusted.
+
+Integers below 2**30.
+"""
 
 from array import array
 
