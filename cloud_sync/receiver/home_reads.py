@@ -1,7 +1,7 @@
 """Reads of the pages that run a home, in SQL that all our databases speak. Blocking: called in the store's thread."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cloud_sync.receiver.home_rows import AlarmLine, Trend
@@ -12,6 +12,7 @@ from cloud_sync.receiver.stores.pack_rows import first_start_ms
 from cloud_sync.receiver.stores.reads import night_card
 from protocol.batch import DeviceState, decode_item
 from protocol.packing import unpack
+from protocol.usual import USUAL_FIGURES, USUAL_NIGHTS_MAX, Usual, against_usual, usual_figures
 
 __all__ = [
     "BedKey",
@@ -27,10 +28,12 @@ __all__ = [
     "silences",
     "stays",
     "trend",
+    "with_own_usual",
 ]
 
 BedKey = tuple[str, str]  # (gateway, bed)
 ALARMS_MAX = 2_000
+NIGHTS_BEFORE = 30  # read beyond those asked for, so that their last 14 complete ones are among them
 FOREVER_MS = 2**53
 
 # The order is forced: by its index each bed's stretch is read, not the whole table (CROSS JOIN keeps it in SQLite).
@@ -160,18 +163,61 @@ def nights(store: StoreReads, resident_id: str, nights_max: int) -> list[Night]:
 
     A night belongs to who had the bed when it ended.
     """
-    found: dict[str, Night] = {}
-    for stay in stays(store, resident_id):
+    own = stays(store, resident_id)
+    # A bed that was theirs alone from its first night on: its gateway compared with their own nights.
+    is_settled = len(own) == 1 and own[0].from_utc_ms == 0
+    found: dict[str, tuple[Night, Stay]] = {}
+    for stay in own:
         rows = store.select(
             "SELECT night_of, version, report FROM nights AS one WHERE bed_id = ? AND utc_ms >= ? AND utc_ms < ? "
             "AND version = (SELECT max(version) FROM nights WHERE bed_id = one.bed_id AND night_of = one.night_of) "
             "ORDER BY night_of DESC LIMIT ?",
-            stay.bed_id, *stay.within(0, FOREVER_MS), nights_max,
+            stay.bed_id, *stay.within(0, FOREVER_MS), nights_max if is_settled else nights_max + NIGHTS_BEFORE,
         )  # fmt: skip
         for night_of, version, report in rows:
             fields = unpack(report)
-            found[night_of] = Night(night_card(night_of, version, fields), fields, stay.bed)
-    return [found[night_of] for night_of in sorted(found, reverse=True)[:nights_max]]
+            found[night_of] = Night(night_card(night_of, version, fields), fields, stay.bed), stay
+    ordered = [found[night_of] for night_of in sorted(found)]
+    shown = [night for night, _ in ordered] if is_settled else with_own_usual(ordered)
+    return shown[::-1][:nights_max]
+
+
+def with_own_usual(nights: Sequence[tuple[Night, Stay]]) -> list[Night]:
+    """Nights, oldest first, whose `versus_usual` knows no nights but the resident's own, wherever they were slept.
+
+    A gateway compares with the nights of the bed. That is right once the last complete ones all lie in this stay.
+    """
+    told: list[Night] = []
+    before: list[tuple[Stay, dict[str, float | None]]] = []
+    for night, stay in nights:
+        fields = night.report.get("night", night.report)
+        if not isinstance(fields, Mapping) or "versus_usual" not in fields:
+            told.append(night)
+            continue
+        tonight, last = _figures(fields), before[-USUAL_NIGHTS_MAX:]
+        if len(last) == USUAL_NIGHTS_MAX and all(one is stay for one, _ in last):
+            told.append(night)
+        else:
+            usual = against_usual(tonight, [figures for _, figures in last])
+            told.append(replace(night, report={**fields, "versus_usual": _as_json(usual)}))
+        if fields.get("complete") is True and fields.get("provisional") is not True:
+            before.append((stay, tonight))
+    return told
+
+
+def _figures(fields: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figures to compare; what a gateway wrote in another form is not known."""
+    try:
+        figures = usual_figures(fields)
+    except KeyError:
+        return dict.fromkeys(USUAL_FIGURES)
+    return {name: value if isinstance(value, int | float) else None for name, value in figures.items()}
+
+
+def _as_json(usual: Mapping[str, Usual | None] | None) -> dict[str, Any] | None:
+    if usual is None:
+        return None
+    return {name: None if one is None else asdict(one) for name, one in usual.items()}
 
 
 def trend(store: StoreReads, resident_id: str, nights_max: int) -> Trend:

@@ -30,29 +30,13 @@ from gateway.cores.night_arithmetic import (
 from gateway.cores.night_facts import MINUTE_S, Alarm, Epoch, Minute, NightFacts, PastNight, Span
 from gateway.cores.night_rest import Rest, find_night, overlap_s, window_span
 from gateway.cores.sleep_wake import score_epochs
+from protocol.usual import USUAL_FIGURES, Usual, against_usual, usual_figures
 
 NO_NIGHT = "no_night_recorded"
 SLEEP_NOTE = "Sleep is an estimate from movement, heart and breath, without EEG."
 VALID_MINUTES_MIN = 30
 SLEEP_COVERAGE_PERCENT_MIN = 90
 COMPLETE_COVERAGE_PERCENT_MIN = 99
-USUAL_NIGHTS_MIN, USUAL_NIGHTS_MAX = 5, 14
-
-USUAL_FIGURES = (
-    "time_in_bed_s",
-    "times_out_of_bed",
-    "out_of_bed_total_s",
-    "turn_overs",
-    "heart_rate_bpm",
-    "respiration_per_min",
-    "total_sleep_s",
-    "sleep_onset_latency_s",
-    "wake_after_sleep_onset_s",
-    "sleep_efficiency_percent",
-    "awakenings",
-    "restlessness",
-)
-"""Figures compared with the resident's own last nights; the two rates by their means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +52,6 @@ class AlarmSummary:
 
     count: int
     response_time_median_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Usual:
-    """One figure against the resident's own nights; `spread` = median distance from the median."""
-
-    median: float
-    spread: float
-    nights: int
-    difference: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,41 +170,25 @@ def build_report(facts: NightFacts) -> NightReport | None:
 
 def past_night(report: Mapping[str, Any]) -> PastNight:
     """A stored report (`NightReport.to_json`) as history for a later night; a provisional one is never complete."""
-    figures = {name: _stored_figure(report.get(name)) for name in USUAL_FIGURES}
     complete = bool(report["complete"]) and not report["provisional"]
-    return PastNight(date.fromisoformat(report["night_of"]), complete, figures)
+    return PastNight(date.fromisoformat(report["night_of"]), complete, usual_figures(report))
 
 
 def versus_usual(
     figures: Mapping[str, Any], night_of: date, history: Sequence[PastNight]
 ) -> dict[str, Usual | None] | None:
     """Each figure against the last 14 complete nights before `night_of`; None before 5 of them."""
-    nights = sorted(
-        (night for night in history if night.complete and night.night_of < night_of), key=lambda n: n.night_of
-    )[-USUAL_NIGHTS_MAX:]
-    if len(nights) < USUAL_NIGHTS_MIN:
-        return None
-    return {name: _usual(_comparable(figures[name]), [n.figures.get(name) for n in nights]) for name in USUAL_FIGURES}
+    nights = sorted((night for night in history if night.complete and night.night_of < night_of), key=_when)
+    return against_usual({name: _comparable(figures[name]) for name in USUAL_FIGURES}, [n.figures for n in nights])
 
 
-def _stored_figure(figure: Any) -> float | None:
-    value: float | None = figure["mean"] if isinstance(figure, Mapping) else figure
-    return value
+def _when(night: PastNight) -> date:
+    return night.night_of
 
 
 def _comparable(figure: Any) -> float | None:
     value: float | None = figure.mean if isinstance(figure, Rate) else figure
     return value
-
-
-def _usual(tonight: float | None, before: Iterable[float | None]) -> Usual | None:
-    values = [value for value in before if value is not None]
-    if len(values) < USUAL_NIGHTS_MIN:
-        return None
-    middle = median(values)
-    spread = median(abs(value - middle) for value in values)
-    difference = None if tonight is None else round(tonight - middle, 1)
-    return Usual(round(middle, 1), round(spread, 1), len(values), difference)
 
 
 def _epochs(facts: NightFacts, known: Presences, minutes: Sequence[Minute]) -> Sequence[Epoch] | None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from statistics import median
 
 import httpx
 import pytest
@@ -110,8 +111,63 @@ async def test_a_version_that_comes_after_a_move_is_still_of_who_slept_there(ope
     assert await count(opened, f"nights JOIN beds USING (bed_id) WHERE bed = '{before.bed}'") == 0
 
 
+async def test_nobody_is_compared_with_the_nights_of_who_had_their_bed_before(opened: OpenHome) -> None:
+    before = await card_of(opened, "r1")
+    assert before is not None
+    assert before.night is not None
+    report = await opened.reads.call(
+        lambda store: store.report(before.gateway, before.bed, before.night.night_of)  # type: ignore[union-attr]
+    )
+    assert report is not None
+    assert report["versus_usual"] is not None  # the gateway's word, on the bed
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r1", do="discharge")
+        place = f"{before.gateway}\t{before.bed}"
+        await post(client, "/admissions", do="admit", name="Ines Vidal", place=place, room=before.room)
+    first = {**report, "night_of": "2026-11-24", "timeline": []}
+    at = stamp(NOW + timedelta(days=1))
+    deliver(opened.database, "alarm", before.gateway, "next", [NightReportItem(before.bed, at, "2026-11-24", 1, first)])
+    new = next(card for card in await opened.platform.residents() if card.bed == before.bed)
+    page = await opened.platform.resident(new.resident_id)
+    assert page is not None
+    assert page.report is not None
+    assert (page.report["turn_overs"], page.report["versus_usual"]) == (report["turn_overs"], None)
+    assert (await opened.home.trend(new.resident_id)).usual == {}
+
+
+async def test_whoever_moved_is_still_compared_with_their_own_nights(opened: OpenHome) -> None:
+    before = await card_of(opened, "r1")
+    assert before is not None
+    usual = (await opened.home.trend("r1")).usual
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r3", do="discharge")
+        gateway, bed = next(iter(await opened.register.free_beds()))
+        await post(client, "/admissions/r1", do="move", place=f"{gateway}\t{bed}")
+    moved = (await opened.home.trend("r1")).usual
+    assert moved["turn_overs"] == usual["turn_overs"]
+    page = await opened.platform.resident("r1")
+    assert page is not None
+    assert page.report is not None
+    # The first night in the other bed: its gateway knows no night there that was theirs.
+    first = {
+        **page.report,
+        "night_of": "2026-11-24",
+        "timeline": [],
+        "versus_usual": None,
+        "turn_overs": 99,
+    }
+    at = stamp(NOW + timedelta(days=1))
+    deliver(opened.database, "alarm", gateway, "next", [NightReportItem(bed, at, "2026-11-24", 1, first)])
+    page = await opened.platform.resident("r1")
+    assert page is not None
+    assert page.report is not None
+    own = [night.turn_overs for night in page.nights[1:] if night.coverage_percent and night.coverage_percent >= 99]
+    assert page.report["versus_usual"]["turn_overs"]["nights"] == len(own) >= 5
+    assert page.report["versus_usual"]["turn_overs"]["difference"] == 99 - median(n for n in own if n is not None)
+
+
 @pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", "👵🏽 Mei", "x" * 200, "O'Neill \"Bea\" & Co", "‏מרים"], ids=range(5)
+    "name", ["<script>alert(1)</script>", "👵🏽 Mei", "x" * 200, 'O\'Neill "Bea" & Co', "‏מרים"], ids=range(5)
 )
 async def test_any_name_that_people_have_is_taken_and_shown_as_text(opened: OpenHome, name: str) -> None:
     async with browser(opened, "lead") as client:
