@@ -6,8 +6,8 @@ Follows NIGHT_REPORT.md: null is never shown as 0, below 99 % coverage counts ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +15,7 @@ from cloud_sync.pages.charts import Piece
 from cloud_sync.pages.language import Strings, duration, exact_duration
 
 COMPLETE_PERCENT, SLEEP_PERCENT = 99, 90
+REPORT_DUE_H = 6  # the end of the night window that residents have unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,30 @@ class Absence:
     known_s: int
 
 
+@dataclass(frozen=True)
+class Spell:
+    """One stretch in or out of bed, UTC seconds; `start_s` None: in bed since before the day counted.
+
+    `end_s` None: it goes on, or past the day counted. `known_s`: how much of it was recorded, None = nothing of it.
+    """
+
+    state: str  # in_bed | out
+    start_s: int | None
+    end_s: int | None
+    known_s: int | None
+    whole: bool
+
+
 def report_fields(report: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The fields of a report as a gateway wrote it, bare or under `night`; None where there are no numbers at all."""
     fields = report.get("night", report) if report is not None else None
     return fields if isinstance(fields, Mapping) and "coverage_percent" in fields else None
+
+
+def is_old(night_of: str, now: datetime) -> bool:
+    """True where last night (at local time `now`) has no report: figures of `night_of` are those of an earlier one."""
+    last = now.date() if now.hour >= REPORT_DUE_H else now.date() - timedelta(days=1)
+    return night_of < last.isoformat()
 
 
 def night_span(pieces: Sequence[Piece]) -> tuple[int, int] | None:
@@ -73,6 +94,34 @@ def absences(pieces: Sequence[Piece], times_out: int | None) -> list[Absence]:
     return found
 
 
+def spells(pieces: Sequence[Piece], report: Mapping[str, Any]) -> list[Spell]:
+    """Every in and out of bed in order: the times out of bed as `absences` has them, and in bed what lies between."""
+    span = night_span(pieces)
+    if span is None:
+        return []
+    found: list[Spell] = []
+    at_s = span[0]
+    for absence in absences(pieces, report.get("times_out_of_bed")):
+        found += _in_bed(pieces, at_s, absence.start_s)
+        at_s = span[1] if absence.end_s is None else absence.end_s
+        whole = absence.end_s is not None and absence.known_s == absence.end_s - absence.start_s
+        found.append(Spell("out", absence.start_s, absence.end_s, absence.known_s, whole))
+    found += _in_bed(pieces, at_s, span[1])
+    if found[0].state == "in_bed" and report.get("in_bed_at") is None:
+        found[0] = replace(found[0], start_s=None, whole=False)
+    if found[-1].state == "in_bed" and report.get("rise_at") is None:
+        found[-1] = replace(found[-1], end_s=None, whole=False)
+    return found
+
+
+def _in_bed(pieces: Sequence[Piece], start_s: int, end_s: int) -> list[Spell]:
+    if start_s >= end_s:
+        return []
+    inside = [piece for piece in pieces if start_s <= piece.start_s < end_s]
+    known_s = sum(piece.end_s - piece.start_s for piece in inside if piece.state.startswith("in_bed"))
+    return [Spell("in_bed", start_s, end_s, known_s or None, known_s == end_s - start_s)]
+
+
 def _joined(pieces: Sequence[Piece]) -> list[Absence]:
     found: list[Absence] = []
     going = False
@@ -96,6 +145,14 @@ def absence_text(t: Strings, absence: Absence) -> str:
     told = exact_duration(t, absence.known_s)
     whole = absence.known_s == absence.end_s - absence.start_s
     return told if whole else t("residents.at_least", value=told)
+
+
+def spell_text(t: Strings, spell: Spell) -> str:
+    """How long a stretch lasted: to the second, `at least` where it is not known to the end, `no data`."""
+    if spell.known_s is None:
+        return t("resident.legend_no_data")
+    told = exact_duration(t, spell.known_s)
+    return told if spell.whole else t("residents.at_least", value=told)
 
 
 def count_text(t: Strings, value: int | None, coverage_percent: float | None) -> str:

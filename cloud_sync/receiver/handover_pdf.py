@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cloud_sync.pages.kit import wall_time
 from cloud_sync.pages.language import Strings, duration, exact_duration
-from cloud_sync.pages.night_view import count_text
+from cloud_sync.pages.night_view import COMPLETE_PERCENT, count_text, is_old
 from cloud_sync.pages.pdf import WIDTH_MM, new_sheet
 from cloud_sync.receiver.home_rows import AlarmLine, ShiftLine
 from cloud_sync.receiver.stores.forgetting import NIGHTS, PRESENCE
@@ -24,7 +26,8 @@ for _name in ("fpdf", "fontTools"):
 def handover_pdf(lines: Sequence[ShiftLine], span_ms: tuple[int, int], timezone: str, t: Strings) -> bytes:
     """The sheet; PdfError where no font can show it."""
     heads = [t(f"handover.{name}") for name in ("who", "night", "shift", "notes")]
-    rows = [_cells(line, timezone, t) for line in lines]
+    now = datetime.fromtimestamp(span_ms[1] / 1000, ZoneInfo(timezone))
+    rows = [_cells(line, now, timezone, t) for line in lines]
     title = t("handover.title")
     period = t(
         "handover.period",
@@ -50,15 +53,15 @@ def handover_pdf(lines: Sequence[ShiftLine], span_ms: tuple[int, int], timezone:
     return bytes(sheet.output())
 
 
-def _cells(line: ShiftLine, timezone: str, t: Strings) -> tuple[str, str, str, str]:
+def _cells(line: ShiftLine, now: datetime, timezone: str, t: Strings) -> tuple[str, str, str, str]:
     card = line.card
     state = "unknown" if card.live.stale else card.live.state
     who = [card.display_name, t("residents.place", room=card.room, bed=card.bed), t(f"state.{state}")]
-    return "\n".join(who), "\n".join(night_lines(line, t)), "\n".join(shift_lines(line, timezone, t)), ""
+    return "\n".join(who), "\n".join(night_lines(line, t, now)), "\n".join(shift_lines(line, timezone, t)), ""
 
 
-def night_lines(line: ShiftLine, t: Strings) -> list[str]:
-    """Last night's four figures, or why there are none."""
+def night_lines(line: ShiftLine, t: Strings, now: datetime) -> list[str]:
+    """Last night's four figures, or why there are none; `now` local."""
     night = line.card.night
     if NIGHTS in line.card.withheld:
         return [t("residents.no_consent")]
@@ -74,7 +77,13 @@ def night_lines(line: ShiftLine, t: Strings) -> list[str]:
         f"{t('residents.turn_overs')}: {count_text(t, night.turn_overs, night.coverage_percent)}",
         f"{t('residents.heart')}: {t('common.none') if heart is None else f'{heart:.1f}'}",
     ]
-    return [*told, t("residents.provisional")] if night.provisional else told
+    if night.provisional:
+        told.append(t("residents.provisional"))
+    if night.coverage_percent is not None and night.coverage_percent < COMPLETE_PERCENT:
+        told.append(t("residents.coverage", percent=f"{night.coverage_percent:g}"))
+    if is_old(night.night_of, now):
+        told.append(t("residents.old_night"))
+    return told
 
 
 def shift_lines(line: ShiftLine, timezone: str, t: Strings) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from cloud_sync.pages.language import Strings, duration
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams
 from cloud_sync.receiver.home import Home
+from cloud_sync.receiver.home_rows import AlarmLine
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
 from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.web_care import care_routes, told_text
@@ -125,7 +126,7 @@ class _Pages:
             return self._kit.error(request, visitor, 404, "unknown_resident")
         await self._desk.note(visitor, "view", resident_id, page.night.night_of if page.night else "")
         trend = trend_pieces(await self._desk.home.trend(resident_id), visitor.t) if self._desk.home else None
-        pieces = self._one(page, night_of, await self._alarms_of(resident_id), visitor.t)
+        pieces = self._one(page, night_of, await self._alarms_of(page, night_of), visitor.t)
         query = f"?night={night_of}" if night_of else ""
         return self._kit.page(
             request,
@@ -153,22 +154,44 @@ class _Pages:
         if night_of is not None and not _is_date(night_of):
             return self._kit.error(request, self._kit.visitor(request, touch=False), 400, "bad_date")
 
-        async def read() -> tuple[ResidentPage | None, list[AlarmRow]]:
-            return await self._port.resident(resident_id, night_of), await self._alarms_of(resident_id)
+        async def read() -> tuple[ResidentPage | None, list[AlarmLine]]:
+            page = await self._port.resident(resident_id, night_of)
+            return page, await self._alarms_of(page, night_of) if page else []
 
         def concerns(touched: frozenset[str]) -> bool:
             return not touched or resident_id in touched
 
         def pieces(
-            state: tuple[ResidentPage | None, list[AlarmRow]], t: Strings
+            state: tuple[ResidentPage | None, list[AlarmLine]], t: Strings
         ) -> tuple[dict[str, str], dict[str, Any]]:
             page, alarms = state
             return (self._one(page, night_of, alarms, t) if page else {}), {}
 
         return self._desk.stream(request, SEE, read, pieces, concerns)
 
-    async def _alarms_of(self, resident_id: str) -> list[AlarmRow]:
-        return [alarm for alarm in await self._port.alarms() if alarm.resident_id == resident_id]
+    async def _alarms_of(self, page: ResidentPage, night_of: str | None) -> list[AlarmLine]:
+        """The resident's alarms between noon and noon of the night shown (NIGHT_REPORT.md), however long ago."""
+        shown = page.night.night_of if page.night else night_of or self._waking_date()
+        start_ms, end_ms = (
+            round(datetime.combine(day, time(12), ZoneInfo(self._zone)).timestamp() * 1000)
+            for day in (date.fromisoformat(shown) - timedelta(days=1), date.fromisoformat(shown))
+        )
+        if self._desk.home is not None:
+            lines = await self._desk.home.alarm_lines(start_ms, end_ms)
+        else:
+            alarms = await self._port.alarms()
+            lines = [AlarmLine(alarm) for alarm in alarms if start_ms <= alarm.raised_utc_ms < end_ms]
+        return [line for line in lines if line.alarm.resident_id == page.card.resident_id]
+
+    def _waking_date(self) -> str:
+        """Of the night that runs now or comes next: before noon today."""
+        return (self._now() + timedelta(hours=12)).date().isoformat()
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._port.now_utc_ms() / 1000, ZoneInfo(self._zone))
+
+    def _is_old(self, night: NightCard | None) -> bool:
+        return night is not None and night_view.is_old(night.night_of, self._now())
 
     # -- pieces -----------------------------------------------------------------------------------------------------
 
@@ -190,13 +213,14 @@ class _Pages:
                 "resident_card.html",
                 t,
                 card=card,
+                is_old=self._is_old(card.night),
                 clock=self._clock,
                 at_a_glance=at_a_glance(card.night, t) if card.night else [],
                 rates=_rates(card, t),
             )
         return pieces
 
-    def _one(self, page: ResidentPage, night_of: str | None, alarms: Sequence[AlarmRow], t: Strings) -> dict[str, str]:
+    def _one(self, page: ResidentPage, night_of: str | None, lines: Sequence[AlarmLine], t: Strings) -> dict[str, str]:
         card = page.card
         now = self._kit.fragment("resident_now.html", t, card=card, clock=self._clock, rates=_rates(card, t))
         night, report = page.night, night_view.report_fields(page.report)
@@ -206,9 +230,10 @@ class _Pages:
             "night": night,
             "shown": shown,
             "nights": page.nights,
+            "is_old": night_of is None and self._is_old(night),
             "clock": self._clock,
             "events": [row for row in page.events if row.source == "alarm" and row.event not in _UNSEEN][:100],
-            "alarms": [alarm for alarm in alarms if shown is None or self._is_of_night(alarm, shown)],
+            "lines": lines,
             "report": report,
             "curves": [],
         }
@@ -219,11 +244,6 @@ class _Pages:
             values["curves"] = _curves(page.minutes, span, _ticks(span, self._zone), t)
         return {"now": now, "night": self._kit.fragment("resident_night.html", t, **values)}
 
-    def _is_of_night(self, alarm: AlarmRow, night_of: str) -> bool:
-        """True for an alarm between noon and noon of the night with this waking date (NIGHT_REPORT.md)."""
-        noon = datetime.fromisoformat(f"{night_of}T12:00:00").replace(tzinfo=ZoneInfo(self._zone)).timestamp()
-        return noon - 86_400 <= alarm.raised_utc_ms / 1000 < noon
-
     def _night(self, report: Mapping[str, Any], minutes: Sequence[MinuteRow], t: Strings) -> dict[str, Any]:
         zone = ZoneInfo(report.get("timezone") or self._zone)
         pieces = night_view.timeline_pieces(report, self._zone)
@@ -233,7 +253,8 @@ class _Pages:
             "chart": "",
             "curves": [],
             "absences": [],
-            "absence_text": partial(night_view.absence_text, t),
+            "spells": [],
+            "spell_text": partial(night_view.spell_text, t),
             "local": lambda at_s: wall_time(at_s * 1000, zone.key),
         }
         if span is None:
@@ -243,6 +264,7 @@ class _Pages:
         start, end = (wall_time(at_s * 1000, zone.key) for at_s in span)
         title = t("resident.timeline_alt", start=start, end=end, summary=_summary(absences, zone.key, t))
         values["absences"] = absences
+        values["spells"] = night_view.spells(pieces, report)
         values["states"] = sorted({piece.state for piece in pieces})
         values["chart"] = charts.night_timeline(pieces, span, ticks, title)
         values["curves"] = _curves(minutes, span, ticks, t)

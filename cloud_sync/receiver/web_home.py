@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -103,6 +105,7 @@ class _HomePages:
         now_ms = self._desk.port.now_utc_ms()
         lines = await self._home.shift(now_ms - hours * HOUR_MS, now_ms)
         await self._desk.note(visitor, "handover", "", f"{hours} h")
+        now = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(self._zone))
         return self._kit.page(
             request,
             visitor,
@@ -110,7 +113,7 @@ class _HomePages:
             lines=[
                 {
                     "card": line.card,
-                    "night_lines": night_lines(line, visitor.t),
+                    "night_lines": night_lines(line, visitor.t, now),
                     "shift_lines": shift_lines(line, self._zone, visitor.t),
                 }
                 for line in lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -13,13 +14,13 @@ from cloud_sync.pages.language import strings
 from cloud_sync.pages.pdf import PdfError, new_sheet
 from cloud_sync.pages.pins import hash_pin
 from cloud_sync.pages.settings import Account, WebSettings
-from cloud_sync.receiver.handover_pdf import handover_pdf
+from cloud_sync.receiver.handover_pdf import handover_pdf, night_lines
 from cloud_sync.receiver.home_rows import ShiftLine
 from cloud_sync.receiver.web import build_app
 from cloud_sync.receiver.web_kit import masked
 from tests.cloud_sync.pages.pdf_text import pdf_texts
-from tests.cloud_sync.pages.small_platform import card
-from tools.home_month import NOW_UTC_MS, make_month
+from tests.cloud_sync.pages.small_platform import card, night
+from tools.home_month import DAY_MS, NOW, NOW_UTC_MS, make_month
 from tools.home_pages import OpenHome, open_home
 
 PIN = "4827"
@@ -125,6 +126,25 @@ async def test_alarms_have_their_response_and_outcome(opened: OpenHome) -> None:
     assert all(line.outcome == "" for line in lines if line.response_s is None)
 
 
+@pytest.mark.parametrize("back", [0, 28])
+async def test_alarms_of_a_night_stand_on_its_page_however_long_ago_it_was(opened: OpenHome, back: int) -> None:
+    later = await opened.home.alarm_lines(NOW_UTC_MS - (back + 1) * DAY_MS, NOW_UTC_MS)
+    assert len(later) > 200 or back == 0  # more than the platform looks back for anything else
+    noon_ms = NOW_UTC_MS + 3_600_000 - (back + 1) * DAY_MS
+    of_night = await opened.home.alarm_lines(noon_ms, noon_ms + DAY_MS)
+    night_of = f"{NOW.date() - timedelta(days=back)}"
+    for n in range(6):
+        lines = [line for line in of_night if line.alarm.resident_id == f"r{n + 1}"]
+        async with browser(opened, "carer") as client:
+            page = (await client.get(f"/residents/r{n + 1}?night={night_of}")).text
+        rows = re.findall(r"<tr><td>\d\d:\d\d · (.*?)</td><td>(.*?)</td><td>.*?</td><td>(.*?)</td></tr>", page)
+        assert len(rows) == len(lines)
+        for (what, answer, outcome), line in zip(rows, lines, strict=True):
+            assert (what == "absence went unreported") == line.missed
+            assert ("(" in answer) == (line.response_s is not None)
+            assert outcome == strings("en")(f"outcome.{line.outcome or 'untold'}")
+
+
 async def test_a_missed_absence_stands_in_the_list_of_alarms(opened: OpenHome) -> None:
     text = await text_of(opened, "/alarms")
     # Nobody could have acknowledged what nobody was told.
@@ -165,6 +185,22 @@ async def test_the_hand_over_page_has_every_resident(opened: OpenHome, language:
     text = await text_of(opened, "/handover", "carer", language)
     assert all(name in text for name in ("张桂兰", "王德明", "赵敏"))
     assert strings(language)("handover.given_by") in text
+
+
+@pytest.mark.parametrize(
+    ("now", "is_old"),
+    [("2026-11-23T05:59", False), ("2026-11-23T06:00", True), ("2026-11-22T23:00", False), ("2026-11-24T01:00", True)],
+)
+def test_figures_of_an_earlier_night_are_not_taken_for_last_nights(now: str, is_old: bool) -> None:
+    late = ShiftLine(card("r1", "张", "1", night=night(night_of="2026-11-22")), (), 0, (), None)
+    told = night_lines(late, strings("en"), datetime.fromisoformat(now))
+    assert ("No report of last night yet; figures of an earlier night" in told) is is_old
+
+
+def test_the_sheet_says_how_much_of_a_night_was_recorded() -> None:
+    poor = ShiftLine(card("r1", "张", "1", night=night(coverage_percent=71.0, sleep_s=None)), (), 0, (), None)
+    told = night_lines(poor, strings("en"), datetime.fromisoformat("2026-11-23T08:00"))
+    assert "71 % of the night recorded" in told
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -232,7 +268,7 @@ async def test_every_view_of_a_resident_is_kept_with_who_looked(opened: OpenHome
     async with browser(opened, "lead") as client:
         await client.get("/residents/r4")
         page = (await client.get("/audit?resident=r4")).text
-    rows = await opened.home.people(lambda people: people.audit("r4", 10))
+    rows = await opened.home.people(lambda people: people.audit("r4", 2))
     assert [(row.kind, row.account, row.role) for row in rows] == [("audit", "lead", "lead"), ("view", "lead", "lead")]
     assert "Looked at a resident" in page
     assert "陈建国" in page

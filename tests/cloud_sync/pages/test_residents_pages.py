@@ -11,7 +11,7 @@ import pytest
 
 from cloud_sync.pages.charts import Piece
 from cloud_sync.pages.language import strings
-from cloud_sync.pages.night_view import absence_text, absences
+from cloud_sync.pages.night_view import absence_text, absences, spell_text, spells
 from cloud_sync.pages.pins import hash_pin
 from cloud_sync.pages.settings import Account, WebSettings
 from cloud_sync.receiver.port import EventRow
@@ -173,10 +173,36 @@ def in_full(**changes: Any) -> SmallPlatform:
     return platform
 
 
-async def test_every_time_out_of_bed_is_listed_with_its_duration() -> None:
-    page = await page_of(in_full(), "/residents/r1")
-    rows = re.findall(r"<tr><td>([\d:]+)</td> ?<td>([\d:]+)</td> ?<td>(.*?)</td></tr>", page)
-    assert rows == [("01:14", "01:23", "9 min 5 s"), ("04:41", "04:47", "5 min 53 s")]
+def spells_of(page: str) -> list[tuple[str, str, str, str]]:
+    """(where, from, until, duration) of each row of the table."""
+    rows = re.findall(r'<tr class="is-(\w+)"><th .*?</th><td>(.*?)</td> ?<td>(.*?)</td> ?<td>(.*?)</td></tr>', page)
+    return [(where, start, end, told) for where, start, end, told in rows]
+
+
+async def test_every_in_and_out_of_bed_is_listed_with_its_time_and_duration() -> None:
+    assert spells_of(await page_of(in_full(), "/residents/r1")) == [
+        ("in_bed", "21:34", "01:14", "3 h 39 min"),
+        ("out", "01:14", "01:23", "9 min 5 s"),
+        ("in_bed", "01:23", "04:41", "at least 3 h 17 min"),
+        ("out", "04:41", "04:47", "5 min 53 s"),
+        ("in_bed", "04:47", "06:12", "1 h 25 min"),
+    ]
+
+
+async def test_a_bed_entry_and_a_rise_that_are_not_known_are_not_given() -> None:
+    page = await page_of(in_full(in_bed_at=None, rise_at=None, provisional=True), "/residents/r1")
+    rows = spells_of(page)
+    assert rows[0] == ("in_bed", "–", "01:14", "at least 3 h 39 min")
+    assert rows[-1] == ("in_bed", "04:47", "still in bed", "at least 1 h 25 min")
+
+
+def test_between_two_absences_without_any_data_nobody_is_said_to_have_been_in_bed() -> None:
+    pieces = [Piece("in_bed", 0, 100), Piece("out", 100, 400), Piece("no_data", 400, 500), Piece("out", 500, 700)]
+    pieces.append(Piece("in_bed", 700, 900))
+    night = {"times_out_of_bed": 2, "in_bed_at": "x", "rise_at": "x"}
+    told = [(each.state, spell_text(strings("en"), each)) for each in spells(pieces, night)]
+    assert told[1:4] == [("out", "5 min 0 s"), ("in_bed", "no data"), ("out", "3 min 20 s")]
+    assert spells([], night) == []
 
 
 async def test_the_figures_are_those_of_the_report() -> None:
@@ -227,7 +253,7 @@ async def test_the_timeline_is_a_picture_with_words() -> None:
 async def test_a_night_still_out_of_bed_is_not_given_an_end() -> None:
     timeline = [*report()["timeline"][:5], piece("out", "01:14:05", "01:20:00")]
     page = await page_of(in_full(timeline=timeline, provisional=True, rise_at=None), "/residents/r1")
-    assert "<td>01:14</td> <td>not back</td>" in page.replace("</td><td>", "</td> <td>")
+    assert spells_of(page)[-1] == ("out", "01:14", "not back", "at least 5 min 55 s")
 
 
 def test_an_absence_with_a_hole_in_its_data_is_one_of_at_least_the_known_time() -> None:
