@@ -80,7 +80,7 @@ class NightJob:
     async def _report(self, bed: BedConfig, night: date, now_s: int) -> None:
         key = (bed.label, night)
         report = await self._store.call(lambda files: _compute(files, bed, night, self._config, now_s))
-        if report is not None and report.fields["provisional"]:
+        if report is not None and report.fields.get("provisional"):
             if now_s - self._told_s.get(key, 0) < PROVISIONAL_EVERY_S:
                 return
         else:
@@ -114,7 +114,7 @@ def stored_facts(
     events = files.events(bed, start_ms, end_ms)
     from gateway.cores.night import past_night
 
-    rows = [row for row in files.nights(bed) if row.night_of != night.isoformat()]
+    others = [json.loads(row.report) for row in files.nights(bed) if row.night_of != night.isoformat()]
     version = next((row.version for row in files.nights(bed) if row.night_of == night.isoformat()), 0) + 1
     as_of = None if now_s is None or now_s >= gatherer.span.end_utc_s else now_s
     return gatherer.facts(
@@ -122,22 +122,28 @@ def stored_facts(
         [Span(e.utc_ms // 1000, e.utc_ms // 1000 + round(assist_s)) for e in events
          if e.event == "action" and e.detail == "assist"],
         _alarms(events),
-        [past_night(json.loads(row.report)) for row in rows],
+        [past_night(report) for report in others if "night_of" in report],
         version,
     )
 
 
 def _compute(files: StoreFiles, bed: BedConfig, night: date, config: Config, now_s: int) -> _Report | None:
-    """The report, if there is a night and it says something that the stored one does not; in the store's thread."""
-    from gateway.cores.night import build_report
+    """The report, if it says something that the stored one does not; in the store's thread.
+
+    That there was no night is told once it is over and, by what came late, no longer.
+    """
+    from gateway.cores.night import build_report, report_json
 
     profile = bed.profile
     confirm_s = (profile.exit_confirm_s, profile.entry_confirm_s, profile.assist_s)
     facts = stored_facts(files, bed.label, night, config.gateway.timezone, confirm_s, now_s)
     built = build_report(facts)
-    if built is None:
-        return None
     known = next((row for row in files.nights(bed.label) if row.night_of == night.isoformat()), None)
+    if built is None:
+        is_over = facts.as_of_utc_s is None
+        fields = report_json(None)
+        is_told = known is not None and json.loads(known.report) == fields
+        return _Report(fields, facts.report_version) if is_over and not is_told else None
     if known is not None:
         same = replace(built, report_version=known.version).to_json()
         if json.loads(json.dumps(same)) == json.loads(known.report):

@@ -68,7 +68,7 @@ def night_lines(line: ShiftLine, t: Strings, now: datetime) -> list[str]:
     if night is None:
         return [t("residents.no_report")]
     if night.reason:
-        return [t("residents.no_night")]
+        return [t("residents.night_of", date=night.night_of), t("residents.no_night")]
     heart = night.heart_rate_mean_bpm
     told = [
         t("residents.night_of", date=night.night_of),

@@ -33,7 +33,8 @@ def stored_answer(folder: Path, bed: str, night_of: str) -> dict[str, Any]:
     except sqlite3.Error as error:
         raise NoStoreError(f"{folder}/events.db: cannot be read ({error})") from None
     if row is not None:
-        return {"night": json.loads(row[0]), "reason": None}
+        report = json.loads(row[0])
+        return dict(report) if "night" in report else {"night": report, "reason": None}
     if bed not in known:
         raise NoStoreError(f"{folder}: knows no bed {bed!r}" + (f"; it knows {', '.join(known)}" if known else ""))
     return {"night": None, "reason": "no_night_recorded"}

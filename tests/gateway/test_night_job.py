@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+
+import pytest_asyncio
 
 from gateway.clock import GatewayClock
 from gateway.config import load_config
@@ -20,6 +23,8 @@ from tests.gateway.cores.belt_talk import SERIAL, minute
 NIGHT = date(2026, 11, 24)
 IN_BED = int(datetime(2026, 11, 23, 22, tzinfo=UTC).timestamp())
 UP = int(datetime(2026, 11, 24, 5, tzinfo=UTC).timestamp())
+
+EMPTY = {"occupied_s": 0, "empty_s": 60, "turn_overs": 0}
 
 
 class At(GatewayClock):
@@ -41,46 +46,88 @@ def chunks(start: int, end: int, **changes: Any) -> Writes:
     return Writes(chunks=bodies)
 
 
-async def test_a_night_is_reported_once_and_again_when_late_data_arrive(tmp_path: Path) -> None:
-    file = tmp_path / "gateway.toml"
-    file.write_text('[gateway]\nid = "g"\ntimezone = "UTC"\ndata_dir = "d"\n[[beds]]\nlabel = "A"\n')
-    clock = At(None, "always", ClockScale())
-    store = await Store.open(tmp_path / "d")
-    job = NightJob(load_config(file), store, clock)
+class Room:
+    """A night job on a store of its own; `reports` runs it and gives what it would send."""
 
-    async def commit(writes: Writes) -> None:
-        await store.call(lambda files: files.commit(writes))
-        job.touched(writes)
+    def __init__(self, folder: Path, store: Store) -> None:
+        file = folder / "gateway.toml"
+        file.write_text('[gateway]\nid = "g"\ntimezone = "UTC"\ndata_dir = "d"\n[[beds]]\nlabel = "A"\n')
+        self.store, self.clock = store, At(None, "always", ClockScale())
+        self.job = NightJob(load_config(file), store, self.clock)
 
-    async def reports() -> list[NightReportItem]:
-        await job.run_once()
-        pending = store._pending
-        store._pending = Writes()
+    async def commit(self, writes: Writes) -> None:
+        await self.store.call(lambda files: files.commit(writes))
+        self.job.touched(writes)
+
+    async def reports(self) -> list[NightReportItem]:
+        await self.job.run_once()
+        pending = self.store._pending
+        self.store._pending = Writes()
         found = [decode_item(body) for body in pending.vitals_items]
-        await store.call(lambda files: files.commit(pending))
+        await self.store.call(lambda files: files.commit(pending))
         return [item for item in found if isinstance(item, NightReportItem)]
 
-    await commit(chunks(IN_BED, UP - 3600))
-    await commit(chunks(UP, UP + 1800, occupied_s=0, empty_s=60, turn_overs=0))
-    clock.said_utc_s = UP
-    assert await reports() == []  # the window is still open
 
-    clock.said_utc_s = UP + 2 * 3600
-    (first,) = await reports()
+@pytest_asyncio.fixture
+async def room(tmp_path: Path) -> AsyncIterator[Room]:
+    store = await Store.open(tmp_path / "d")
+    yield Room(tmp_path, store)
+    await store.close()
+
+
+async def test_a_night_is_reported_once_and_again_when_late_data_arrive(room: Room) -> None:
+    await room.commit(chunks(IN_BED, UP - 3600))
+    await room.commit(chunks(UP, UP + 1800, **EMPTY))
+    room.clock.said_utc_s = UP
+    assert await room.reports() == []  # the window is still open
+
+    room.clock.said_utc_s = UP + 2 * 3600
+    (first,) = await room.reports()
     assert (first.bed, first.night_of, first.version) == ("A", "2026-11-24", 1)
     assert first.report["times_out_of_bed"] == 0
     assert first.report["no_data_s"] == 3600
-    assert await reports() == []
+    assert await room.reports() == []
 
-    await commit(chunks(UP - 3600, UP))
-    (second,) = await reports()
+    await room.commit(chunks(UP - 3600, UP))
+    (second,) = await room.reports()
     assert second.version == 2
     assert second.report["no_data_s"] == 0
     assert second.report["turn_overs"] == 7 * 60
     assert second.report["complete"]
 
-    await commit(chunks(UP - 3600, UP))  # the same again: nothing new to say
-    assert await reports() == []
-    (kept,) = await store.call(lambda files: files.nights("A"))
+    await room.commit(chunks(UP - 3600, UP))  # the same again: nothing new to say
+    assert await room.reports() == []
+    (kept,) = await room.store.call(lambda files: files.nights("A"))
     assert json.loads(kept.report) == json.loads(json.dumps(second.report))
-    await store.close()
+
+
+async def test_that_there_was_no_night_is_told_once_it_is_over_and_taken_back_by_late_data(room: Room) -> None:
+    await room.commit(chunks(IN_BED, IN_BED + 1800))
+    await room.commit(chunks(IN_BED + 1800, IN_BED + 3600, **EMPTY))
+    room.clock.said_utc_s = UP + 2 * 3600
+    assert await room.reports() == []  # until noon there may be more
+
+    await room.commit(chunks(UP + 1800, UP + 3600, **EMPTY))
+    room.clock.said_utc_s = UP + 8 * 3600
+    (none,) = await room.reports()
+    assert (none.version, none.report) == (1, {"night": None, "reason": "no_night_recorded"})
+    await room.commit(chunks(UP + 1800, UP + 3600, **EMPTY))
+    assert await room.reports() == []  # said already
+
+    await room.commit(chunks(IN_BED + 2 * 3600, IN_BED + 4 * 3600))
+    (late,) = await room.reports()
+    assert (late.version, late.report["time_in_bed_s"]) == (2, 2 * 3600 + 1800)
+    # A night that was none is no night to compare with either.
+    assert late.report["versus_usual"] is None
+
+
+async def test_a_night_that_was_none_does_not_stop_the_next_ones_report(room: Room) -> None:
+    await room.commit(chunks(IN_BED, IN_BED + 1800))
+    await room.commit(chunks(IN_BED + 1800, IN_BED + 3600, **EMPTY))
+    room.clock.said_utc_s = UP + 8 * 3600
+    assert [item.report["night"] for item in await room.reports()] == [None]
+    day = 24 * 3600
+    await room.commit(chunks(IN_BED + day, UP + day))
+    room.clock.said_utc_s = UP + day + 2 * 3600
+    (next_one,) = await room.reports()
+    assert next_one.night_of == "2026-11-25"

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.commands.night import main
 from gateway.commands.night_store import NoStoreError, stored_answer
+from gateway.cores.night import report_json
 from gateway.cores.vitals import minute_of
 from gateway.store_files import Chunk, NightRow, StoreFiles, Writes
 from protocol.batch import VitalsChunk, encode_item
@@ -63,3 +64,10 @@ def test_a_stored_report_is_read_while_the_gateway_runs(tmp_path: Path) -> None:
 def test_a_folder_without_a_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoStoreError, match=tmp_path.name):
         stored_answer(tmp_path, "A", "2026-11-23")
+
+
+def test_a_stored_word_that_there_was_no_night_is_given_as_it_is(tmp_path: Path) -> None:
+    files = StoreFiles(tmp_path)
+    files.commit(Writes(nights=[NightRow("A", "2026-11-23", 1, json.dumps(report_json(None)))]))
+    assert stored_answer(tmp_path, "A", "2026-11-23") == {"night": None, "reason": "no_night_recorded"}
+    files.close()
