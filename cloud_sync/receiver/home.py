@@ -79,6 +79,14 @@ class Home:
         """Keep who saw or did what, durable on return."""
         await self._people.call(lambda people: people.note(*rows))
 
+    async def who_looked(self, resident_id: str | None, limit: int) -> Sequence[AuditRow]:
+        """The record of views and changes, newest first: all of it, or what concerns one resident, where views of all
+        residents count from the day they were admitted until they left."""
+        here = None
+        if resident_id is not None:
+            here = await self._reads.call(lambda store: home_reads.time_here(store, resident_id))
+        return await self._people.call(lambda people: people.audit(resident_id, limit, here))
+
     async def alarm_lines(self, from_utc_ms: int, to_utc_ms: int) -> Sequence[AlarmLine]:
         """Alarms and missed absences raised in [from, to), newest first, at most 2000."""
         lines = await self._reads.call(lambda store: home_reads.alarm_lines(store, from_utc_ms, to_utc_ms))

@@ -27,6 +27,7 @@ __all__ = [
     "recorded_minutes",
     "silences",
     "stays",
+    "time_here",
     "trend",
     "with_own_usual",
 ]
@@ -156,6 +157,15 @@ def stays(store: StoreReads, resident_id: str) -> list[Stay]:
         Stay(bed_id, (gateway, bed), 0 if from_ms == first_ms else from_ms, to_ms)
         for bed_id, gateway, bed, from_ms, to_ms, first_ms in rows
     ]
+
+
+def time_here(store: StoreReads, resident_id: str) -> tuple[int, int] | None:
+    """[from, to) from the first admission of a resident until they left; None: nothing is known of them (any more)."""
+    ((from_ms, to_ms),) = store.select(
+        "SELECT min(from_utc_ms), max(coalesce(to_utc_ms, ?)) FROM assignments WHERE resident_id = ?",
+        FOREVER_MS, resident_id,
+    )  # fmt: skip
+    return None if from_ms is None else (from_ms, to_ms)
 
 
 def nights(store: StoreReads, resident_id: str, nights_max: int) -> list[Night]:

@@ -23,6 +23,7 @@ __all__ = [
     "PEOPLE",
     "RETENTION_DAYS",
     "RETENTION_DAYS_MAX",
+    "VIEWS_OF_ALL",
     "AuditRow",
     "Consent",
     "People",
@@ -36,6 +37,8 @@ RETENTION_DAYS = {"presence": 1095, "vitals": 400, "nights": 1095}
 RETENTION_DAYS_MAX = 36_500
 AUDIT_ROWS_MAX = 1_000_000  # beyond it the oldest go: about three years of a home with 60 residents
 SPANS_MAX = 500_000
+VIEWS_OF_ALL = ("overview", "alarms", "handover", "handover_pdf", "wall", "admissions", "api")
+"""Kinds of audit rows which, without a resident, tell that somebody saw all who were here then."""
 _SCHEMA = """
 CREATE TABLE accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, pin TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE audit (
@@ -234,10 +237,15 @@ class People:
             )  # fmt: skip
         self._do("DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - ?", AUDIT_ROWS_MAX)
 
-    def audit(self, resident_id: str | None, limit: int) -> Sequence[AuditRow]:
-        """Newest first; of one resident where an id is given."""
-        where = "" if resident_id is None else "WHERE resident_id = ? "
-        values = () if resident_id is None else (resident_id,)
+    def audit(
+        self, resident_id: str | None, limit: int, here: tuple[int, int] | None = None
+    ) -> Sequence[AuditRow]:
+        """Newest first; of one resident where an id is given, with views of all residents while that one was `here`."""
+        where, values = "", tuple[object, ...]()
+        if resident_id is not None:
+            marks = ", ".join("?" * len(VIEWS_OF_ALL))
+            where = f"WHERE resident_id = ? OR (resident_id = '' AND kind IN ({marks}) AND utc_ms >= ? AND utc_ms < ?) "
+            values = (resident_id, *VIEWS_OF_ALL, *(here or (0, 0)))
         rows = self._all(
             f"SELECT utc_ms, kind, account, role, resident_id, detail FROM audit {where}ORDER BY number DESC LIMIT ?",
             *values, limit,

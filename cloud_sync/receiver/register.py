@@ -205,7 +205,7 @@ class Register:
 
         found = await self._reads.call(read)
         consents = await self._home.people(lambda people: people.consents())
-        views = await self._home.people(lambda people: people.audit(row.resident_id, 100_000))
+        views = await self._home.who_looked(row.resident_id, 100_000)
         return {
             "resident": asdict(row),
             "consents": [asdict(one) for one in consents if one.resident_id == row.resident_id],

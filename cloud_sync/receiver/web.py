@@ -36,6 +36,7 @@ from cloud_sync.receiver.web_staff import staff_routes
 from cloud_sync.receiver.web_trend import trend_pieces
 
 _YEARS = range(1970, 2200)  # beyond them no clock of ours can count
+ID_CHARS_MAX = 64  # a longer one is nobody's
 _UNSEEN = ("audio_on", "audio_off")  # the sound of the room: in the log, no news for people
 # What protocol/wire/frames.py REASON_* say, as the words both page servers share.
 _REASONS = ("", "no_signal", "irregular", "moving", "weak", "sensor_fault")
@@ -147,7 +148,13 @@ class _Pages:
             order = [card.resident_id for card in _alarms_first(cards)]
             return self._board(cards, t), {"order": order, "alarms": texts}
 
+        await self._note_stream(request, "overview")
         return self._desk.stream(request, SEE, self._desk.fresh_cards, pieces)
+
+    async def _note_stream(self, request: Request, kind: str, resident_id: str = "") -> None:
+        visitor = self._kit.visitor(request, touch=False)
+        if visitor.may(SEE) and len(resident_id) <= ID_CHARS_MAX:
+            await self._desk.note_stream(visitor, kind, resident_id)
 
     async def resident_stream(self, request: Request) -> Response:
         resident_id, night_of = request.path_params["resident"], request.query_params.get("night")
@@ -167,6 +174,7 @@ class _Pages:
             page, alarms = state
             return (self._one(page, night_of, alarms, t) if page else {}), {}
 
+        await self._note_stream(request, "view", resident_id)
         return self._desk.stream(request, SEE, read, pieces, concerns)
 
     async def _alarms_of(self, page: ResidentPage, night_of: str | None) -> list[AlarmLine]:

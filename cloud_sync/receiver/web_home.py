@@ -150,6 +150,7 @@ class _HomePages:
             return self._desk.closed(request, visitor)
         rooms = _rooms(request)
         cards = _of_rooms(await self._desk.port.residents(), rooms)
+        await self._desk.note(visitor, "wall", "", rooms)
         pieces = self._tiles(cards, visitor.t)
         return self._kit.page(
             request,
@@ -168,6 +169,9 @@ class _HomePages:
             shown = _of_rooms(cards, rooms)
             return self._tiles(shown, t), {"order": [card.resident_id for card in shown]}
 
+        visitor = self._kit.visitor(request, touch=False)
+        if visitor.may(WALL):
+            await self._desk.note_stream(visitor, "wall")
         return self._desk.stream(request, WALL, self._desk.fresh_cards, pieces)
 
     def _tiles(self, cards: Sequence[ResidentCard], t: Strings) -> dict[str, str]:

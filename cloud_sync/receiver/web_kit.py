@@ -32,6 +32,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
 }
 REFRESH_S = 0.5  # a page is told at most twice a second, however fast the changes come
 REREAD_S = 10.0  # that a gateway has gone silent is no change anybody tells
+FOLD_S = 600.0  # a stream that is opened again (a connection was lost) is the same look
+NOTED_MAX = 10_000
 State = TypeVar("State")
 SCRIPT_TEXTS = ("common.hours_minutes", "common.minutes", "common.seconds")
 
@@ -71,6 +73,7 @@ class Desk:
         self._cards: Sequence[ResidentCard] = ()
         self._cards_began_s = -1.0
         self._reading = asyncio.Lock()
+        self._noted: dict[tuple[str, str, str], float] = {}  # (account, kind, resident) -> when, monotonic
 
     def closed(self, request: Request, visitor: Visitor) -> Response:
         """Who is not signed in is sent to the form; a role without the right is told so."""
@@ -87,6 +90,15 @@ class Desk:
         if self.home is not None and visitor.account is not None:
             who = visitor.account
             await self.home.note(AuditRow(self.port.now_utc_ms(), kind, who.name, who.role, resident_id, detail))
+            if len(self._noted) >= NOTED_MAX:
+                self._noted.clear()
+            self._noted[who.name, kind, resident_id] = time.monotonic()
+
+    async def note_stream(self, visitor: Visitor, kind: str, resident_id: str = "") -> None:
+        """Keep a look at what goes on, unless it belongs to a page of theirs that was noted within FOLD_S."""
+        account = "" if visitor.account is None else visitor.account.name
+        if time.monotonic() - self._noted.get((account, kind, resident_id), -FOLD_S) >= FOLD_S:
+            await self.note(visitor, kind, resident_id)
 
     async def fresh_cards(self) -> Sequence[ResidentCard]:
         """All residents, by a reading that began after this call: pages that wait for it share it."""

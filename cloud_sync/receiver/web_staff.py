@@ -17,7 +17,7 @@ from cloud_sync.pages.language import Strings
 from cloud_sync.pages.pins import PIN_LENGTH_MAX, PIN_LENGTH_MIN, PinError, check_pin, hash_pin
 from cloud_sync.pages.settings import ACCOUNTS_MAX, ROLES, Account
 from cloud_sync.receiver.home import Home
-from cloud_sync.receiver.people import AuditRow
+from cloud_sync.receiver.people import VIEWS_OF_ALL, AuditRow
 from cloud_sync.receiver.stores.base import StoreError
 from cloud_sync.receiver.web_kit import AUDIT, STAFF, Desk
 
@@ -77,7 +77,7 @@ class _StaffPages:
             return self._desk.closed(request, visitor)
         resident_id = request.query_params.get("resident") or None
         await self._desk.note(visitor, "audit", resident_id or "")
-        rows = await self._home.people(lambda people: people.audit(resident_id, AUDIT_SHOWN))
+        rows = await self._home.who_looked(resident_id, AUDIT_SHOWN)
         names = {card.resident_id: card.display_name for card in await self._desk.port.residents()}
         clock = partial(wall_time, timezone=self._kit.settings.timezone, form="%Y-%m-%d %H:%M:%S")
         return self._kit.page(
@@ -87,6 +87,7 @@ class _StaffPages:
             rows=rows,
             names=names,
             resident_id=resident_id,
+            of_all=VIEWS_OF_ALL,
             most=AUDIT_SHOWN,
             clock=clock,
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
 import httpx
@@ -272,6 +273,53 @@ async def test_every_view_of_a_resident_is_kept_with_who_looked(opened: OpenHome
     assert [(row.kind, row.account, row.role) for row in rows] == [("audit", "lead", "lead"), ("view", "lead", "lead")]
     assert "Looked at a resident" in page
     assert "陈建国" in page
+
+
+async def kinds_of(opened: OpenHome, resident_id: str | None, limit: int) -> list[tuple[str, str]]:
+    return [(row.account, row.kind) for row in await opened.home.who_looked(resident_id, limit)]
+
+
+async def test_views_of_all_residents_stand_in_the_record_of_each(opened: OpenHome) -> None:
+    pages = ("/residents", "/alarms", "/handover", "/handover.pdf", "/wall?rooms=2")
+    async with browser(opened, "carer") as client:
+        for path in pages:
+            await client.get(path)
+        await client.get("/residents/r2")
+    async with browser(opened, "display") as client:
+        await client.get("/wall")
+    kinds = ["wall", "handover_pdf", "handover", "alarms", "overview"]
+    assert await kinds_of(opened, "r5", 6) == [("display", "wall"), *(("carer", kind) for kind in kinds)]
+    async with browser(opened, "lead") as client:
+        page = (await client.get("/audit?resident=r5")).text
+    assert page.count("<td>All residents</td>") >= 6
+    assert "r2" not in page
+
+
+async def test_who_was_not_here_yet_was_not_seen(opened: OpenHome) -> None:
+    later = (NOW_UTC_MS + DAY_MS, NOW_UTC_MS + 2 * DAY_MS)
+    rows = await opened.home.people(lambda people: people.audit("r1", 500, later))
+    assert {row.resident_id for row in rows} == {"r1"}
+    assert await opened.home.who_looked("nobody", 9) == []
+
+
+async def test_a_stream_opened_without_its_page_is_a_look_and_one_of_a_page_is_none(opened: OpenHome) -> None:
+    async def look(client: httpx.AsyncClient, path: str) -> int:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                return (await client.get(path)).status_code
+        return 0
+
+    paths = ("/stream/residents/r6", "/stream/residents", "/stream/wall")
+    async with browser(opened, "carer") as client:
+        for path in (*paths, *paths, f"/stream/residents/{'x' * 65}"):
+            await look(client, path)
+    # A sign-in is written down beside what follows it, in no order.
+    kinds = {("carer", "wall"), ("carer", "overview"), ("carer", "view"), ("carer", "sign_in")}
+    assert set(await kinds_of(opened, None, 4)) == kinds
+    async with browser(opened, "lead") as client:
+        await client.get("/residents/r6")
+        await look(client, "/stream/residents/r6")
+    assert set(await kinds_of(opened, None, 2)) == {("lead", "view"), ("lead", "sign_in")}
 
 
 async def test_sign_ins_and_failed_ones_are_kept(opened: OpenHome) -> None:
