@@ -180,6 +180,8 @@ class _PeoplePages:
             name = str(form.get("name", "")).strip()
             if errors := _name_errors(name, t):
                 return errors
+            if row.bed is None:
+                return {"do": t("admissions.not_here")}
             await self._register.rename(row, name)
         elif do == "move":
             place = _place(str(form.get("place", "")))

@@ -17,13 +17,25 @@ from zoneinfo import ZoneInfo
 
 from gateway.cores.local_time import YEARS, LocalTimeError, parse_local, zone_of
 from gateway.cores.night import past_night
-from gateway.cores.night_facts import EPOCH_S, NIGHT_WINDOW, Alarm, Epoch, Minute, NightFacts, PastNight, Presence, Span
+from gateway.cores.night_facts import (
+    EPOCH_S,
+    MINUTE_S,
+    NIGHT_WINDOW,
+    Alarm,
+    Epoch,
+    Minute,
+    NightFacts,
+    PastNight,
+    Presence,
+    Span,
+)
 from gateway.cores.night_rest import considered_span, window_span
 
 HEART_RATE_BPM = (20, 250)
 RESPIRATION_PER_MIN = (2, 70)
 SECONDS_OF_MINUTE = (0, 60)
 TURN_OVERS = (0, 60)
+MINUTE_EARLY_S_MAX = 5
 
 _KEYS = {
     "": set(NightFacts.__slots__) - {"as_of_utc_s"} | {"as_of"},
@@ -148,7 +160,9 @@ def _minutes(facts: Mapping[str, Any], zone: ZoneInfo) -> tuple[Minute, ...]:
                 weak_breath_s=_optional_number(item, "weak_breath_s", SECONDS_OF_MINUTE, path),
             )
         )
-    _refuse_overlap("minutes", "at", [(minute.at_utc_s, minute.at_utc_s + 1) for minute in minutes])
+    # By the wall clock a minute of a belt may begin a little before the last one ends.
+    kept_s = MINUTE_S - MINUTE_EARLY_S_MAX
+    _refuse_overlap("minutes", "at", [(minute.at_utc_s, minute.at_utc_s + kept_s) for minute in minutes])
     return tuple(minutes)
 
 

@@ -187,6 +187,15 @@ async def test_a_name_that_is_none_is_refused_with_the_reason(opened: OpenHome, 
     assert "A name of 1 to 200 characters" in answer.text
 
 
+async def test_the_name_of_who_was_discharged_is_not_said_to_have_changed(opened: OpenHome) -> None:
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r1", do="discharge")
+        answer = await post(client, "/admissions/r1", do="rename", name="Other")
+    assert (answer.status_code, "discharged already" in answer.text) == (422, True)
+    rows = await opened.home.people(lambda people: people.audit("r1", 9))
+    assert "resident_rename" not in {row.kind for row in rows}
+
+
 async def test_a_bed_that_is_taken_or_unknown_is_refused(opened: OpenHome) -> None:
     async with browser(opened, "lead") as client:
         await post(client, "/admissions/r3", do="discharge")

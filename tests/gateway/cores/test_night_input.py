@@ -56,6 +56,7 @@ BAD: list[tuple[str, Any]] = [
     ("minutes", night_facts(NIGHT, minutes="none")),
     ("minutes[2].at", night_facts(NIGHT, minutes=[*minutes("22:00", 2), {}])),
     ("minutes[2].at", night_facts(NIGHT, minutes=[*minutes("22:00", 2), *minutes("22:01", 1)])),
+    ("minutes[2].at", night_facts(NIGHT, minutes=[*minutes("22:00", 2), *minutes("22:01:30", 1)])),
     ("minutes[2].heart_rate_bpm", with_minute(heart_rate_bpm=0)),
     ("minutes[2].heart_rate_bpm", with_minute(heart_rate_bpm=400)),
     ("minutes[2].heart_rate_bpm", with_minute(heart_rate_bpm="60")),
@@ -91,6 +92,11 @@ def test_a_local_time_that_does_not_exist_is_refused_at_its_field() -> None:
 def test_silence_may_overlap_presence_and_touch_silence() -> None:
     facts = parse_facts(night_facts(NIGHT, silences=spans(("01:00", "02:00"), ("02:00", "03:00"))))
     assert [span.seconds for span in facts.silences] == [3600, 3600]
+
+
+def test_a_minute_may_begin_a_little_before_the_last_one_ends() -> None:
+    facts = parse_facts(night_facts(NIGHT, minutes=[*minutes("22:00", 2), *minutes("22:01:55", 1)]))
+    assert len(facts.minutes) == 3
 
 
 def test_what_may_be_left_out_may_be_null() -> None:
