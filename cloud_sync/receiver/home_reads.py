@@ -35,6 +35,7 @@ __all__ = [
 BedKey = tuple[str, str]  # (gateway, bed)
 ALARMS_MAX = 2_000
 NIGHTS_BEFORE = 30  # read beyond those asked for, so that their last 14 complete ones are among them
+DAY_MS = 86_400_000
 FOREVER_MS = 2**53
 
 # The order is forced: by its index each bed's stretch is read, not the whole table (CROSS JOIN keeps it in SQLite).
@@ -72,6 +73,9 @@ def beds(store: StoreReads) -> dict[BedKey, str]:
 
 def alarm_lines(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> list[AlarmLine]:
     """Alarms raised and absences missed in [from, to), newest first, each with the outcome somebody gave it."""
+    # An outcome is told after the alarm, perhaps after the period, and belongs to its bed's latest alarm before it: that
+    # may be one that was raised after the period.
+    told_to_ms = to_utc_ms + DAY_MS
     rows = [
         AlarmLine(AlarmRow(row[0], *row[1:]))
         for row in store.select(
@@ -79,7 +83,7 @@ def alarm_lines(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> list[Ala
             "alarms.level, alarms.priority, alarms.raised_utc_ms, alarms.acknowledged_utc_ms, alarms.ended_utc_ms, "
             f"alarms.detail FROM alarms JOIN beds USING (bed_id) LEFT JOIN {_WHO.format(at='alarms.raised_utc_ms')} "
             "WHERE alarms.raised_utc_ms >= ? AND alarms.raised_utc_ms < ? ORDER BY alarms.raised_utc_ms DESC LIMIT ?",
-            from_utc_ms, to_utc_ms, ALARMS_MAX,
+            from_utc_ms, told_to_ms, ALARMS_MAX,
         )
     ]  # fmt: skip
     rows += [
@@ -91,17 +95,14 @@ def alarm_lines(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> list[Ala
             f"FROM beds CROSS JOIN alarm_events LEFT JOIN {_WHO.format(at='alarm_events.utc_ms')} "
             "WHERE alarm_events.bed_id = beds.bed_id AND utc_ms >= ? AND utc_ms < ? AND event = 'missed_alarm' "
             "ORDER BY utc_ms DESC LIMIT ?",
-            from_utc_ms, to_utc_ms, ALARMS_MAX,
+            from_utc_ms, told_to_ms, ALARMS_MAX,
         )
     ]  # fmt: skip
     rows.sort(key=lambda line: line.alarm.raised_utc_ms, reverse=True)
-    # An outcome is told after the alarm, perhaps after the period: it belongs to its bed's latest alarm before it.
     told = store.select(
-        f"SELECT gateway, bed, utc_ms, detail {_EVENTS} = 'outcome' ORDER BY utc_ms",
-        from_utc_ms,
-        to_utc_ms + 86_400_000,
+        f"SELECT gateway, bed, utc_ms, detail {_EVENTS} = 'outcome' ORDER BY utc_ms", from_utc_ms, told_to_ms
     )
-    return _with_outcomes(rows, told)
+    return [line for line in _with_outcomes(rows, told) if line.alarm.raised_utc_ms < to_utc_ms]
 
 
 def _with_outcomes(lines: Sequence[AlarmLine], told: Iterable[Sequence[Any]]) -> list[AlarmLine]:

@@ -138,12 +138,21 @@ async def test_alarms_of_a_night_stand_on_its_page_however_long_ago_it_was(opene
         lines = [line for line in of_night if line.alarm.resident_id == f"r{n + 1}"]
         async with browser(opened, "carer") as client:
             page = (await client.get(f"/residents/r{n + 1}?night={night_of}")).text
-        rows = re.findall(r"<tr><td>\d\d:\d\d · (.*?)</td><td>(.*?)</td><td>.*?</td><td>(.*?)</td></tr>", page)
+        row = r"<tr><td>\d\d:\d\d · (.*?)</td><td>(.*?)</td><td>.*?<small>Outcome: (.*?)</small></td></tr>"
+        rows = re.findall(row, page)
         assert len(rows) == len(lines)
         for (what, answer, outcome), line in zip(rows, lines, strict=True):
             assert (what == "absence went unreported") == line.missed
             assert ("(" in answer) == (line.response_s is not None)
             assert outcome == strings("en")(f"outcome.{line.outcome or 'untold'}")
+
+
+async def test_an_outcome_belongs_to_the_same_alarm_whichever_period_is_asked_for(opened: OpenHome) -> None:
+    month = await opened.home.alarm_lines(NOW_UTC_MS - 31 * DAY_MS, NOW_UTC_MS)
+    for back in range(1, 30):
+        to_ms = NOW_UTC_MS + 3_600_000 - back * DAY_MS
+        lines = await opened.home.alarm_lines(to_ms - DAY_MS, to_ms)
+        assert lines == [line for line in month if to_ms - DAY_MS <= line.alarm.raised_utc_ms < to_ms]
 
 
 async def test_a_missed_absence_stands_in_the_list_of_alarms(opened: OpenHome) -> None:
