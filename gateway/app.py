@@ -206,19 +206,26 @@ class Gateway:
     async def _hear(self) -> None:
         assert self._radio is not None
         while True:
-            event = None
+            # One timer for all that is heard meanwhile, not one for each event.
+            try:
+                async with asyncio.timeout(HEAR_S_MAX) as pause:
+                    while True:
+                        event = await self._radio.event()
+                        self.provisioner.heard(event)
+                        self.room.radio_event(event)
+                        if isinstance(event, BeaconHeard | Heard):
+                            self.watch.reading()
+                        self._took_turn(self._radio)
+            except TimeoutError:
+                if not pause.expired():
+                    raise
             # Nothing heard is a turn too; a turn not taken is what ends the relay's heartbeats.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEAR_S_MAX):
-                    event = await self._radio.event()
-            if event is not None:
-                self.provisioner.heard(event)
-                self.room.radio_event(event)
-                if isinstance(event, BeaconHeard | Heard):
-                    self.watch.reading()
-            self._alerting.turn(RADIO)
-            self.watch.bound(self.room.belts_bound)
-            self.watch.beat(self._radio, self._alerting.hanging(), self._other_troubles, self._open_beds)
+            self._took_turn(self._radio)
+
+    def _took_turn(self, radio: Radio) -> None:
+        self._alerting.turn(RADIO)
+        self.watch.bound(self.room.belts_bound)
+        self.watch.beat(radio, self._alerting.hanging, self._other_troubles, self._open_beds)
 
     async def _wait_deadlines(self) -> None:
         await meet_deadlines(self.room, self.clock, self._due, lambda: self._alerting.turn(DEADLINES))

@@ -14,6 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ log = logging.getLogger(__name__)
 
 QUEUE_MAX = 4096
 TICK_S = 0.25
+TICK_S_COMPLETE = 5.0  # with every belt in session: whatever ends one says so
 SIGHTINGS_MAX = 256
+
+_serial_of = lru_cache(SIGHTINGS_MAX)(gatt.serial_of)
 
 
 class AdapterMissingError(RadioError):
@@ -81,6 +85,7 @@ class _Known:
     beacon_counter: int
     device: BLEDevice | None = None
     link: BeltLink | None = None
+    advertised: Mapping[int, bytes] = field(default_factory=dict)  # manufacturer data as last heard
     air: AirLog = field(default_factory=AirLog)
     said: str | None = None  # the last trouble that was logged, "" that it was over
 
@@ -253,7 +258,7 @@ class BleakRadio:
 
     def held(self, device: BLEDevice) -> None:
         """BlueZ has a link with this device from before."""
-        self._saw(gatt.serial_of(device.name or ""), device)
+        self._saw(_serial_of(device.name or ""), device)
 
     def links_died(self) -> None:
         """All links are gone, and where belts were seen is void."""
@@ -266,13 +271,20 @@ class BleakRadio:
     def advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         """Take what a belt says of itself."""
         # A scan response may come later than the advertisement, so the address stands in for the name once it is known.
-        serial = gatt.serial_of(advertisement.local_name or device.name or "") or self._serial_at.get(device.address)
+        serial = _serial_of(advertisement.local_name or device.name or "") or self._serial_at.get(device.address)
+        known = None if serial is None else self._belts.get(serial)
+        said = advertisement.manufacturer_data
+        if known is not None:
+            # BlueZ tells each advertisement, a belt sends four a second and says something new in one of them.
+            if said and known.link is not None and known.device is device and known.advertised == said:
+                return
+            known.advertised = said
         if serial is not None:
             self._sighted(serial, advertisement.rssi)
         if not self._saw(serial, device):
             return
         assert serial is not None
-        for data in advertisement.manufacturer_data.values():
+        for data in said.values():
             if len(data) == wire_beacon.BEACON_BYTES:
                 self._take_beacon(self._belts[serial], bytes(data), advertisement.rssi)
 
@@ -288,8 +300,8 @@ class BleakRadio:
             return False
         self._serial_at[device.address] = serial
         self._belts[serial].device = device
-        self._plan.seen(serial, real_ms())
-        self._wake.set()
+        if self._plan.seen(serial, real_ms()):
+            self._wake.set()
         return True
 
     def _take_beacon(self, known: _Known, data: bytes, rssi_dbm: int | None) -> None:
@@ -313,7 +325,7 @@ class BleakRadio:
     async def _connect_belts(self, tasks: asyncio.TaskGroup) -> None:
         while not cancelled():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
+                async with asyncio.timeout(TICK_S_COMPLETE if self._plan.is_complete else TICK_S):
                     await self._wake.wait()
             self._wake.clear()
             # Without a scan every connect fails too, and says nothing about the adapter.

@@ -56,7 +56,7 @@ class Watch:
     def beat(
         self,
         radio: Radio,
-        hanging: tuple[str, ...],
+        hanging: Callable[[], tuple[str, ...]],
         others: Callable[[], tuple[str, ...]],
         open_beds: Callable[[], tuple[str, ...]],
     ) -> None:
@@ -67,7 +67,7 @@ class Watch:
         self._beat_ms = now_ms
         if radio.scan_turn_ms is not None:
             self._health.scan(radio.scan_turn_ms, radio.trouble)
-        before, self.verdict = self.verdict, self._health.verdict(now_ms, hanging, others())
+        before, self.verdict = self.verdict, self._health.verdict(now_ms, hanging(), others())
         self._notify.status(self.verdict.status)
         if self.verdict.ping:
             self._notify.ping()

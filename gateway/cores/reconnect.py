@@ -57,9 +57,18 @@ class Reconnector:
         if serial in self._belts:
             self._belts[serial].allowed = allowed
 
-    def seen(self, serial: bytes, now_ms: int) -> None:
-        """The belt advertises, or the adapter still holds its link."""
-        self._belts[serial].seen_ms = now_ms
+    def seen(self, serial: bytes, now_ms: int) -> bool:
+        """The belt advertises, or the adapter still holds its link. True if it was not there before and is without a
+        session: an attempt may be due at once."""
+        belt = self._belts[serial]
+        is_news = belt.connected_ms is None and not self._is_there(belt, now_ms)
+        belt.seen_ms = now_ms
+        return is_news
+
+    @property
+    def is_complete(self) -> bool:
+        """Every belt that may be connected is: nothing is due until something happens."""
+        return all(belt.connected_ms is not None or not belt.allowed for belt in self._belts.values())
 
     def unseen(self, serial: bytes) -> None:
         """What was known of the belt's place is void: it is tried after it was seen again."""

@@ -62,7 +62,7 @@ async def test_a_gateway_is_ready_pings_while_it_hears_and_says_when_it_ends(
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     watch = Watch(1, "1.0", ServiceNotify({}), tmp_path / "none")
     watch.reading()
-    watch.beat(SpokenRadio(), (), lambda: (), lambda: ())
+    watch.beat(SpokenRadio(), lambda: (), lambda: (), lambda: ())
     assert watch.verdict.state == "ok"
 
 

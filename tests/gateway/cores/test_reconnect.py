@@ -17,6 +17,30 @@ def test_a_belt_is_tried_only_while_it_is_seen() -> None:
     assert plan.next_attempt(SEEN_MS_MAX) == A
 
 
+def test_a_belt_is_news_when_it_is_seen_anew_and_has_no_session() -> None:
+    plan = Reconnector([A], 5)
+    assert plan.seen(A, 0)
+    assert not plan.seen(A, SEEN_MS_MAX)
+    assert plan.seen(A, 2 * SEEN_MS_MAX + 1)
+    plan.unseen(A)
+    assert plan.seen(A, 2 * SEEN_MS_MAX + 2)
+    plan.connected(A, 2 * SEEN_MS_MAX + 3)
+    assert not plan.seen(A, 9 * SEEN_MS_MAX)
+    plan.dropped(A, 9 * SEEN_MS_MAX)
+    assert plan.seen(A, 9 * SEEN_MS_MAX + 1)
+
+
+def test_the_plan_is_complete_while_every_belt_that_may_be_connected_is() -> None:
+    plan = Reconnector([A, B], 5)
+    assert not plan.is_complete
+    plan.connected(A, 0)
+    assert not plan.is_complete
+    plan.allow(B, False)
+    assert plan.is_complete
+    plan.dropped(A, STABLE_MS)
+    assert not plan.is_complete
+
+
 def test_only_one_attempt_runs_at_a_time() -> None:
     plan = Reconnector([A, B], 5)
     plan.seen(A, 0)
