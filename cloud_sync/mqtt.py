@@ -7,19 +7,18 @@ application's own ack frees data.
 
 import asyncio
 import logging
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+
+from cloud_sync.broker_url import BrokerAddress, BrokerUrlError, parse_broker_url
 
 __all__ = ["BrokerAddress", "BrokerError", "BrokerUrlError", "Link", "Will", "connect", "parse_broker_url"]
 
@@ -34,26 +33,6 @@ class BrokerError(OSError):
     """The broker cannot be reached, refuses us, or is gone; the message says which. Try again later."""
 
 
-class BrokerUrlError(ValueError):
-    """A broker URL that cannot work; the message says what belongs there."""
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerAddress:
-    """Where a broker is and how to get in."""
-
-    host: str
-    port: int
-    tls: bool = False
-    username: str | None = None
-    password: str | None = None
-    ca_file: Path | None = None  # whose certificates are believed in place of the public authorities'
-    identity_file: Path | None = None  # key and certificate by which the broker knows us
-
-    def __str__(self) -> str:
-        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"  # never the password
-
-
 @dataclass(frozen=True, slots=True)
 class Will:
     """What the broker says in our name when we are gone without a word."""
@@ -61,26 +40,6 @@ class Will:
     topic: str
     payload: bytes
     retain: bool = False
-
-
-def parse_broker_url(url: str) -> BrokerAddress:
-    """mqtt://[user:password@]host[:1883] or mqtts://...[:8883]; BrokerUrlError otherwise."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise BrokerUrlError(f"{_without_password(url)!r}: {error}") from None
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path not in ("", "/") or port == 0:
-        shown = _without_password(url)
-        raise BrokerUrlError(f"{shown!r}: a broker is given as mqtt://host:port or mqtts://host:port")
-    tls = parts.scheme == "mqtts"
-    username = unquote(parts.username) if parts.username else None
-    password = unquote(parts.password) if parts.password else None
-    return BrokerAddress(parts.hostname, port or (8883 if tls else 1883), tls, username, password)
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"//[^/]*@", "//...@", url)
 
 
 class _ReasonedClient(aiomqtt.Client):

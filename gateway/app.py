@@ -358,7 +358,7 @@ class Gateway:
             self._uplink.take_commands(commands.take)
 
     def _uplink_address(self) -> str:
-        from cloud_sync.mqtt import parse_broker_url
+        from cloud_sync.broker_url import parse_broker_url
 
         assert self.config.uplink is not None
         return str(parse_broker_url(self.config.uplink.url))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -122,5 +121,7 @@ def mqtt_url(value: object) -> str:
 
 
 def meant(word: str, choices: tuple[str, ...] | list[str]) -> str:
+    import difflib  # for a file with an error in it
+
     near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -8,10 +8,10 @@ import socket
 import ssl
 from collections.abc import Generator
 
-import uvicorn
 from starlette.applications import Starlette
 
 from cloud_sync.pages.settings import WebSettings
+from cloud_sync.pages.uvicorn_alone import Config, Server
 
 TICK_S = 1.0
 
@@ -20,11 +20,11 @@ class ListenError(OSError):
     """The server cannot listen or cannot use its certificate; the message says where, why and what to do."""
 
 
-class PageServer(uvicorn.Server):
+class PageServer(Server):
     """A uvicorn server that leaves signals to its host and ends open event streams when it is told to stop."""
 
     def __init__(self, app: Starlette, settings: WebSettings) -> None:
-        config = uvicorn.Config(
+        config = Config(
             app,
             http="h11",
             ws="none",

@@ -84,7 +84,7 @@ def _run(config: Config, as_json: bool) -> int:
     one_heap()
     import asyncio
 
-    from cloud_sync.mqtt import BrokerUrlError
+    from cloud_sync.broker_url import BrokerUrlError
     from cloud_sync.pages.server import ListenError
     from gateway.app import Gateway, GatewayError
     from gateway.config import ConfigError, load_config
