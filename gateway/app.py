@@ -111,6 +111,7 @@ class Gateway:
         self.operations = Operations(config, self.provisioner, self._alerting, self.outlets, SiteUpload(
             file_config, self._open_beds, self.restart, self.management.note,
             lambda: len(self.management.accounts())), self.rollout, self._erase_bed)
+        self.operations.on_test_alarm = partial(self._changed, True)
         self.watch = Watch(sum(bed.serial is not None for bed in config.beds), version("sleepbelt"))
         self._server: Any = None
         self._placed_all = False
@@ -353,7 +354,7 @@ class Gateway:
 
             commands = PlatformCommands(
                 self.config.gateway.id, wanted.platform_key, self.config.gateway.data_dir, self.clock, self.room,
-                self.management,
+                self.management, self.operations,
             )  # fmt: skip
             self._uplink.take_commands(commands.take)
 
@@ -417,7 +418,7 @@ class Gateway:
 
     def _send_live(self) -> None:
         if self._uplink is not None:
-            self._uplink.live(live_snapshot(self.port, self.config.gateway.id))
+            self._uplink.live(live_snapshot(self.port, self.config.gateway.id, self.operations.test_alarm))
 
     def _uplink_word(self) -> UplinkWord:
         if self._uplink is None:

@@ -9,8 +9,11 @@ from protocol.messages import REASONS
 __all__ = ["live_snapshot"]
 
 
-def live_snapshot(port: BoardPort, gateway_id: str) -> LiveSnapshot:
-    """The lossy snapshot for the platform, from the same words that the wall board shows."""
+def live_snapshot(port: BoardPort, gateway_id: str, test_alarm: tuple[str, str] = ("", "")) -> LiveSnapshot:
+    """The lossy snapshot for the platform, from the same words that the wall board shows.
+
+    `test_alarm`: (bed, id) of a walk test's alarm that waits for an answer.
+    """
     snapshot = port.snapshot()
     offset_ms = snapshot["utc_ms"] - snapshot["elapsed_ms"]
 
@@ -39,6 +42,7 @@ def live_snapshot(port: BoardPort, gateway_id: str) -> LiveSnapshot:
             watched=bed["watched"],
             why_unwatched=bed["unwatched_reason"] or "",
             battery_percent=-1 if belt is None or belt["battery_percent"] is None else belt["battery_percent"],
+            test_alarm_id=test_alarm[1] if bed["bed"] == test_alarm[0] else "",
         ))
     return LiveSnapshot(gateway_id, max(0, snapshot["utc_ms"]), snapshot["time_trusted"], tuple(beds))
 

@@ -14,6 +14,7 @@ from typing import Any
 from cloud_sync.pages.kit import wall_time
 from cloud_sync.pages.language import Strings, strings
 from cloud_sync.pages.pdf import MARGIN_MM, WIDTH_MM, PdfError, new_sheet
+from gateway.provision_words import point_text
 
 __all__ = ["acceptance_pdf", "label_sheet", "step_text"]
 
@@ -130,7 +131,7 @@ def step_text(step: Mapping[str, Any], t: Strings) -> str:
     if "confirmed" in evidence:
         words += _channels(evidence, t)
     if "latency_ms" in evidence:
-        words.append(", ".join(f"{point} {taken} ms" for point, taken in evidence["latency_ms"].items()))
+        words.append(", ".join(f"{point_text(t, point)} {taken} ms" for point, taken in evidence["latency_ms"].items()))
     if "heard_share" in evidence:
         if evidence["rssi_dbm_median"] is not None:
             words.append(t("provision.dbm", rssi=evidence["rssi_dbm_median"]))

@@ -1,4 +1,5 @@
-"""What the platform may ask of this gateway: to acknowledge an alarm, to show or change a bed's settings.
+"""What the platform may ask of this gateway: to acknowledge an alarm, to show or change a bed's settings, to start the
+update of belts that is staged here.
 
 Only what is signed with the platform's key and newer than anything taken before is done. The counter is on the disk
 before the command acts, so that a restart forgets none.
@@ -21,6 +22,8 @@ from gateway.clock import GatewayClock
 from gateway.cores.bed_settings import BedSettings, Form, blank_form, read_form
 from gateway.cores.profile import SHIPPED, ProfileError
 from gateway.management import BedPlan, Management
+from gateway.provision_error import ProvisionError
+from gateway.provision_ops import Operations
 from gateway.room import Room
 from protocol import command
 from protocol.batch import BatchError
@@ -32,6 +35,7 @@ log = logging.getLogger(__name__)
 
 COUNTER_FILE = "commands.counter"
 NOTE_EVERY_MS = 60_000
+BEDLESS = (command.BELT_UPDATE,)
 AGE_MS_MAX = 10_000  # the platform has said "not delivered" long before
 
 
@@ -39,10 +43,12 @@ class PlatformCommands:
     """Takes signed messages, one after the other, and gives the answers to send."""
 
     def __init__(
-        self, gateway: str, key: bytes, folder: Path, clock: GatewayClock, room: Room, management: Management
-    ) -> None:
+        self, gateway: str, key: bytes, folder: Path, clock: GatewayClock, room: Room, management: Management,
+        operations: Operations,
+    ) -> None:  # fmt: skip
         """`key`: 32 bytes of the platform's Ed25519 public key."""
         self._gateway, self._clock, self._room, self._management = gateway, clock, room, management
+        self._operations = operations
         self._key = Ed25519PublicKey.from_public_bytes(key)
         self._path = folder / COUNTER_FILE
         self._last = _read_counter(self._path)
@@ -52,6 +58,7 @@ class PlatformCommands:
             command.ACKNOWLEDGE: self._acknowledge,
             command.SETTINGS_SHOW: self._show,
             command.SETTINGS_PUT: self._put,
+            command.BELT_UPDATE: self._belt_update,
         }
 
     async def take(self, message: bytes) -> bytes | None:
@@ -96,15 +103,27 @@ class PlatformCommands:
         act = self._do.get(asked.kind)
         if act is None:
             return self._said(asked, command.UNKNOWN_KIND)
-        if asked.bed not in self._room.beds:
+        if asked.kind not in BEDLESS and asked.bed not in self._room.beds:
             return self._said(asked, command.UNKNOWN_BED)
         return await act(asked)
 
     async def _acknowledge(self, asked: Command) -> Answer:
-        if self._room.beds[asked.bed].alarm_id != asked.argument.get("alarm_id"):
+        alarm_id = asked.argument.get("alarm_id", "")
+        if alarm_id and self._operations.test_alarm == (asked.bed, alarm_id):
+            return await self._acknowledge_test(asked)
+        if self._room.beds[asked.bed].alarm_id != alarm_id:
             return self._said(asked, command.OTHER_ALARM)
         done, reason = self._room.act(asked.bed, "acknowledge", asked.who)
         return self._said(asked, command.DONE if done else reason or "refused")
+
+    async def _acknowledge_test(self, asked: Command) -> Answer:
+        """A walk test's alarm; the answer goes out once the room is quiet. Of clocks nobody believes no way is told."""
+        way_ms = None
+        if self._clock.trusted():
+            way_ms = round(max(0, self._clock.utc_ms() - asked.utc_ms) / self._clock.scale.speed)
+        await self._operations.answered_by_platform(way_ms)
+        self._management.note("test_acknowledged", asked.who, asked.bed, "platform")
+        return self._said(asked, command.DONE)
 
     async def _show(self, asked: Command) -> Answer:
         plan = self._management.plan(asked.bed)
@@ -130,6 +149,15 @@ class PlatformCommands:
         now = self._management.plan(asked.bed)
         assert now is not None
         return self._said(asked, command.DONE, _shown(now, blank_form(_current(now))))
+
+    async def _belt_update(self, asked: Command) -> Answer:
+        """The roll-out that a technician would start on this gateway's page, under the same rules."""
+        try:
+            status = await self._operations.call("belt_update", {"do": asked.argument.get("do", "")}, asked.who)
+        except ProvisionError as error:
+            detail = {name: str(value)[: command.TEXT_MAX] for name, value in error.values.items()}
+            return self._said(asked, error.code, detail)
+        return self._said(asked, command.DONE, status)
 
     def _said(self, asked: Command, code: str, detail: Mapping[str, Any] | None = None) -> Answer:
         return Answer(asked.counter, code, detail or {}, self._last)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -29,6 +30,7 @@ __all__ = ["Operations"]
 TICK_S = 0.2
 LIVE_S = 10.0
 SURVEY_S_MAX = 900
+PLATFORM = "platform"
 
 EraseBed = Callable[[str, int, int, str], Awaitable[dict[str, Any]]]
 """(bed, from, to in UTC ms, who)"""
@@ -52,6 +54,9 @@ class Operations:
         self._saved = False
         self._begun = asyncio.Event()
         self._saving = asyncio.Lock()
+        self._test_alarm_id = ""
+        self.on_test_alarm: Callable[[], None] = lambda: None
+        """Told when `test_alarm` has changed."""
         self._tap_since_ms: int | None = None
         self._presses: set[asyncio.Task[None]] = set()
         provisioner.air.on_said = self._said
@@ -380,6 +385,8 @@ class Operations:
         self._room.act(bed, "maintenance_on", who)
         channels = [*(channel.name for channel in self._alerting.alerter.channels), *self._outlets.channels()]
         points = ["page", *(f"button:{button.name}" for button in self._config.alerter.buttons)]
+        if self._config.uplink is not None and self._config.uplink.platform_key is not None:
+            points.append(PLATFORM)
         self._walk = WalkTest(bed, channels, points, self._clock.elapsed_ms())
         self._begun.set()
         self._walk_belt, self._walker, self._saved = serial, who, False
@@ -425,12 +432,23 @@ class Operations:
         self._presses.add(press)
         press.add_done_callback(self._presses.discard)
 
-    async def _answer(self, point: str) -> None:
+    @property
+    def test_alarm(self) -> tuple[str, str]:
+        """(bed, id) of the test alarm that waits for an answer from each point; ("", "") without one."""
+        return (self._walk.bed, self._test_alarm_id) if self._walk is not None and self._test_alarm_id else ("", "")
+
+    async def answered_by_platform(self, way_ms: int | None) -> None:
+        """The platform has answered the test alarm, `way_ms` (real) ago if known; back once all channels are quiet."""
+        await self._answer(PLATFORM, way_ms)
+
+    async def _answer(self, point: str, way_ms: int | None = None) -> None:
+        """Answered from `point`; `way_ms`: what the answer took to come here, which counts."""
         walk = self._walk
         if walk is None or walk.step is None or walk.step.name != "acknowledge" or not self._alerting.trial:
             return
+        self._tell_test_alarm("")
         latency_ms = await self._alerting.trial_answered()
-        walk.acknowledged(self._clock.elapsed_ms(), point, latency_ms)
+        walk.acknowledged(self._clock.elapsed_ms(), point, latency_ms, way_ms)
         await self._follow_walk()
 
     def _walking(self) -> WalkTest:
@@ -463,13 +481,22 @@ class Operations:
         elif walk.step is not None and walk.step.name == "alarm":
             # Once: that a point silences the room is nothing a chat is told of.
             self._outlets.test_on(walk.bed)
+        else:
+            self._tell_test_alarm(secrets.token_hex(8))
 
     def _end_trial(self) -> None:
         self._alerting.trial_off()
         self._outlets.test_off()
+        self._tell_test_alarm("")
+
+    def _tell_test_alarm(self, alarm_id: str) -> None:
+        if alarm_id != self._test_alarm_id:
+            self._test_alarm_id = alarm_id
+            self.on_test_alarm()
 
     def _lost(self) -> None:
         self._outlets.test_off()
+        self._tell_test_alarm("")
         if self._walk is not None:
             self._walk.interrupted(self._clock.elapsed_ms())
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cloud_sync.pages.language import Strings
 from gateway.provision_error import ProvisionError
 from gateway.site_toml import site_key
 
-__all__ = ["change_text", "explain", "survey_text"]
+__all__ = ["change_text", "explain", "point_text", "points_text", "survey_text"]
 
 
 def explain(t: Strings, error: ProvisionError) -> str:
@@ -28,6 +28,17 @@ def change_text(t: Strings, change: Mapping[str, str]) -> str:
     """One change of a new configuration."""
     values = {name: site_key(value) if name == "key" else value for name, value in change.items() if name != "change"}
     return t(f"site_change.{change['change']}", **values)
+
+
+def point_text(t: Strings, point: str) -> str:
+    """A place from which an alarm can be answered."""
+    kind, _, name = point.partition(":")
+    return t("walk_point.button", name=name) if kind == "button" else t.code("walk_point", point)
+
+
+def points_text(t: Strings, points: Iterable[str]) -> str:
+    """Several of them, one behind the other."""
+    return ", ".join(point_text(t, point) for point in points)
 
 
 def survey_text(t: Strings, row: Mapping[str, Any]) -> str:

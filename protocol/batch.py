@@ -260,6 +260,7 @@ class LiveBed:
     watched: bool = True
     why_unwatched: str = ""
     battery_percent: int = -1  # -1: unknown; 101: mains
+    test_alarm_id: str = ""  # of a test alarm that waits for an answer from each point
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +291,7 @@ _LIVE_BED = (
     Field(15, "watched", boolean),
     Field(16, "why_unwatched", text(64)),
     Field(17, "battery_percent", integer(-1, 101)),
+    Field(18, "test_alarm_id", text(64)),
 )
 _BEDS_MAX = 64
 

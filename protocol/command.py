@@ -26,19 +26,19 @@ COUNTER_MAX = 2**53
 TEXT_MAX = 200
 
 ACKNOWLEDGE, SETTINGS_SHOW, SETTINGS_PUT = "acknowledge", "settings_show", "settings_put"
-KINDS = (ACKNOWLEDGE, SETTINGS_SHOW, SETTINGS_PUT)
+BELT_UPDATE = "belt_update"  # of the whole gateway: its bed is ""
 
 DONE = "done"
 # Refusals: `unsigned` (no good signature), `foreign` (another gateway's), `replayed`, `late`, `unknown_kind`,
 # `unknown_bed`, `other_alarm` (the alarm meant is over), `bad_settings` (detail: the form with its errors), and the
-# codes of the gateway's own actions.
+# codes of the gateway's own actions (`belt_update`: what is staged cannot be used, the detail says why).
 UNSIGNED, FOREIGN, REPLAYED, LATE, UNKNOWN_KIND = "unsigned", "foreign", "replayed", "late", "unknown_kind"
 UNKNOWN_BED, OTHER_ALARM, BAD_SETTINGS = "unknown_bed", "other_alarm", "bad_settings"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing to do; `argument` by kind: `{"alarm_id"}`, `{}`, or the texts of the settings form."""
+    """One thing to do; `argument` by kind: `{"alarm_id"}`, `{}`, the texts of the settings form, `{"do"}`."""
 
     gateway: str
     counter: int

@@ -9,7 +9,7 @@ from cloud_sync.pages.settings import Account
 from cloud_sync.receiver import home_reads
 from cloud_sync.receiver.commander import Commander
 from cloud_sync.receiver.home_reads import BedKey
-from cloud_sync.receiver.home_rows import AlarmLine, Belt, Gateway, ShiftLine, Trend, Unwatched
+from cloud_sync.receiver.home_rows import AlarmLine, Belt, Gateway, ShiftLine, TestAlarm, Trend, Unwatched
 from cloud_sync.receiver.people import AuditRow, People, WatchSpan
 from cloud_sync.receiver.port import GapRow, ReceiverPort
 from cloud_sync.receiver.stores.base import StoreReads
@@ -115,6 +115,12 @@ class Home:
             for name in names
         ]
         return gateways, belts
+
+    def test_alarms(self) -> list[TestAlarm]:
+        """Alarms of walk tests that their gateways have told of lately."""
+        since_ms = self.port.now_utc_ms() - STALE_MS
+        return [TestAlarm(*key, live.test_alarm_id) for key, (live, said_ms) in sorted(self._live.items())
+                if live.test_alarm_id and said_ms >= since_ms]  # fmt: skip
 
     async def unwatched(self, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, Unwatched]:
         """Each bed's seconds of [from, to) in which nobody would have been called, by reason."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from cloud_sync.receiver.port import AlarmRow, EventRow, GapRow, NightCard, ResidentCard
 
-__all__ = ["AlarmLine", "Belt", "Gateway", "ShiftLine", "Trend", "Unwatched", "median_response_s"]
+__all__ = ["AlarmLine", "Belt", "Gateway", "ShiftLine", "TestAlarm", "Trend", "Unwatched", "median_response_s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,15 @@ class Belt:
     heard_utc_ms: int | None
     watched: bool | None  # None: the gateway has said nothing lately
     why_unwatched: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestAlarm:
+    """The alarm of a walk test that waits to be answered from here."""
+
+    gateway: str
+    bed: str
+    alarm_id: str
 
 
 @dataclass(frozen=True, slots=True)

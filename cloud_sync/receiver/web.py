@@ -28,6 +28,7 @@ from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.home_rows import AlarmLine
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
 from cloud_sync.receiver.register import Register
+from cloud_sync.receiver.web_belts import belt_routes
 from cloud_sync.receiver.web_care import care_routes, told_text
 from cloud_sync.receiver.web_home import home_routes
 from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk
@@ -71,7 +72,7 @@ def build_pages(
     if home is not None:
         routes += [*home_routes(desk, home), *staff_routes(desk, home)]
         if home.commander is not None:
-            routes += care_routes(desk, home.commander)
+            routes += [*care_routes(desk, home.commander), *belt_routes(desk, home, home.commander)]
         if register is not None:
             routes += people_routes(desk, home, register)
     return PlatformPages(routes, desk.kit.streams)

@@ -88,6 +88,8 @@ class _HomePages:
             request,
             visitor,
             "devices.html",
+            told=told_text(request, visitor.t),
+            tests=self._home.test_alarms(),
             gateways=gateways,
             belts=belts,
             unwatched=list(unwatched.values()),

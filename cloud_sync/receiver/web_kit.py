@@ -22,12 +22,12 @@ from cloud_sync.receiver.people import AuditRow
 from cloud_sync.receiver.port import ReceiverPort, ResidentCard
 
 SEE, DEVICES, WALL, STAFF, AUDIT = "residents", "devices", "wall", "staff", "audit"
-SETTINGS, MANAGE = "settings", "manage"
+SETTINGS, MANAGE, UPDATE = "settings", "manage", "update"
 PERMISSIONS: dict[str, frozenset[str]] = {
     "carer": frozenset({SEE, DEVICES, WALL}),
     "lead": frozenset({SEE, DEVICES, WALL, AUDIT, SETTINGS, MANAGE}),
-    "admin": frozenset({SEE, DEVICES, WALL, AUDIT, STAFF, SETTINGS, MANAGE}),
-    "technician": frozenset({DEVICES}),  # no resident data
+    "admin": frozenset({SEE, DEVICES, WALL, AUDIT, STAFF, SETTINGS, MANAGE, UPDATE}),
+    "technician": frozenset({DEVICES, UPDATE}),  # no resident data
     "display": frozenset({WALL}),  # a screen on the floor: masked names only
 }
 REFRESH_S = 0.5  # a page is told at most twice a second, however fast the changes come

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.cores.walk_test import STEPS
+from gateway.provision_words import points_text
 
 __all__ = ["walk"]
 
@@ -42,7 +43,7 @@ def _running(ask: Ask, step: dict[str, Any], test: dict[str, Any], t: Any) -> di
             heard = _answer(f"{t('provision.noticed', channel=t.code('alert_channel', channel))} [y/n] ")
             ask("walk_confirm", {"channel": channel, "heard": heard})
     if step["step"] == "acknowledge":
-        _tell(t("provision.waiting_for", points=", ".join(test["points"])))
+        _tell(t("provision.waiting_for", points=points_text(t, test["points"])))
         _answer(f"{t('provision.acknowledge_here')} [Enter] ")
         ask("walk_acknowledge", {})
     return _until_moved(ask, step["step"])

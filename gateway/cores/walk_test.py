@@ -207,13 +207,20 @@ class WalkTest:
                 step.evidence["delivered_ms"].setdefault(channel, after_ms)
             self.advance(now_ms)
 
-    def acknowledged(self, now_ms: int, point: str, latency_ms: int) -> None:
-        """The test alarm was answered from `point`, and the last channel fell quiet `latency_ms` (real) later."""
+    def acknowledged(self, now_ms: int, point: str, latency_ms: int, way_ms: int | None = None) -> None:
+        """The test alarm was answered from `point`, and the last channel fell quiet `latency_ms` (real) later.
+
+        `way_ms`: how long the answer was on its way to us before; None where that is nothing.
+        """
         step = self._running("acknowledge")
         if step is None or point not in self.points:
             return
         latencies: dict[str, int] = step.evidence["latency_ms"]
-        latencies[point] = min(latency_ms, latencies.get(point, latency_ms))
+        whole_ms = latency_ms + (way_ms or 0)
+        if whole_ms <= latencies.get(point, whole_ms):
+            latencies[point] = whole_ms
+            if way_ms is not None:
+                step.evidence.setdefault("way_ms", {})[point] = way_ms
         step.started_ms = now_ms  # the wait for the next point begins
         if set(latencies) == set(self.points):
             slow = [name for name, taken_ms in latencies.items() if taken_ms > ACKNOWLEDGE_MS]

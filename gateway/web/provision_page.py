@@ -18,7 +18,7 @@ from cloud_sync.pages.kit import Kit, Visitor, error_json, script_texts
 from gateway.cores.walk_test import STEPS
 from gateway.provision_error import ProvisionError
 from gateway.provision_papers import PAPERS, paper
-from gateway.provision_words import change_text, explain, survey_text
+from gateway.provision_words import change_text, explain, points_text, survey_text
 from gateway.qr import PICTURE_BYTES_MAX, read_codes
 from gateway.site_upload import SITE_BYTES_MAX
 from gateway.web.manage import Guard
@@ -144,7 +144,8 @@ class _Pages:
         state = await self._operations.call("state", {}, "")
         chosen = next((each for each in state["beds"] if each["bed"] == bed), None)
         reacted = state["reacted"][0] if len(state["reacted"]) == 1 else ""
-        values = {"state": state, "chosen": chosen, "belt": belt, "reacted": reacted, "steps": STEPS}
+        values = {"state": state, "chosen": chosen, "belt": belt, "reacted": reacted, "steps": STEPS,
+                  "points_text": points_text}
         return {
             name: self._kit.fragment(f"provision_{name}.html", visitor.t, **values)
             for name in ("current", "beds", "belts", "walk", "updates")

@@ -69,6 +69,13 @@ def test_no_rate_of_anybody_stands_in_a_certificate() -> None:
     assert "heart" not in text
 
 
+def test_the_points_of_acknowledging_are_named_in_the_readers_language() -> None:
+    latency_ms = {"page": 31, "button:door": 40, "platform": 350}
+    step = {"step": "acknowledge", "state": "passed", "reason": "", "evidence": {"latency_ms": latency_ms}}
+    assert step_text(step, strings("en")) == "page 31 ms, button door 40 ms, platform (its page Devices) 350 ms"
+    assert step_text(step, strings("zh")) == "页面 31 ms, 按钮 door 40 ms, 平台（设备页） 350 ms"
+
+
 def test_what_every_channel_said_of_the_test_alarm_is_on_paper() -> None:
     hook = "webhook 1: json care.example"
     evidence = {"confirmed": ["page", hook], "delivered_ms": {hook: 41}, "missing": ["home_assistant"],

@@ -28,9 +28,11 @@ def beacon(occupancy: Any = "occupied", age_s: int = 100, **changes: Any) -> Bea
     return BeaconReport(**(values | changes))
 
 
-def hello(record_seq: int = 0, oldest_seq: int = 1, boot_id: int = 1, uptime_s: float = 0.0) -> Hello:
-    return Hello(SERIAL, bytes(16), bytes(8), 1, boot_id, round(uptime_s * 1000), 0, (0, 1, 0), record_seq, oldest_seq,
-                 False)
+def hello(
+    record_seq: int = 0, oldest_seq: int = 1, boot_id: int = 1, uptime_s: float = 0.0, features: int = 0
+) -> Hello:
+    return Hello(SERIAL, bytes(16), bytes(8), 1, boot_id, round(uptime_s * 1000), features, (0, 1, 0), record_seq,
+                 oldest_seq, False)
 
 
 def minute(seq: int, uptime_s: int, boot_id: int = 1, **changes: Any) -> MinuteRecord:

@@ -251,6 +251,18 @@ def test_every_point_silences_within_two_seconds(latency_ms: int, outcome: tuple
     assert walk.test.effects[-1] == "alarm_off"
 
 
+@pytest.mark.parametrize(("way_ms", "outcome"), [(1970, ("passed", "")), (1971, ("failed", "slow"))])
+def test_what_an_answer_was_on_its_way_counts_and_is_told(way_ms: int, outcome: tuple[str, str]) -> None:
+    walk = Walk()
+    walk.to("acknowledge")
+    walk.go()
+    walk.test.acknowledged(walk.now_ms, "page", 30)
+    walk.test.acknowledged(walk.now_ms, "button:door", 30, way_ms)
+    assert walk.state("acknowledge") == outcome
+    assert walk.evidence("acknowledge") == {
+        "latency_ms": {"page": 30, "button:door": 30 + way_ms}, "way_ms": {"button:door": way_ms}}
+
+
 def test_a_point_that_nobody_presses_is_named() -> None:
     walk = Walk()
     walk.to("acknowledge")

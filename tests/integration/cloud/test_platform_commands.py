@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -24,7 +25,7 @@ from tests.gateway.test_app import alarmed
 from tests.integration.cloud.parts import Broker, free_port
 
 PIN = "4827"
-ACCOUNTS = tuple(Account(role, role, hash_pin(PIN)) for role in ("carer", "lead"))
+ACCOUNTS = tuple(Account(role, role, hash_pin(PIN)) for role in ("carer", "lead", "technician", "display"))
 
 
 @pytest.fixture(autouse=True)
@@ -74,9 +75,12 @@ async def shown_alarm(client: httpx.AsyncClient) -> str:
 
 
 @asynccontextmanager
-async def room(folder: Path, broker: Broker, key: str, *, alarm: bool = True) -> AsyncIterator[Talk]:
+async def room(folder: Path, broker: Broker, key: str, *, alarm: bool = True, keys: str = "") -> AsyncIterator[Talk]:
+    """`keys`: the folder of the keys whose updates of belts are taken."""
     uplink = f'[uplink]\nurl = "{broker.url}"\nplatform_key = "{key}"\n'
-    async with running(configuration(folder, more=uplink)) as talk:
+    config = configuration(folder, more=uplink)
+    config = replace(config, gateway=replace(config.gateway, update_keys=folder / (keys or "none")))
+    async with running(config) as talk:
         if alarm:
             await alarmed(talk)
         yield talk
