@@ -41,8 +41,7 @@ class NoBeds:
 def gateway(folder: Path, audit: Audit, clock: GatewayClock | None = None) -> PlatformCommands:
     public = KEY.public_key().public_bytes_raw()
     room, operations = cast(Any, NoBeds()), cast(Any, None)  # nothing gets that far
-    return PlatformCommands(
-        "gw-01", public, folder, clock or GatewayClock(), room, cast(Any, audit), operations)
+    return PlatformCommands("gw-01", public, folder, clock or GatewayClock(), room, cast(Any, audit), operations)
 
 
 def signed(counter: int = 7, gateway: str = "gw-01") -> bytes:

@@ -260,7 +260,9 @@ def test_what_an_answer_was_on_its_way_counts_and_is_told(way_ms: int, outcome: 
     walk.test.acknowledged(walk.now_ms, "button:door", 30, way_ms)
     assert walk.state("acknowledge") == outcome
     assert walk.evidence("acknowledge") == {
-        "latency_ms": {"page": 30, "button:door": 30 + way_ms}, "way_ms": {"button:door": way_ms}}
+        "latency_ms": {"page": 30, "button:door": 30 + way_ms},
+        "way_ms": {"button:door": way_ms},
+    }
 
 
 def test_a_point_that_nobody_presses_is_named() -> None:
