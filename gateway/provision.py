@@ -217,7 +217,7 @@ class Provisioner:
         if bed:
             self._no_alarm(bed)
         hello = await self.talk.reach(serial, record.key)
-        left = await self._wiped(serial)
+        left = await self._wiped(serial, frames.CMD_DECOMMISSION)
         refused = await self.talk.refuses(serial, record.key)
         if left is None and not refused:
             raise ProvisionError("no_answer", belt=serial.hex())  # as far as we know, nothing has happened to it
@@ -225,21 +225,23 @@ class Provisioner:
             "belt": serial.hex(), "bed": bed, "utc_ms": self.clock.utc_ms(), "who": who, "wiped": left == 0,
             "records_before": hello.record_seq, "records_left": left, "refuses_since": refused,
         }  # fmt: skip
-        await self._change(lambda: self.site.decommission(serial))
+        await self._change(lambda: self.site.decommission(serial, left == 0))
         if bed:
             self.room.unbind(bed, who)
         self.talk.let_go(serial)
         self._note("belt_decommissioned", who, bed, json.dumps(proof, sort_keys=True))
         return proof
 
-    async def _wiped(self, serial: bytes) -> int | None:
-        """How many slots of the belt's records still hold anything; None if its answer was lost on the way."""
+    async def _wiped(self, serial: bytes, command: int) -> int | None:
+        """How many slots of the belt's records still hold anything (0); None if its answer was lost on the way."""
         try:
-            result = await self._command(serial, frames.CMD_DECOMMISSION, 0, finish_s=WIPE_S)
+            result = await self._command(serial, command, 0, finish_s=WIPE_S)
         except ProvisionError as error:
             if error.code != "no_answer":
                 raise
             return None
+        if result.status == frames.STATUS_UNKNOWN:
+            raise ProvisionError("wipe_unknown", belt=serial.hex())
         if result.status != frames.STATUS_DONE:
             raise ProvisionError("not_wiped", status=result.status)
         return result.value
@@ -259,7 +261,7 @@ class Provisioner:
     # -- the whole gateway -------------------------------------------------------------------------------------------
 
     async def hand_over(self, serial: bytes, who: str) -> BeltLabel:
-        """Give a belt up for another gateway: a new key that is nobody's yet, off its bed; the label that claims it.
+        """Give a belt up for another gateway: wiped, under a new key that is nobody's yet, off its bed; its new label.
 
         The code of its own label and every key that this gateway, its backups included, ever had are void then.
         """
@@ -270,6 +272,8 @@ class Provisioner:
         if bed:
             self._no_alarm(bed)
         await self.talk.reach(serial, record.key)
+        if await self._wiped(serial, frames.CMD_WIPE_RECORDS) is None:
+            raise ProvisionError("no_answer", belt=serial.hex())
         key = self.talk.under(serial, record.key)
         await self._new_key(BeltLabel(serial, record.model, key), key, NOBODY)
         await self._change(lambda: self.site.give_up(serial))

@@ -325,7 +325,7 @@ class Operations:
     # -- the whole gateway -------------------------------------------------------------------------------------------
 
     async def _do_wipe_belts(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
-        """Give every belt up for another gateway: labels with new claim codes, to be kept before anything is erased."""
+        """Give every belt up for another gateway, wiped: labels with new claim codes, to be kept before we erase."""
         self._may_wipe(arguments)
         # Those that were given up before, once more: their codes are of use only to whoever has kept them.
         labels = [BeltLabel(record.serial, record.model, record.key)
@@ -347,7 +347,8 @@ class Operations:
         still = [serial.hex() for serial in self._provisioner.all_belts()]
         if still and arguments.get("leave_belts") is not True:
             raise ProvisionError("wipe_belts", belts=", ".join(still).upper())
-        belts = [{"belt": serial.hex(), "released": record.handed_over, "retired": record.decommissioned}
+        belts = [{"belt": serial.hex(), "released": record.handed_over, "retired": record.decommissioned,
+                  "wiped": record.wiped}
                  for serial, record in self._site.belts.items()]
         await self._upload.wipe({
             "gateway": self._config.gateway.id, "who": who, "ordered_utc_ms": self._clock.utc_ms(),

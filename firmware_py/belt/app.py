@@ -180,8 +180,9 @@ class Belt:
         if command == frames.CMD_REBOOT:
             self._reboot_due_ms = self._uptime.ms() + RESULT_MS
             return frames.STATUS_STARTED, 0
-        if command == frames.CMD_DECOMMISSION:
-            self.config.set(decommissioned=True, key="", gateway="")
+        if command in (frames.CMD_DECOMMISSION, frames.CMD_WIPE_RECORDS):
+            if command == frames.CMD_DECOMMISSION:
+                self.config.set(decommissioned=True, key="", gateway="")
             self._wipe_request, self._wipe_sector, self._wipe_left = request_id, 0, 0
             return frames.STATUS_STARTED, self.ring.sectors
         if command == frames.CMD_EXPOSE_STANDARD:
@@ -222,6 +223,8 @@ class Belt:
             status = frames.STATUS_FAILED if self._wipe_left else frames.STATUS_DONE
             self.link.result(self._wipe_request, (status, self._wipe_left))
             self._wipe_request = -1
+            # At once, so that the numbers of a belt that stays in service go on if the power goes now.
+            self._record(frames.RECORD_OCCUPANCY, (self._occupancy, self._occupancy) + self._report[1:4])
 
     # Each second.
 

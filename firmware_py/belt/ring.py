@@ -142,7 +142,7 @@ class Ring:
         return self._sectors
 
     def wipe(self, sector: int) -> int:
-        """Erase one sector for good and look: how many of its slots still hold anything. For a belt that retires."""
+        """Erase one sector for good and look: how many of its slots still hold anything. When a belt changes hands."""
         self._first[sector] = 0
         self._flash.ioctl(IOCTL_ERASE, sector)
         self._slot, self._erased = self._slots, -1

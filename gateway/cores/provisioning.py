@@ -55,6 +55,7 @@ class BeltRecord:
     rekey: bool = False  # after a restore: its key is known elsewhere
     decommissioned: bool = False
     handed_over: bool = False  # given up, with a key that is for another gateway
+    wiped: bool = False  # it said that no record was left when it was given up or went out of service
 
     def __repr__(self) -> str:
         return f"BeltRecord({self.serial.hex()}, bed {self.bed!r})"
@@ -147,7 +148,7 @@ class Site:
         record = self.belts.get(label.serial) or BeltRecord(label.serial, key)
         self.belts[label.serial] = replace(
             record, key=key, next_key=next_key, model=label.model or record.model,
-            since_utc_ms=record.since_utc_ms or utc_ms, handed_over=False,
+            since_utc_ms=record.since_utc_ms or utc_ms, handed_over=False, wiped=False,
         )  # fmt: skip
 
     def end_key(self, serial: bytes) -> None:
@@ -186,18 +187,20 @@ class Site:
         """After a restore: every belt gets a new key at its next session."""
         self.belts = {serial: replace(record, rekey=True) for serial, record in self.belts.items()}
 
-    def decommission(self, serial: bytes) -> None:
+    def decommission(self, serial: bytes, wiped: bool) -> None:
         """The belt is out of service for good; nothing of its keys is kept."""
         if bed := self.bed_of(serial):
             self.unbind(bed)
         record = self.belts.get(serial) or BeltRecord(serial, b"")
-        self.belts[serial] = replace(record, key=b"", next_key=None, bed="", planned_bed="", decommissioned=True)
+        self.belts[serial] = replace(record, key=b"", next_key=None, bed="", planned_bed="", decommissioned=True,
+                                     wiped=wiped)
 
     def give_up(self, serial: bytes) -> None:
-        """The belt is for another gateway from now on: at no bed here, and not planned for one."""
+        """The belt, wiped, is for another gateway from now on: at no bed here, and not planned for one."""
         if bed := self.bed_of(serial):
             self.unbind(bed)
-        self.belts[serial] = replace(self.belts[serial], bed="", planned_bed="", handed_over=True)
+        self.belts[serial] = replace(self.belts[serial], bed="", planned_bed="", handed_over=True,
+                                     wiped=True)
 
     def measured(self, serial: bytes, kind: str, level: int, utc_ms: int) -> str:
         """A calibration's level, `empty` or `occupied`; where the belt lies by both: middle, edge, outside or "".
@@ -266,6 +269,7 @@ def _record_state(record: BeltRecord) -> dict[str, Any]:
         "next_key": None if record.next_key is None else record.next_key.hex(), "bed": record.bed,
         "planned_bed": record.planned_bed, "since_utc_ms": record.since_utc_ms, "rekey": record.rekey,
         "decommissioned": record.decommissioned, "handed_over": record.handed_over,
+        "wiped": record.wiped,
     }  # fmt: skip
 
 
@@ -277,5 +281,5 @@ def _record_of(entry: Mapping[str, Any]) -> BeltRecord:
     return BeltRecord(
         serial, key, bool(entry["claimed"]), int(entry["model"]), next_key, str(entry["bed"]),
         str(entry["planned_bed"]), int(entry["since_utc_ms"]), bool(entry["rekey"]), bool(entry["decommissioned"]),
-        bool(entry.get("handed_over", False)),
+        bool(entry.get("handed_over", False)), bool(entry.get("wiped", False)),
     )  # fmt: skip

@@ -40,6 +40,7 @@ class SpokenBelt:
         self.obeys = False  # takes keys and commands as the firmware does
         self.deaf_to_claims = False
         self.retires_in_silence = False
+        self.wipes_as = frames.STATUS_DONE  # what it answers to an order to wipe its records
         self.discovery_s = 0.01  # how long its list of services takes to read
         self.disconnect_s = 0.0  # how long its client takes to say goodbye
         self.keeps_cancellation = False  # its writes hang, and end as if done when they are cancelled
@@ -102,6 +103,7 @@ class SpokenBelt:
                 if self.retires_in_silence:
                     return
             status = frames.STATUS_STARTED if command == frames.CMD_IDENTIFY else frames.STATUS_DONE
+            status = self.wipes_as if command == frames.CMD_WIPE_RECORDS else status
             self.say(frames.encode(frames.RESULT, (request, status, 0)))
 
     @property

@@ -11,6 +11,7 @@ from gateway.acceptance import verify
 from gateway.config import load_config
 from gateway.provision_error import ProvisionError
 from gateway.wipe import PROOF_FILE, carry_out, files_outside, order, ordered
+from protocol.wire import frames
 from tests.gateway.provisioned import Site, configured, label_of, new_belt, provisioning
 from tests.gateway.web.test_provision_page import technician
 
@@ -67,6 +68,21 @@ async def test_a_belt_that_is_away_is_named_and_left_only_when_that_is_said(tmp_
     assert facts["not_released"] == [belt.serial.hex()]
 
 
+@pytest.mark.parametrize(("status", "code"), [
+    (frames.STATUS_FAILED, "not_wiped"), (frames.STATUS_UNKNOWN, "wipe_unknown")])  # fmt: skip
+async def test_a_belt_that_does_not_wipe_its_records_is_not_given_up(tmp_path: Path, status: int, code: str) -> None:
+    belt = new_belt(1)
+    label = label_of(belt)
+    async with provisioning(configured(tmp_path), belt) as site:
+        await site.ask("scan", text=label, bed="101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        key, belt.wipes_as = belt.key, status
+        given = await site.gateway.operations.call("wipe_belts", {"gateway": "gw-01"}, "anna", admin=True)
+        assert (given["released"], [row["code"] for row in given["not_reached"]]) == ([], [code])
+        assert belt.key == key
+        assert site.gateway.provisioner.site.bed_of(belt.serial) == "101-1"
+
+
 async def test_everything_is_erased_and_the_proof_says_so(tmp_path: Path) -> None:
     belt = new_belt(1)
     label = label_of(belt)
@@ -88,7 +104,7 @@ async def test_everything_is_erased_and_the_proof_says_so(tmp_path: Path) -> Non
     names = {each["file"] for each in said["erased"]}
     assert {"events.db", "site.json", "acceptance.key", "data.before/events.db"} <= names
     assert (said["complete"], said["left"], said["who"], said["gateway"]) == (True, [], "anna", "gw-01")
-    assert said["belts"] == [{"belt": belt.serial.hex(), "released": True, "retired": False}]
+    assert said["belts"] == [{"belt": belt.serial.hex(), "released": True, "retired": False, "wiped": True}]
     assert said["outside"] == [str(tmp_path / "gateway.toml")]
     assert belt.key.hex() not in json.dumps(proof)
     async with provisioning(load_config(config.file)) as fresh:

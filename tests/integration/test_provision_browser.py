@@ -171,6 +171,24 @@ async def test_a_belt_with_the_real_firmware_wipes_itself_and_refuses_when_it_go
         assert (proof["records_left"], proof["refuses_since"]) == (0, True)
 
 
+async def test_a_belt_with_the_real_firmware_is_given_up_wiped_and_lives_under_its_new_code(tmp_path: Path) -> None:
+    async with belts_in_the_room(tmp_path, 1) as (belts, _, socket), installed(tmp_path, socket) as gateway:
+        serial = belts[0].identity.serial
+        await gateway.operations.call("scan", {"text": label(belts[0]), "bed": "101-1"}, "tina")
+        await gateway.operations.call("bind", {"belt": serial.hex(), "bed": "101-1"}, "tina")
+        before = gateway.provisioner.talk.hello(serial)
+        given = await gateway.operations.call("wipe_belts", {"gateway": "gw-01"}, "anna", admin=True)
+        assert given["not_reached"] == []
+        assert gateway.provisioner.site.belts[serial].wiped
+        text = given["released"][0]["label"]
+        await gateway.operations.call("scan", {"text": text, "bed": "101-2"}, "tina")
+        after = await gateway.provisioner.talk.session(serial)
+        assert before is not None
+        assert after.record_seq > before.record_seq  # its numbers go on
+        assert after.oldest_seq > before.record_seq  # and nothing of before is held
+
+
+
 async def _make_admin(tina: Technician, gateway: Gateway) -> None:
     """The first account by the one-time token, then in: two forms."""
     assert gateway.management.setup is not None

@@ -539,6 +539,23 @@ def test_a_belt_out_of_service_wipes_what_it_recorded_and_records_no_more(gatewa
     assert _records(belt) == []
 
 
+def test_a_belt_that_changes_hands_wipes_its_records_and_counts_on_from_their_number(
+    gateway: Gateway, board: BoardInMemory
+) -> None:
+    belt = gateway.belt
+    _run(belt, gateway.board, 130)
+    gateway.handshake()
+    before = belt.ring.record_seq
+    gateway.send(frames.COMMAND, (9, frames.CMD_WIPE_RECORDS, 0))
+    _run(belt, gateway.board, 2)
+    results = [frame[1] for frame in gateway.heard() if frame[0] == frames.RESULT]
+    assert results == [(9, frames.STATUS_STARTED, belt.ring.sectors), (9, frames.STATUS_DONE, 0)]
+    assert belt.ring.first_held_seq == before + 1
+    assert [kind for kind, *_ in _records(belt)] == [frames.RECORD_OCCUPANCY]
+    again = Belt(board)
+    assert again.ring.record_seq == before + 2  # the power went at once: its boot is the next record
+
+
 def test_a_wipe_that_the_power_cut_short_is_done_at_the_next_start(tmp_path: Path) -> None:
     flash = NorFlash(sectors=8)
     belt = Belt(BoardInMemory(tmp_path, flash=flash))

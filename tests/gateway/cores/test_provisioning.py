@@ -114,7 +114,7 @@ def test_nothing_of_a_decommissioned_belts_keys_is_kept_and_it_does_not_come_bac
     place = site()
     claimed(place)
     place.bind(A, "one", 1)
-    place.decommission(A)
+    place.decommission(A, True)
     assert place.beds()["one"] is None
     assert KEY.hex() not in json.dumps(place.to_state())
     assert code(place.may_claim(A, "two", 0)) == "decommissioned"
