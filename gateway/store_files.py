@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS, LANES, OutboxItem
 from gateway.cores.audit import ERASURE, AuditEntry, positions_text
+from gateway.store_days import DayFiles
 from gateway.store_erase import ErasedBed, delete_bed, erase_chunks, runs_of, scrub, tells_of
 from gateway.store_evidence import (
     EVIDENCE_TABLES,
@@ -55,7 +56,7 @@ from gateway.store_repair import (
     salvage,
 )
 from gateway.store_rows import Chunk, EventRow, NightRow, RecordRow, Writes
-from gateway.store_schema import EVENTS, VITALS
+from gateway.store_schema import EVENTS
 from gateway.store_space import DiskFullError, Reserve, is_full
 
 __all__ = [
@@ -105,7 +106,7 @@ class StoreFiles:
             raise StoreError(f"{folder}: {error.strerror}; give the gateway a folder it can write (gateway.data_dir)") \
                 from None
         self._reserve = Reserve(folder)
-        self._days: dict[str, sqlite3.Connection] = {}
+        self._days = DayFiles(folder, opener)
         self._events = self._with_reserve(self._open_events)
         self._open_days()
         self.epoch = self._meta("epoch") or self._epoch_of_chunks()
@@ -115,6 +116,7 @@ class StoreFiles:
         self._audit = audit_head(self._events)
         if self._meta("epoch") is None or self.repairs:
             self._begin_epoch()
+        self._days.rest()
         self._reserve.make()
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -160,7 +162,8 @@ class StoreFiles:
 
     def chunks(self, bed: str, from_utc_ms: int, to_utc_ms: int) -> Iterator[bytes]:
         """Bodies of the bed's chunks that start in [from, to), CRC checked, in order of start."""
-        for day in sorted(self._days):
+        first_day, last_day = _day_of(from_utc_ms), _day_of(to_utc_ms)
+        for day in (day for day in self._days if first_day <= day <= last_day):
             rows = self._days[day].execute(
                 "SELECT body, crc, shift_ms FROM chunks WHERE bed = ? AND start_utc_ms >= ? AND start_utc_ms < ? "
                 "ORDER BY start_utc_ms, rowid", (bed, from_utc_ms, to_utc_ms))
@@ -207,6 +210,7 @@ class StoreFiles:
         if refused is not None:
             writes.keep_only_vitals()
             raise refused
+        self._days.rest()
 
     def _commit_all_chunks(self, writes: Writes) -> sqlite3.Error | None:
         """Commit the chunks a day at a time; the error if the disk is full with what must stay."""
@@ -277,10 +281,12 @@ class StoreFiles:
         if begun is None:
             return None
         placed = Placed(set(), set())
-        for day in sorted(self._days):
+        for day in list(self._days):
             for move in chunk_moves(self._days[day], self.epoch, begun, zeros, placed):
-                into = self._day_file(_day_of(move.start_utc_ms))
-                move_chunk(self._days[day], into, move)
+                true_day = _day_of(move.start_utc_ms)
+                move_chunk(self._days[day], self._days[true_day], move)
+                self._days.took(true_day, self.epoch, self._days.newest_seq(day, self.epoch))
+            self._days.rest()
         with self._events as db:
             db.execute("BEGIN IMMEDIATE")
             place_rows(db, begun, zeros, placed)
@@ -316,7 +322,7 @@ class StoreFiles:
     def drop_before(self, presence_utc_ms: int, vitals_utc_ms: int, nights_of: str) -> None:
         """Retention by class: in and out of bed with its alarms, whole vitals files, reports of nights before a date
         (ISO); what the cloud has not acked stays. Of what was sent, a copy stays as long as all its classes."""
-        for day in sorted(self._days)[:-1]:
+        for day in list(self._days)[:-1]:
             if day >= _day_of(vitals_utc_ms) or not self._is_acked(day):
                 break
             self._drop_day(day)
@@ -352,7 +358,7 @@ class StoreFiles:
             entry = replace(who, kind=ERASURE, detail=positions_text(redacted))
             audit = append_audit(db, self._audit, [entry])
         self._audit = audit
-        for day in self._days.values():
+        for day in self._days.each():
             rows += erase_chunks(day, *span)
         for file in self.folder.glob("*.db.damaged-*"):
             file.unlink()  # nobody can say what is left in it
@@ -382,8 +388,8 @@ class StoreFiles:
 
     def close(self) -> None:
         """Close every file; the write-ahead logs are folded in."""
-        for db in (*self._days.values(), self._events):
-            db.close()
+        self._days.close()
+        self._events.close()
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -394,7 +400,8 @@ class StoreFiles:
         if lane == LANE_VITALS:
             sources += [
                 self._days[day].execute("SELECT seq, body, crc FROM chunks WHERE epoch = ? AND seq >= ? ORDER BY seq",
-                                        (self.epoch, first)) for day in sorted(self._days)
+                                        (self.epoch, first))
+                for day in self._days if self._days.newest_seq(day, self.epoch) >= first
             ]
         for seq, body, crc in heapq.merge(*sources, key=lambda row: row[0]):
             if crc is not None and zlib.crc32(body) != crc:
@@ -408,7 +415,7 @@ class StoreFiles:
         for seq, body in self._events.execute("SELECT seq, body FROM outbox WHERE lane = ?", (lane,)):
             if tells_of(body, bed, from_utc_ms, to_utc_ms):
                 yield seq
-        for day in self._days.values() if lane == LANE_VITALS else ():
+        for day in self._days.each() if lane == LANE_VITALS else ():
             yield from (seq for (seq,) in day.execute(
                 "SELECT seq FROM chunks WHERE epoch = ? AND bed = ? AND start_utc_ms >= ? AND start_utc_ms < ?",
                 (self.epoch, bed, from_utc_ms, to_utc_ms)))
@@ -439,18 +446,14 @@ class StoreFiles:
 
     def _commit_chunks(self, day: str, chunks: Sequence[Chunk]) -> None:
         next_seq, floor = self._lanes[LANE_VITALS]
-        with self._day_file(day) as db:
+        with self._days[day] as db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany("INSERT INTO chunks(epoch, seq, bed, start_utc_ms, body, crc, floor) VALUES (?,?,?,?,?,?,?)",
                            [(self.epoch, next_seq + i, chunk.bed, chunk.start_utc_ms, chunk.body,
                              zlib.crc32(chunk.body), floor) for i, chunk in enumerate(chunks)])
         # Given to the files already, so given for good, whatever becomes of events.db's transaction.
         self._lanes[LANE_VITALS] = (next_seq + len(chunks), floor)
-
-    def _day_file(self, day: str) -> sqlite3.Connection:
-        if day not in self._days:
-            self._days[day] = connect(self.folder / f"vitals-{day}.db", VITALS, self._opener)
-        return self._days[day]
+        self._days.took(day, self.epoch, next_seq + len(chunks) - 1)
 
     def _next_kept(self, lane: str) -> int:
         """The next seq as events.db has it."""
@@ -461,20 +464,21 @@ class StoreFiles:
         """Chunks of a commit that ended between its two files: nobody was told of them, and their belt sends again."""
         if self._meta("epoch") is None:
             return
-        unfinished = (self.epoch, self._next_kept(LANE_VITALS))
-        for db in self._days.values():
-            db.execute("DELETE FROM chunks WHERE epoch = ? AND seq >= ?", unfinished)
+        next_kept = self._next_kept(LANE_VITALS)
+        for day in list(self._days):
+            if self._days.newest_seq(day, self.epoch) >= next_kept:
+                self._days[day].execute("DELETE FROM chunks WHERE epoch = ? AND seq >= ?", (self.epoch, next_kept))
+                self._days.recount(day)
 
     def _acked_ahead(self, lane: str) -> set[int]:
         """Acked seqs above the floor."""
         return {row[0] for row in self._events.execute("SELECT seq FROM acked_ahead WHERE lane = ?", (lane,))}
 
     def _is_acked(self, day: str) -> bool:
-        newest = self._days[day].execute("SELECT max(seq) FROM chunks WHERE epoch = ?", (self.epoch,)).fetchone()[0]
-        return newest is None or newest < self._lanes[LANE_VITALS][1]
+        return self._days.newest_seq(day, self.epoch) < self._lanes[LANE_VITALS][1]
 
     def _drop_oldest_acked_day(self, not_from: str) -> bool:
-        for day in sorted(self._days):
+        for day in self._days:
             if day < not_from and self._is_acked(day):
                 self._drop_day(day)
                 return True
@@ -482,10 +486,10 @@ class StoreFiles:
 
     def _drop_day(self, day: str) -> None:
         try:
-            (self.folder / f"vitals-{day}.db").unlink()
+            self._days.file(day).unlink()
         except OSError as error:
             raise sqlite3.OperationalError(f"vitals-{day}.db cannot be removed: {error.strerror}") from error
-        self._days.pop(day).close()
+        self._days.forget(day)
         for file in self.folder.glob(f"vitals-{day}.db*"):
             file.unlink(missing_ok=True)
 
@@ -500,15 +504,14 @@ class StoreFiles:
             # A cut between the day file's commit and that of events.db leaves seqs given that events.db never heard
             # of; and where damage took events.db, each chunk still tells the floor of its minute (a rewind may have
             # lowered the one in events.db since).
-            for db in self._days.values():
-                newest, known_floor = db.execute(
-                    "SELECT max(seq), max(floor) FROM chunks WHERE epoch = ?", (self.epoch,)).fetchone()
-                next_seq = max(next_seq, (newest or 0) + 1)
-                floor = max(floor, known_floor or 1) if row is None else floor
+            next_seq = max([next_seq, *(self._days.newest_seq(day, self.epoch) + 1 for day in self._days)])
+            for db in self._days.each() if row is None else ():
+                (known,) = db.execute("SELECT max(floor) FROM chunks WHERE epoch = ?", (self.epoch,)).fetchone()
+                floor = max(floor, known or 1)
         return next_seq, floor
 
     def _epoch_of_chunks(self) -> str:
-        for day in sorted(self._days, reverse=True):
+        for day in reversed(list(self._days)):
             row = self._days[day].execute("SELECT epoch FROM chunks ORDER BY rowid DESC LIMIT 1").fetchone()
             if row is not None:
                 return str(row[0])
@@ -527,16 +530,17 @@ class StoreFiles:
         return db
 
     def _open_days(self) -> None:
-        for file in sorted(self.folder.glob("vitals-????????.db")):
-            day = file.stem.removeprefix("vitals-")
+        for day in self._days.on_disk():
+            file = self._days.file(day)
             try:
-                self._days[day] = connect(file, VITALS, self._opener)
+                self._days.check(day)
                 continue
             except sqlite3.DatabaseError as error:
                 reason = damage(file, error)
             aside = put_aside(file)
-            self._days[day] = connect(file, VITALS, self._opener)
+            self._days.check(day)
             kept = salvage(aside, self._days[day], ("chunks",))
+            self._days.recount(day)
             self.repairs.append(Repair(file, aside, f"{reason}; {kept} rows kept", "", ()))
 
     def _begin_epoch(self) -> None:
@@ -563,6 +567,9 @@ class StoreFiles:
         self._lanes = lanes
 
 
+_UTC_MS_MAX = 253_402_300_799_000  # the end of the year 9999
+
+
 def _holes(seqs: Sequence[int], first: int, end: int) -> list[tuple[int, int]]:
     """Inclusive runs of [first, end) that `seqs` (ascending) lack."""
     holes = []
@@ -575,4 +582,4 @@ def _holes(seqs: Sequence[int], first: int, end: int) -> list[tuple[int, int]]:
 
 
 def _day_of(utc_ms: int) -> str:
-    return datetime.fromtimestamp(max(0, utc_ms) / 1000, UTC).strftime("%Y%m%d")
+    return datetime.fromtimestamp(max(0, min(utc_ms, _UTC_MS_MAX)) / 1000, UTC).strftime("%Y%m%d")

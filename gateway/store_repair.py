@@ -29,8 +29,13 @@ def open_file(file: Path) -> sqlite3.Connection:
                            check_same_thread=False)
 
 
-def connect(file: Path, versions: tuple[str, ...], opener: Opener = open_file) -> sqlite3.Connection:
-    """One file with the measured settings, checked and migrated; sqlite3.DatabaseError if it is damaged."""
+def connect(
+    file: Path, versions: tuple[str, ...], opener: Opener = open_file, *, check: bool = True
+) -> sqlite3.Connection:  # fmt: skip
+    """One file with the measured settings, checked and migrated; sqlite3.DatabaseError if it is damaged.
+
+    `check` False: it was checked since we started.
+    """
     db = opener(file)
     try:
         db.execute("PRAGMA page_size=4096")
@@ -39,7 +44,7 @@ def connect(file: Path, versions: tuple[str, ...], opener: Opener = open_file) -
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA wal_autocheckpoint=100")
         db.execute("PRAGMA cache_size=-512")
-        (result,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        (result,) = db.execute("PRAGMA quick_check(1)").fetchone() if check else ("ok",)
         if result != "ok":
             raise sqlite3.DatabaseError(result)
         # After a power cut the log may end in the middle of a block: the next commit would write into a block that
