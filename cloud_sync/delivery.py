@@ -22,18 +22,23 @@ __all__ = ["ALARM_POLICY", "VITALS_POLICY", "Batch", "Freed", "LaneDelivery", "L
 KIB = 1024
 REWINDS_MAX = 1_000  # remembered, so that what is gone for good is not asked for again and again
 OVERDUE_ATTEMPTS = 2  # one resend is everyday life after a reconnect
+MESSAGES_IN_WINDOW = 4  # fewer leave the link idle between an ack and the next message, more compress worse
+RATES_KEPT = 8  # the best of so many acks
+PACE_GAIN = 1.25  # faster than the link was, so that a link that became faster shows it
+RTT_VALID_MS = 30_000  # then the lane lets the link run empty once, to see the round trip without its own queue
 
 
 @dataclass(frozen=True, slots=True)
 class LanePolicy:
-    """Numbers of one lane; the window's are from facts/SYNC.md "Uplink"."""
+    """Numbers of one lane; the window's are explained in docs/cloud-protocol.md "Behaviour"."""
 
     lane: str
     items_max: int
-    window_bytes_min: int = 8 * KIB
+    window_bytes_start: int = 8 * KIB
+    window_bytes_min: int = 4 * KIB
     window_bytes_max: int = 64 * KIB
     raw_bytes_max: int = 160 * KIB  # of one batch before compression: stays below MESSAGE_BYTES_MAX whatever it holds
-    queue_delay_ms: int = 100  # the window grows while acks come back less than this later than the fastest ever
+    queue_delay_ms: int = 100  # how long what we sent may stand in the link's queue, before an alarm that comes now
     resend_ms_min: int = 2_000
     resend_ms_max: int = 15_000
 
@@ -66,6 +71,9 @@ class _Flight:
     wire_bytes: int = 0
     digest: bytes = b""
     first_sent_ms: int | None = None
+    freed_bytes: int = 0  # of the lane before this was sent first
+    freed_ms: int = 0  # when that was
+    was_alone: bool = False
     attempts: int = 0
     resend_at_ms: int = 0  # due at once until it was sent
 
@@ -84,12 +92,18 @@ class LaneDelivery:
     _flights: dict[int, _Flight] = field(default_factory=dict)
     _next_number: int = 1
     _last_loaded_seq: int = 0
-    _rtt_ms_min: int | None = None
+    _freed_bytes: int = 0
+    _freed_ms: int = 0
+    _rates: deque[float] = field(default_factory=lambda: deque(maxlen=RATES_KEPT))  # bytes a ms
+    _rtt_ms_min: float = 0  # 0: not known yet
+    _rtt_until_ms: int = 0
+    _is_emptying: bool = False
+    _paced_until_ms: int = 0
     _rewound: set[int] = field(default_factory=set)
     _squeeze_ratio: float = 0.4  # wire bytes per raw byte, learnt from what was sent
 
     def __post_init__(self) -> None:
-        self.window_bytes = self.policy.window_bytes_min
+        self.window_bytes = self.policy.window_bytes_start
 
     def connected(self) -> None:
         """A new connection with a clean session: what was in flight may be lost, so all of it is due again."""
@@ -130,7 +144,7 @@ class LaneDelivery:
         for number, flight in self._flights.items():
             if flight.resend_at_ms <= now_ms:
                 return Batch(number, tuple(flight.items), self.floor(), resend=flight.attempts > 0)
-        if not self._is_due(now_ms) or not self._has_room():
+        if not self._is_due(now_ms) or not self._has_room() or now_ms < self._paced_until_ms:
             return None
         number = self._next_number
         self._next_number += 1
@@ -149,11 +163,17 @@ class LaneDelivery:
         flight.wire_bytes = wire_bytes
         flight.digest = digest
         flight.attempts += 1
-        flight.first_sent_ms = now_ms if flight.attempts == 1 else flight.first_sent_ms
+        if flight.attempts == 1:
+            flight.was_alone = len(self._flights) == 1
+            flight.first_sent_ms, flight.freed_bytes = now_ms, self._freed_bytes
+            flight.freed_ms = now_ms if flight.was_alone else self._freed_ms
+            if len(self._rates) == RATES_KEPT:  # a whole window at once would stand in the queue before an alarm
+                self._paced_until_ms = now_ms + int(wire_bytes / (PACE_GAIN * self._rate()))
         delay_ms = min(self._resend_delay_ms() << (flight.attempts - 1), self.policy.resend_ms_max)
         flight.resend_at_ms = now_ms + round(delay_ms * (1 + 0.5 * jitter))
         if flight.attempts > 1:
             self.window_bytes = self.policy.window_bytes_min
+            self._rates.clear()
 
     def acked(self, ack: Ack, now_ms: int) -> Freed:
         """What an ack frees; acks of another lane or epoch, or of nothing known, free nothing."""
@@ -164,6 +184,8 @@ class LaneDelivery:
         unreadable = frozenset(ack.unreadable)
         accepted: list[int] = []
         rejected: dict[int, str] = {}
+        was_full = bool(self._waiting) and not self._has_room()
+        done: list[_Flight] = []
         for number, flight in list(self._flights.items()):
             if flight.digest in unreadable and flight.digest:
                 self._split(number, flight, rejected)
@@ -181,7 +203,11 @@ class LaneDelivery:
             flight.items = keep
             if not keep:
                 del self._flights[number]
-                self._learn(flight, now_ms)
+                self._freed_bytes += flight.wire_bytes
+                self._freed_ms = now_ms
+                done.append(flight)
+        for flight in done:
+            self._learn(flight, now_ms, was_full)
         if accepted or rejected:
             self._receiver_is_back()
         return Freed(tuple(sorted(accepted)), rejected)
@@ -222,7 +248,7 @@ class LaneDelivery:
             return None
         due = [flight.resend_at_ms for flight in self._flights.values()]
         if self._flush_at_ms is not None and self._has_room():
-            due.append(self._flush_at_ms)
+            due.append(max(0 if self._is_full() else self._flush_at_ms, self._paced_until_ms))
         return min(due, default=None)
 
     def is_idle(self) -> bool:
@@ -234,18 +260,20 @@ class LaneDelivery:
         return any(flight.attempts > OVERDUE_ATTEMPTS for flight in self._flights.values())
 
     def _is_due(self, now_ms: int) -> bool:
-        if self._flush_at_ms is None:
-            return False
-        full = self._waiting_bytes >= self._batch_raw_bytes() or len(self._waiting) >= self.policy.items_max
-        return full or self._flush_at_ms <= now_ms
+        return self._flush_at_ms is not None and (self._is_full() or self._flush_at_ms <= now_ms)
+
+    def _is_full(self) -> bool:
+        """What waits makes a whole batch."""
+        return self._waiting_bytes >= self._batch_raw_bytes() or len(self._waiting) >= self.policy.items_max
 
     def _has_room(self) -> bool:
         in_flight = sum(flight.wire_bytes for flight in self._flights.values())
-        return in_flight == 0 or in_flight + self.window_bytes // 2 <= self.window_bytes
+        if in_flight == 0 or self._is_emptying:
+            return in_flight == 0
+        return in_flight + self.window_bytes // MESSAGES_IN_WINDOW <= self.window_bytes
 
     def _batch_raw_bytes(self) -> int:
-        # Half a window a message keeps the link busy while the other half's ack is on its way.
-        return min(self.policy.raw_bytes_max, int(self.window_bytes / 2 / self._squeeze_ratio))
+        return min(self.policy.raw_bytes_max, int(self.window_bytes / MESSAGES_IN_WINDOW / self._squeeze_ratio))
 
     def _take(self) -> list[OutboxItem]:
         limit = self._batch_raw_bytes()
@@ -260,7 +288,7 @@ class LaneDelivery:
         return taken
 
     def _resend_delay_ms(self) -> int:
-        return max(self.policy.resend_ms_min, 4 * (self._rtt_ms_min or 0))
+        return max(self.policy.resend_ms_min, round(4 * self._rtt_ms_min))
 
     def _resend_all_now(self) -> None:
         for flight in self._flights.values():
@@ -275,15 +303,39 @@ class LaneDelivery:
                 flight.resend_at_ms = 0
                 flight.attempts = 1
 
-    def _learn(self, flight: _Flight, now_ms: int) -> None:
+    def _learn(self, flight: _Flight, now_ms: int, was_full: bool) -> None:
+        """Set the window to what the link carries in a round trip, and in the time that may stand in its queue.
+
+        As BBR does: the rate is the best of late, of what was acked between a message and its own ack; the round trip
+        is the shortest, measured anew now and then with nothing else in flight. Delays alone would not do: a slow
+        commit at the receiver looks like a queue, and a window that shrinks for it leaves the link idle.
+        """
         if flight.attempts != 1 or flight.first_sent_ms is None:
             return  # which of the copies was acked is not known
-        rtt_ms = now_ms - flight.first_sent_ms
-        self._rtt_ms_min = rtt_ms if self._rtt_ms_min is None else min(self._rtt_ms_min, rtt_ms)
-        if rtt_ms - self._rtt_ms_min < self.policy.queue_delay_ms:
-            self.window_bytes = min(self.policy.window_bytes_max, self.window_bytes + flight.wire_bytes)
-        else:
-            self.window_bytes = max(self.policy.window_bytes_min, self.window_bytes * 3 // 4)
+        rtt_ms = max(1, now_ms - flight.first_sent_ms)
+        self._learn_rtt(rtt_ms, flight.was_alone, now_ms)
+        rate = (self._freed_bytes - flight.freed_bytes) / max(1, now_ms - flight.freed_ms)
+        if was_full or 0 < self._rate() < rate:  # else it tells what there was to send, not what the link carries
+            self._rates.append(rate)
+        # On a long way less than a third of it would not let the window grow.
+        queue_ms = max(self.policy.queue_delay_ms, self._rtt_ms_min / 3)
+        window = round(self._rate() * (self._rtt_ms_min + queue_ms))
+        if len(self._rates) < RATES_KEPT:
+            window = max(window, self.window_bytes)  # the first acks tell of less than a window
+        self.window_bytes = min(self.policy.window_bytes_max, max(self.policy.window_bytes_min, window))
+
+    def _learn_rtt(self, rtt_ms: float, was_alone: bool, now_ms: int) -> None:
+        shortest = min(rtt_ms, self._rtt_ms_min or rtt_ms)
+        if was_alone and now_ms >= self._rtt_until_ms:
+            # A way that has become longer is believed by and by: one slow commit must not open the window.
+            shortest = min(rtt_ms, shortest * 1.25)
+            self._rtt_until_ms = now_ms + RTT_VALID_MS
+        self._rtt_ms_min = shortest
+        self._is_emptying = now_ms >= self._rtt_until_ms
+
+    def _rate(self) -> float:
+        """Bytes a ms that the link carries; 0 while that is not known."""
+        return max(self._rates, default=0.0)
 
     def _split(self, number: int, flight: _Flight, rejected: dict[int, str]) -> None:
         """A batch the receiver cannot read: its items go alone, and one that is unreadable alone is given up."""

@@ -7,6 +7,7 @@ application's own ack frees data.
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -134,6 +135,8 @@ async def connect(address: BrokerAddress, client_id: str, will: Will | None = No
         max_queued_incoming_messages=INCOMING_MAX,
         # paho would queue behind a hidden window of 20 and break the lanes' order; our own windows bound this.
         max_inflight_messages=65_535,
+        # Else an alarm waits in this machine until the peer has confirmed what was sent before it (Nagle).
+        socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         logger=_QUIET,
     )
     try:

@@ -2,7 +2,8 @@
 
 Store, uplink, mosquitto and receiver are real. Between gateway and broker lies a link of 256 kbit/s each way with 100
 ms of round trip and one queue for both lanes, as a router's; the day is that of bench_bytes. An alarm's time runs from
-its hand-over to the store until it is at the platform's broker, and until the platform's ack has freed it.
+its hand-over to the store until it is at the platform's broker, and until the platform's ack has freed it. Link use
+counts what both connections carry upwards, MQTT's own bytes with it, but nothing that was sent again.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ async def _floor(store: Store) -> int:
 async def _under_load(folder: Path, shape: Shape | None, chunks: int) -> tuple[Alarms, float]:
     """The alarms' times while the backlog drains, and the share of the link's rate that was used meanwhile."""
     alarms = Alarms()
-    async with _site(folder, shape, alarms) as (store, _, network), asyncio.timeout(PATIENCE_S):
+    async with _site(folder, shape, alarms) as (store, uplink, network), asyncio.timeout(PATIENCE_S):
         while await _floor(store) == 1:  # noqa: ASYNC110 - a figure, polled
             await asyncio.sleep(0.05)
         await asyncio.sleep(2.0 if shape else 0.0)  # the window has found its size
@@ -133,6 +134,7 @@ async def _under_load(folder: Path, shape: Shape | None, chunks: int) -> tuple[A
             store.put(Writes(alarm_items=[encode_item(alarm(alarm_id=f"a-{number}", at_s=number))]))
             await asyncio.sleep(ALARM_EVERY_S if shape else ALARM_EVERY_S / 10)
         used = 8 * (network.carried_up - carried) / (time.monotonic() - began_s)
+        assert uplink.status().resent_messages == 0, "the link carried something twice"
         while len(alarms.freed_s) < len(alarms.given_s):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return alarms, used / shape.bits_per_s if shape else 0.0

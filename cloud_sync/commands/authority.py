@@ -47,6 +47,8 @@ use_identity_as_username true
 allow_anonymous false
 acl_file {out}/acl
 max_keepalive 120
+# Else an alarm waits until the receiver has confirmed what was sent before it.
+set_tcp_nodelay true
 # Batches wait in the gateways, which keep them until the receiver's own ack: the broker need not.
 persistence false
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 
 import aiomqtt
 import pytest
@@ -42,6 +43,13 @@ async def test_a_publish_that_the_broker_refuses_is_seen() -> None:
     async with refusing_broker() as url, connect(parse_broker_url(url), "gw-01-alarm") as link:
         link.send("sb/v1/gw-01/alarm", b"x", refused.set_result)
         assert await asyncio.wait_for(refused, 5) == "Not authorized"
+
+
+async def test_an_alarm_does_not_wait_for_the_confirmation_of_what_was_sent_before_it() -> None:
+    async with refusing_broker() as url, connect(parse_broker_url(url), "gw-01-alarm") as link:
+        connection = link._client._client.socket()  # a canary: aiomqtt's own option must reach the socket
+        assert isinstance(connection, socket.socket)
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_publish_that_nobody_listens_to_is_no_refusal() -> None:
