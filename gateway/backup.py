@@ -8,7 +8,6 @@ A restore gives every belt a new key at its next session: the old gateway, where
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -17,6 +16,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from cloud_sync.sealing import PASSPHRASE_CHARS_MIN, key_of
 from gateway.acceptance import KEY_FILE
 from gateway.config import SITE_TEXT, load_config
 from gateway.cores.provisioning import Site
@@ -30,10 +30,8 @@ from gateway.store_repair import StoreError
 __all__ = ["PASSPHRASE_CHARS_MIN", "BackupError", "back_up", "restore"]
 
 MAGIC = b"SBBK1"
-PASSPHRASE_CHARS_MIN = 12
 BYTES_MAX = 4_000_000_000
 CONFIG_NAME = "gateway.toml"
-_SCRYPT = {"n": 1 << 15, "r": 8, "p": 1, "maxmem": 64 << 20, "dklen": 32}
 
 
 class BackupError(Exception):
@@ -136,7 +134,7 @@ def _sealed(content: bytes, passphrase: str) -> bytes:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     salt, nonce = os.urandom(16), os.urandom(12)
-    key = hashlib.scrypt(passphrase.encode(), salt=salt, **_SCRYPT)
+    key = key_of(passphrase, salt)
     return MAGIC + salt + nonce + AESGCM(key).encrypt(nonce, content, MAGIC)
 
 
@@ -148,7 +146,7 @@ def _opened(sealed: bytes, passphrase: str) -> dict[str, bytes]:
     if not sealed.startswith(MAGIC):
         raise BackupError("this is no backup of a gateway (it does not begin with SBBK1)")
     salt, nonce, content = sealed[5:21], sealed[21:33], sealed[33:]
-    key = hashlib.scrypt(passphrase.encode(), salt=salt, **_SCRYPT)
+    key = key_of(passphrase, salt)
     try:
         plain = AESGCM(key).decrypt(nonce, content, MAGIC)
     except (InvalidTag, ValueError):

@@ -34,7 +34,7 @@ examples:
   sleepbelt platform token revoke nurse-call --config receiver.toml
   sleepbelt platform webhook list --config receiver.toml
   sleepbelt platform webhook retry care-system --config receiver.toml
-  sleepbelt platform backup /var/backups/sleepbelt/2026-11-27 --config receiver.toml
+  sleepbelt platform backup /var/backups/sleepbelt/2026-11-27 --config receiver.toml --passphrase-file FILE
   sleepbelt platform restore /var/backups/sleepbelt/2026-11-27 --data new-data
   sleepbelt platform check --config receiver.toml
 
@@ -51,10 +51,12 @@ def main(argv: Sequence[str]) -> int:
     from cloud_sync.receiver.stores.backup import BackupError
     from cloud_sync.receiver.stores.base import StoreError
     from cloud_sync.receiver.stores.tokens import TokenError
+    from cloud_sync.sealing import SealError
+    from cloud_sync.secret_file import SecretFileError
 
     try:
         said, lines = options.act(options, _settings(options))
-    except (SettingsError, TokenError, BackupError) as error:
+    except (SettingsError, TokenError, BackupError, SealError, SecretFileError) as error:
         return _fail(str(error), BAD_INPUT)
     except (StoreError, OSError) as error:
         return _fail(str(error), FAILED)
@@ -91,13 +93,16 @@ def _parser() -> argparse.ArgumentParser:
     webhook = subjects.add_parser("webhook", help="what was told to whom").add_subparsers(required=True, metavar="WHAT")
     command(webhook, "list", _webhook_list, "the delivery log: what waits first, then the latest tries")
     command(webhook, "retry", _webhook_retry, "send what was given up once more").add_argument("name", metavar="NAME")
-    backup = command(subjects, "backup", _backup, "copy database and keys into a new folder, while the receiver runs")
+    backup = command(subjects, "backup", _backup, "seal database and keys into a new folder, while the receiver runs")
     backup.add_argument("folder", type=Path, metavar="FOLDER")
     backup.add_argument("--without-keys", action="store_true", help="names in it then stay sealed for who has no key")
     restore = command(subjects, "restore", _restore, "put a backup into a place without a database, and check it")
     restore.add_argument("folder", type=Path, metavar="FOLDER")
     check = command(subjects, "check", _check, "read the whole database, or a backup, and say whether it is sound")
     check.add_argument("folder", type=Path, metavar="FOLDER", nargs="?", help="a backup, in place of the database")
+    for each, text in ((backup, "what it is sealed with"), (restore, "what it was sealed with"),
+                       (check, "look whether the backup opens, too")):  # fmt: skip
+        each.add_argument("--passphrase-file", type=Path, metavar="FILE", help=text)
     return parser
 
 
@@ -171,10 +176,13 @@ def _webhook_retry(options: argparse.Namespace, settings: ReceiverSettings) -> S
 
 def _backup(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
     from cloud_sync.receiver.stores.backup import back_up
+    from cloud_sync.sealing import ask_passphrase
 
+    passphrase = ask_passphrase(options.passphrase_file, is_new=True)
     made = back_up(settings.database, settings.data, options.folder, not options.without_keys, _now_utc_ms(),
-                   settings.authority)  # fmt: skip
-    lines = [f"{options.folder}: {sum(made.rows.values())} rows in {len(made.rows)} tables; {', '.join(made.files)}"]
+                   passphrase, settings.authority)  # fmt: skip
+    lines = [f"{options.folder}: {sum(made.rows.values())} rows in {len(made.rows)} tables; {', '.join(made.files)}",
+             "Sealed: without its passphrase nobody can restore it. Keep that apart."]  # fmt: skip
     if "names.key" in made.files:
         lines.append("It holds the key to residents' names: keep it as you keep those.")
     if "authority.tar" in made.files:
@@ -184,8 +192,10 @@ def _backup(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
 
 def _restore(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
     from cloud_sync.receiver.stores.backup import restore
+    from cloud_sync.sealing import ask_passphrase
 
-    made = restore(options.folder, settings.database, settings.data, settings.authority)
+    made = restore(options.folder, settings.database, settings.data,
+                   lambda: ask_passphrase(options.passphrase_file), settings.authority)  # fmt: skip
     lines = [
         f"{settings.database_shown}: {sum(made.rows.values())} rows in {len(made.rows)} tables, checked",
         f"Start the receiver: gateways send again what came after {_day(made.made_utc_ms)}, as far as they keep it.",
@@ -200,9 +210,14 @@ def _restore(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
 
 def _check(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
     from cloud_sync.receiver.stores.backup import check_database, check_folder
+    from cloud_sync.sealing import ask_passphrase
 
     where = options.folder or settings.database_shown
-    rows = check_folder(options.folder).rows if options.folder else check_database(settings.database)
+    if options.folder:
+        passphrase = ask_passphrase(options.passphrase_file) if options.passphrase_file else None
+        rows = check_folder(options.folder, passphrase).rows
+    else:
+        rows = check_database(settings.database)
     return {"ok": True, "checked": str(where), "rows": rows}, [f"{where} is sound: {sum(rows.values())} rows"]
 
 

@@ -2,11 +2,15 @@
 
 | file | is |
 |---|---|
-| `manifest.json` | version, instant, rows of each table, SHA-256 of each other file |
+| `manifest.json` | version, instant, rows of each table, SHA-256 of each other file; in clear |
 | `receiver.db` or `receiver.dump` | SQLite's online copy; pg_dump's custom format of one snapshot |
 | `people.db`, `enrolment.db` | SQLite's online copies, where the data folder has them |
 | `names.key`, `command.key` | where keys are wanted: without names.key the names cannot be read |
 | `authority.tar` | where keys are wanted, the folder of the site's authority: its key signs all certificates |
+
+All files but the manifest are sealed with a passphrase (cloud_sync.sealing, the label is the file's name) on their way
+into the folder, which may be anywhere: in clear they lie only in the receiver's own data folder, for a while. Backups
+of format 1, before this, were not sealed; they can still be restored.
 
 A backup folder appears whole or not at all. A restore overwrites nothing. Gateways then send again what they were acked
 for since (`rewind`), as far as they keep it.
@@ -21,7 +25,7 @@ import shutil
 import sqlite3
 import tarfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,11 +37,12 @@ from cloud_sync.receiver.stores.minute_sums import unpack_minutes
 from cloud_sync.receiver.stores.opening import open_existing
 from cloud_sync.receiver.stores.packs import open_pack
 from cloud_sync.receiver.stores.sqlite_file import schema_versions
+from cloud_sync.sealing import open_sealed, seal_file
 
 __all__ = ["BackupError", "Manifest", "back_up", "check_database", "check_folder", "restore"]
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT, FORMAT_UNSEALED = 2, 1
 SQLITE_COPY, POSTGRES_DUMP = "receiver.db", "receiver.dump"
 SIDE_FILES = ("people.db", "enrolment.db")
 KEY_FILES = ("names.key", "command.key")
@@ -61,33 +66,43 @@ class Manifest:
     rows: Mapping[str, int]  # table -> rows
     files: Mapping[str, str]  # file -> SHA-256
 
+    @property
+    def is_sealed(self) -> bool:
+        return self.format != FORMAT_UNSEALED
+
 
 def back_up(
-    where: Path | str, data: Path, folder: Path, with_keys: bool, now_utc_ms: int, authority: Path | None = None
-) -> Manifest:
-    """Copy the database at `where` and the files of `data`, which may be in use, into a new `folder`; with the keys,
-    the folder of the authority too."""
+    where: Path | str, data: Path, folder: Path, with_keys: bool, now_utc_ms: int, passphrase: str,
+    authority: Path | None = None,
+) -> Manifest:  # fmt: skip
+    """Seal copies of the database at `where` and the files of `data`, which may be in use, into a new `folder`; with
+    the keys, the folder of the authority too."""
     if folder.exists():
         raise BackupError(f"{folder} is there already: name a new folder for each backup")
+    open_existing(where).close()
+    data.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, mode=0o700)
     try:
-        kind, version, rows = _copy_database(where, partial)
-        for name in SIDE_FILES:
-            if (data / name).exists():
-                _copy_sqlite(data / name, partial / name)
-        for name in KEY_FILES if with_keys else ():
-            if (data / name).exists():
-                shutil.copyfile(data / name, partial / name)
-        if with_keys and authority is not None:
-            _pack_folder(authority, partial / AUTHORITY_TAR)
+        with _in_clear(data) as clear:
+            kind, version, rows = _copy_database(where, clear)
+            for name in SIDE_FILES:
+                if (data / name).exists():
+                    _copy_sqlite(data / name, clear / name)
+            for name in KEY_FILES if with_keys else ():
+                if (data / name).exists():
+                    shutil.copyfile(data / name, clear / name)
+            if with_keys and authority is not None:
+                _pack_folder(authority, clear / AUTHORITY_TAR)
+            for file in sorted(clear.iterdir()):
+                seal_file(file, partial / file.name, passphrase, file.name)
+                file.unlink()
         files = {file.name: _sha256(file) for file in sorted(partial.iterdir())}
         manifest = Manifest(FORMAT, kind, version, now_utc_ms, rows, files)
         (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
-        for file in partial.iterdir():
-            file.chmod(0o600)
-            _sync(file)
+        (partial / MANIFEST).chmod(0o600)
+        _sync(partial / MANIFEST)
         partial.rename(folder)
         _sync(folder.parent)
     except BaseException:
@@ -96,25 +111,32 @@ def back_up(
     return manifest
 
 
-def check_folder(folder: Path) -> Manifest:
-    """The manifest of a backup whose files are all as they were written; BackupError otherwise."""
+def check_folder(folder: Path, passphrase: str | None = None) -> Manifest:
+    """The manifest of a backup whose files are all as they were written, and open if there is a passphrase.
+
+    BackupError, SealError."""
     try:
         manifest = Manifest(**json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
         files = dict(manifest.files)
     except (OSError, ValueError, TypeError) as error:
         raise BackupError(f"{folder} is no backup: {MANIFEST}: {error}") from error
-    if manifest.format != FORMAT or manifest.kind not in ("sqlite", "postgresql"):
+    if manifest.format not in (FORMAT, FORMAT_UNSEALED) or manifest.kind not in ("sqlite", "postgresql"):
         raise BackupError(f"{folder}: written by a later sleepbelt; use that one")
     for name, digest in files.items():
         if Path(name).name != name or not (folder / name).is_file() or _sha256(folder / name) != digest:
             raise BackupError(f"{folder / name} is missing or damaged; take another backup")
+        if passphrase is not None and manifest.is_sealed:
+            deque(open_sealed(folder / name, passphrase, name), maxlen=0)
     return manifest
 
 
-def restore(folder: Path, where: Path | str, data: Path, authority: Path | None = None) -> Manifest:
+def restore(
+    folder: Path, where: Path | str, data: Path, passphrase: Callable[[], str], authority: Path | None = None
+) -> Manifest:
     """Put a backup into a data folder without a database, or an empty PostgreSQL database, and check what is there.
 
-    The authority's folder goes to `authority`, which must not be there yet, else to `data`/authority."""
+    The authority's folder goes to `authority`, which must not be there yet, else to `data`/authority. `passphrase` is
+    asked for if the backup is sealed. BackupError, SealError, StoreError, OSError."""
     manifest = check_folder(folder)
     if manifest.version > _newest_version(where) or (manifest.kind == "sqlite") != isinstance(where, Path):
         wanted = "a data folder" if manifest.kind == "sqlite" else "a PostgreSQL URL"
@@ -127,25 +149,51 @@ def restore(folder: Path, where: Path | str, data: Path, authority: Path | None 
     home = (authority or data / "authority") if AUTHORITY_TAR in manifest.files else None
     if home is not None and home.exists() and any(home.iterdir()):
         raise BackupError(f"{home} is there already: move the authority's folder away, or set receiver.authority")
+    asked = passphrase() if manifest.is_sealed else None
+    if asked is not None:
+        _try(folder, manifest, asked)
     data.mkdir(parents=True, exist_ok=True)
-    fresh = {name: data / f"{name}.restoring" for name in names}
-    try:
-        for name, file in fresh.items():
-            shutil.copyfile(folder / name, file)
-            file.chmod(0o600)
-            _sync(file)
+    with _in_clear(data) as clear:
+        for name in manifest.files:
+            _take_out(folder / name, clear / name, asked)
         if isinstance(where, str):
-            _restore_postgres(where, folder / POSTGRES_DUMP)
-        check_database(fresh[SQLITE_COPY] if isinstance(where, Path) else where, manifest.rows)
+            _restore_postgres(where, clear / POSTGRES_DUMP)
+        check_database(clear / SQLITE_COPY if isinstance(where, Path) else where, manifest.rows)
         if home is not None:
-            _unpack_folder(folder / AUTHORITY_TAR, home)
-        for name, file in fresh.items():
-            file.rename(data / name)
+            _unpack_folder(clear / AUTHORITY_TAR, home)
+        for name in names:
+            (clear / name).rename(data / name)
         _sync(data)
-    finally:
-        for file in fresh.values():
-            file.unlink(missing_ok=True)
     return manifest
+
+
+def _try(folder: Path, manifest: Manifest, passphrase: str) -> None:
+    """SealError for a wrong passphrase, before anything is made."""
+    for name in sorted(manifest.files)[:1]:
+        next(open_sealed(folder / name, passphrase, name))
+
+
+def _take_out(source: Path, target: Path, passphrase: str | None) -> None:
+    with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        if passphrase is not None:
+            file.writelines(open_sealed(source, passphrase, source.name))
+        else:
+            with source.open("rb") as unsealed:
+                shutil.copyfileobj(unsealed, file, BLOCK_BYTES)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _in_clear(data: Path) -> Iterator[Path]:
+    """A folder for what is not sealed: beside the database, for its owner alone, gone afterwards."""
+    folder = data / "backup.clear"
+    shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_database(where: Path | str, rows: Mapping[str, int] | None = None) -> dict[str, int]:
@@ -201,7 +249,6 @@ def _unpack_folder(source: Path, folder: Path) -> None:
 
 
 def _copy_database(where: Path | str, folder: Path) -> tuple[str, int, dict[str, int]]:
-    open_existing(where).close()
     if isinstance(where, Path):
         _copy_sqlite(where, folder / SQLITE_COPY)
         with closing(_reading(folder / SQLITE_COPY)) as database:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -19,6 +21,7 @@ from cloud_sync.commands.platform import main
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.stores.base import Admission, StoreError
 from cloud_sync.receiver.stores.opening import open_writes
+from cloud_sync.sealing import open_sealed
 from protocol.batch import encode_item
 from tests.cloud_sync.receiver.test_stores import NOW, Store, arrival, server, store
 from tests.cloud_sync.samples import alarm, minute, night
@@ -26,6 +29,20 @@ from tests.cloud_sync.samples import alarm, minute, night
 __all__ = ["server", "store"]
 
 SECOND_DATABASE = "restored"
+PASSPHRASE = "correct horse battery staple"
+
+
+def passphrase_file(folder: Path, text: str = PASSPHRASE) -> Path:
+    file = folder / "passphrase"
+    file.write_text(text + "\n")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.fixture(autouse=True)
+def _typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed at the terminal where no file is named."""
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: PASSPHRASE)
 
 
 class Place:
@@ -127,7 +144,6 @@ def test_a_backup_while_batches_are_committed_is_of_one_moment(
 def test_without_keys_the_backup_names_nobody(full: Place, empty: Place, store: Store, tmp_path: Path) -> None:
     assert full.do("backup", tmp_path / "b", "--without-keys") == 0
     assert not list((tmp_path / "b").glob("*.key"))
-    assert not any(b"Wang" in file.read_bytes() for file in (tmp_path / "b").iterdir())
     assert empty.do("restore", tmp_path / "b") == 0
     restored = Store(empty.where)
     assert NameBook(empty.data / "names.key").open_all(restored.reads.names()) == {"r-1": "?"}
@@ -164,7 +180,74 @@ def test_a_restore_overwrites_nothing(full: Place, tmp_path: Path, capsys: pytes
     assert full.do("backup", tmp_path / "b") == 2
 
 
-@pytest.mark.parametrize("change", [{"version": 99}, {"kind": "oracle"}, {"files": [1]}, {"format": 2}])
+def test_nothing_in_a_backup_can_be_read_without_its_passphrase(full: Place, tmp_path: Path) -> None:
+    assert full.do("backup", tmp_path / "b") == 0
+    assert full.do("backup", tmp_path / "again") == 0
+    sealed = {file.name: file.read_bytes() for file in (tmp_path / "b").iterdir() if file.name != "manifest.json"}
+    assert {"names.key", "command.key"} < sealed.keys()
+    for name, content in sealed.items():
+        assert content.startswith(b"SBBK2")
+        assert not [word for word in (b"101-A", b"SQLite", b"PGDMP", b"k" * 8, b"gw-01") if word in content]
+        assert (tmp_path / "again" / name).read_bytes() != content
+    assert not (full.data / "backup.clear").exists()
+
+
+def test_a_wrong_passphrase_restores_nothing_and_says_so(
+    full: Place, empty: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert full.do("backup", tmp_path / "b") == 0
+    (tmp_path / "w").mkdir()
+    wrong = ("--passphrase-file", passphrase_file(tmp_path / "w", "correct horse battery stable"))
+    for place, words in ((empty, ("restore", tmp_path / "b", *wrong)), (full, ("check", tmp_path / "b", *wrong))):
+        assert place.do(*words) == 2
+        assert "does not open: wrong passphrase" in capsys.readouterr().err
+    assert not empty.data.exists()
+    assert full.do("check", tmp_path / "b", "--passphrase-file", passphrase_file(tmp_path / "w")) == 0
+    assert empty.do("restore", tmp_path / "b", "--passphrase-file", passphrase_file(tmp_path / "w")) == 0
+
+
+@pytest.mark.parametrize("text", ["short", ""])
+def test_a_passphrase_that_guards_nothing_is_refused(
+    full: Place, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "w").mkdir()
+    file = passphrase_file(tmp_path / "w", text)
+    assert full.do("backup", tmp_path / "b", "--passphrase-file", file) == 2
+    assert not (tmp_path / "b").exists()
+    file = passphrase_file(tmp_path / "w")
+    file.chmod(0o644)
+    assert full.do("backup", tmp_path / "b", "--passphrase-file", file) == 2
+    assert "which others may read" in capsys.readouterr().err
+
+
+def test_a_backup_that_was_cut_is_refused(
+    full: Place, empty: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where whoever cut it wrote the manifest anew."""
+    assert full.do("backup", tmp_path / "b") == 0
+    file = next(file for file in (tmp_path / "b").iterdir() if file.name in ("receiver.db", "receiver.dump"))
+    file.write_bytes(file.read_bytes()[:-100])
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    manifest["files"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
+    assert empty.do("restore", tmp_path / "b") == 2
+    assert f"{file} does not open" in capsys.readouterr().err
+    assert not list(empty.data.glob("*"))
+
+
+def test_a_backup_from_before_they_were_sealed_is_restored(full: Place, empty: Place, tmp_path: Path) -> None:
+    assert full.do("backup", tmp_path / "b") == 0
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    for name in manifest["files"]:
+        content = b"".join(open_sealed(tmp_path / "b" / name, PASSPHRASE, name))
+        (tmp_path / "b" / name).write_bytes(content)
+        manifest["files"][name] = hashlib.sha256(content).hexdigest()
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps({**manifest, "format": 1}))
+    assert empty.do("restore", tmp_path / "b") == 0
+    assert empty.do("check") == 0
+
+
+@pytest.mark.parametrize("change", [{"version": 99}, {"kind": "oracle"}, {"files": [1]}, {"format": 3}])
 def test_a_manifest_that_is_none_of_ours_is_refused(full: Place, empty: Place, tmp_path: Path, change: Any) -> None:
     assert full.do("backup", tmp_path / "b") == 0
     file = tmp_path / "b" / "manifest.json"

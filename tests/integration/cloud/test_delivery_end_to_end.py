@@ -139,7 +139,9 @@ async def test_a_receiver_restored_from_a_backup_gets_back_what_was_acked_since(
             receiver.start()
             readings = fill(outbox, 0, 5)
             assert await uplink.flush(20)
-            where = ["--data", str(tmp_path / "data")]
+            (tmp_path / "passphrase").write_text("correct horse battery")
+            (tmp_path / "passphrase").chmod(0o600)
+            where = ["--data", str(tmp_path / "data"), "--passphrase-file", str(tmp_path / "passphrase")]
             assert await asyncio.to_thread(platform, ["backup", str(tmp_path / "backup"), *where]) == 0
             readings += fill(outbox, 5, 5)
             assert await uplink.flush(20)
