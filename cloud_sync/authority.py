@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from protocol.phrase import Phrase
+
 __all__ = [
     "CLIENT_DAYS",
     "Authority",
@@ -119,13 +121,32 @@ def load_authority(folder: Path) -> Authority:
         key = load_pem_private_key((folder / CA_KEY_FILE).read_bytes(), None)
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
-        raise AuthorityError(f"{folder}: {missing} is missing; give the folder of the site's authority") from None
+        raise AuthorityError(
+            Phrase(
+                "{folder}: {missing} is missing; give the folder of the site's authority",
+                folder=folder,
+                missing=missing,
+            )
+        ) from None
     except (OSError, ValueError, TypeError) as error:
         raise AuthorityError(
-            f"{folder}: {CA_FILE} and {CA_KEY_FILE} are not a usable pair ({error}); give another folder"
+            Phrase(
+                "{folder}: {ca_file} and {ca_key_file} are not a usable pair ({error}); give another folder",
+                folder=folder,
+                ca_file=CA_FILE,
+                ca_key_file=CA_KEY_FILE,
+                error=error,
+            )
         ) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-        raise AuthorityError(f"{folder}: {CA_KEY_FILE} is not the key of {CA_FILE}; give another folder")
+        raise AuthorityError(
+            Phrase(
+                "{folder}: {ca_key_file} is not the key of {ca_file}; give another folder",
+                folder=folder,
+                ca_key_file=CA_KEY_FILE,
+                ca_file=CA_FILE,
+            )
+        )
     return Authority(certificate, key)
 
 
@@ -175,7 +196,7 @@ def read_request(pem: bytes) -> ec.EllipticCurvePublicKey:
         if key.curve.name != "secp256r1":
             raise ValueError(f"a key of {key.curve.name}, not of secp256r1")
     except ValueError as error:
-        raise AuthorityError(f"no signing request: {error}") from None
+        raise AuthorityError(Phrase("no signing request: {error}", error=error)) from None
     return key
 
 

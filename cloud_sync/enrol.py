@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from cloud_sync.authority import is_signed_by, key_pem, make_request, write_private
 from cloud_sync.enrol_files import AUTHORITY_FILE, IDENTITY_FILE
+from protocol.phrase import Phrase
 
 __all__ = ["EnrolError", "Identity", "accept", "enrol", "read_identity", "renew_at"]
 
@@ -62,14 +63,20 @@ def enrol(url: str, token: str, gateway: str, folder: Path) -> Identity:
         named, pem = str(answer["gateway"]), str(answer["certificate"]).encode()
         certificate = x509.load_pem_x509_certificate(pem)
     except (KeyError, ValueError) as error:
-        raise EnrolError(f"{base} gave no certificate ({error}); is it a sleepbelt receiver?") from None
+        raise EnrolError(Phrase(
+            "{base} gave no certificate ({error}); is it a sleepbelt receiver?",
+            base=base, error=error)) from None
     if named != gateway:
         raise EnrolError(
-            f"the token is for the gateway {named!r}, this one is {gateway!r} (gateway.id); ask for a token for it",
+            Phrase(
+                "the token is for the gateway {named}, this one is {gateway} (gateway.id); ask for a token for it",
+                named=repr(named), gateway=repr(gateway)),
             is_input=True,
         )
     if certificate.public_key() != key.public_key() or not is_signed_by(certificate, authority):
-        raise EnrolError(f"{base} gave a certificate that is not ours or not its authority's; do not use it")
+        raise EnrolError(Phrase(
+            "{base} gave a certificate that is not ours or not its authority's; do not use it",
+            base=base))
     folder.mkdir(parents=True, exist_ok=True)
     write_private(folder / AUTHORITY_FILE, authority.public_bytes(Encoding.PEM))
     write_private(folder / IDENTITY_FILE, key_pem(key) + pem)
@@ -82,9 +89,10 @@ def accept(certificate_pem: bytes, private_key_pem: bytes, public_key: object, f
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         authority = x509.load_pem_x509_certificate((folder / AUTHORITY_FILE).read_bytes())
     except (OSError, ValueError) as error:
-        raise EnrolError(f"the renewed certificate cannot be used: {error}") from None
+        raise EnrolError(Phrase("the renewed certificate cannot be used: {error}", error=error)) from None
     if certificate.public_key() != public_key or not is_signed_by(certificate, authority):
-        raise EnrolError("the renewed certificate is not for our key, or not from our authority; it was not taken")
+        raise EnrolError(Phrase(
+            "the renewed certificate is not for our key, or not from our authority; it was not taken"))
     write_private(folder / IDENTITY_FILE, private_key_pem + certificate_pem)
     return _identity(certificate)
 
@@ -94,7 +102,9 @@ def read_identity(file: Path) -> Identity:
     try:
         return _identity(x509.load_pem_x509_certificate(file.read_bytes()))
     except (OSError, ValueError, IndexError) as error:
-        raise EnrolError(f"{file}: no certificate can be read ({error}); enrol this gateway anew") from None
+        raise EnrolError(Phrase(
+            "{file}: no certificate can be read ({error}); enrol this gateway anew",
+            file=file, error=error)) from None
 
 
 def renew_at(identity: Identity) -> datetime:
@@ -113,7 +123,8 @@ def _fingerprint_of(token: str) -> bytes:
     form = re.fullmatch(r"SBE1-([A-Z2-7]{26})-([A-Z2-7]{52})", token.strip().upper())
     if form is None:
         raise EnrolError(
-            "the token is not complete: it begins with SBE1- and has 85 characters; paste it whole", is_input=True
+            Phrase("the token is not complete: it begins with SBE1- and has 85 characters; paste it whole"),
+            is_input=True,
         )
     return base64.b32decode(form[2] + "====")
 
@@ -122,7 +133,7 @@ def _checked(url: str) -> str:
     parts = urlsplit(url)
     is_here = parts.hostname in ("127.0.0.1", "::1", "localhost")
     if not parts.hostname or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not is_here):
-        raise EnrolError(f"{url!r}: the platform's address is given as https://host", is_input=True)
+        raise EnrolError(Phrase("{url}: the platform's address is given as https://host", url=repr(url)), is_input=True)
     return url.rstrip("/")
 
 
@@ -135,11 +146,15 @@ def _believed(base: str, fingerprint: bytes) -> bytes:
     try:
         der = x509.load_pem_x509_certificate(str(offered).encode()).public_bytes(Encoding.DER)
     except ValueError:
-        raise EnrolError(f"{base} names no authority; is it a sleepbelt receiver with receiver.authority?") from None
+        raise EnrolError(Phrase(
+            "{base} names no authority; is it a sleepbelt receiver with receiver.authority?",
+            base=base)) from None
     if hashlib.sha256(der).digest() != fingerprint:
         raise EnrolError(
-            f"{base} is not the platform this token was made on (its authority has another fingerprint): "
-            "check the address; if it is right, somebody is in between"
+            Phrase(
+                "{base} is not the platform this token was made on (its authority has another fingerprint): check "
+                "the address; if it is right, somebody is in between",
+                base=base)
         )
     return str(offered).encode()
 
@@ -161,11 +176,11 @@ def _call(url: str, context: ssl.SSLContext, body: bytes | None) -> dict[str, ob
     except (urllib.error.URLError, TimeoutError, OSError) as error:
         reason = getattr(error, "reason", error)
         advice = CLOCK_ADVICE if is_about_time(reason) else "check the address and the network"
-        raise EnrolError(f"{url}: {reason}; {advice}") from None
+        raise EnrolError(Phrase("{url}: {reason}; {advice}", url=url, reason=reason, advice=advice)) from None
     except ValueError:
-        raise EnrolError(f"{url} does not answer as a sleepbelt receiver; check the address") from None
+        raise EnrolError(Phrase("{url} does not answer as a sleepbelt receiver; check the address", url=url)) from None
     if not isinstance(answer, dict):
-        raise EnrolError(f"{url} does not answer as a sleepbelt receiver; check the address")
+        raise EnrolError(Phrase("{url} does not answer as a sleepbelt receiver; check the address", url=url))
     return answer
 
 

@@ -19,6 +19,7 @@ from cloud_sync.authority import key_pem, make_request
 from cloud_sync.enrol import EnrolError, Identity, accept, read_identity, renew_at
 from cloud_sync.mqtt import BrokerAddress, BrokerError, Link, connect
 from protocol.batch import topic
+from protocol.phrase import Phrase
 
 __all__ = ["CERTIFICATE", "RENEW", "Renewal"]
 
@@ -71,7 +72,7 @@ class Renewal:
                 async with asyncio.timeout(ANSWER_S):
                     pem = await self._answer(link, refused)
             except TimeoutError:
-                raise EnrolError("the platform does not answer; is receiver.authority set there?") from None
+                raise EnrolError(Phrase("the platform does not answer; is receiver.authority set there?")) from None
         return accept(pem, key_pem(key), key.public_key(), self._file.parent)
 
     async def _answer(self, link: Link, refused: asyncio.Future[str]) -> bytes:
@@ -80,14 +81,16 @@ class Renewal:
         try:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if refused.done():
-                raise EnrolError(f"the broker refuses the request: {refused.result()}")
+                raise EnrolError(Phrase("the broker refuses the request: {result}", result=refused.result()))
             said = json.loads(hearing.result())
         except ValueError:
-            raise EnrolError("the platform's answer cannot be read") from None
+            raise EnrolError(Phrase("the platform's answer cannot be read")) from None
         finally:
             hearing.cancel()
         if not isinstance(said, dict) or "certificate" not in said:
-            raise EnrolError(str(said.get("message", said)) if isinstance(said, dict) else "no answer that can be read")
+            raise EnrolError(
+                str(said.get("message", said)) if isinstance(said, dict) else Phrase("no answer that can be read")
+            )
         return str(said["certificate"]).encode()
 
 

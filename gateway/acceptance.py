@@ -17,6 +17,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from protocol.phrase import Phrase
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -69,13 +71,15 @@ def verify(certificate: object, public_key: str = "") -> tuple[dict[str, Any], s
             raise TypeError
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer))
     except (AssertionError, KeyError, TypeError, ValueError):
-        raise CertificateError("this is no acceptance certificate of a gateway") from None
+        raise CertificateError(Phrase("this is no acceptance certificate of a gateway")) from None
     try:
         key.verify(value, _canonical(acceptance))
     except InvalidSignature:
-        raise CertificateError("the signature does not fit: the certificate was changed after it was signed") from None
+        raise CertificateError(
+            Phrase("the signature does not fit: the certificate was changed after it was signed")
+        ) from None
     if public_key and signer.lower() != public_key.strip().lower():
-        raise CertificateError(f"it was signed by {signer}, not by the key that was asked for")
+        raise CertificateError(Phrase("it was signed by {signer}, not by the key that was asked for", signer=signer))
     return acceptance, signer
 
 
@@ -87,7 +91,7 @@ def attached(pdf: bytes) -> object:
                 return json.loads(stream)
             except ValueError:
                 continue
-    raise CertificateError("this PDF carries no certificate; verify the JSON file")
+    raise CertificateError(Phrase("this PDF carries no certificate; verify the JSON file"))
 
 
 def pdf_streams(pdf: bytes) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway import config_checks as checks
 from gateway.cores.self_test import DAY_FROM_HOUR, DAY_TO_HOUR
+from protocol.phrase import Phrase
 
 __all__ = ["ALERTER", "AlerterConfig", "ButtonConfig", "SelfTestConfig", "ToneConfig", "read_alerter"]
 
@@ -59,25 +60,27 @@ class AlerterConfig:
 def _command(value: object) -> tuple[str, ...]:
     good = isinstance(value, list) and 0 < len(value) <= COMMAND_PARTS_MAX
     if not good or not all(isinstance(part, str) and part for part in value):  # type: ignore[attr-defined]
-        raise checks.NotAllowed('a list of texts such as ["aplay", "-q", "-"], a program and what it is given')
+        raise checks.NotAllowed(Phrase('a list of texts such as ["aplay", "-q", "-"], a program and what it is given'))
     return tuple(value)  # type: ignore[arg-type]
 
 
 def _tables(value: object) -> list[Any]:
     if not isinstance(value, list) or len(value) > BUTTONS_MAX:
-        raise checks.NotAllowed(f"a list of at most {BUTTONS_MAX} tables {{ pin = 23, beds = [...] }}")
+        raise checks.NotAllowed(
+            Phrase("a list of at most {buttons_max} tables {{ pin = 23, beds = [...] }}", buttons_max=BUTTONS_MAX)
+        )
     return value
 
 
 def _table(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise checks.NotAllowed("a table { key = value }")
+        raise checks.NotAllowed(Phrase("a table { key = value }"))
     return value
 
 
 def _labels(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(label, str) for label in value):
-        raise checks.NotAllowed("a list of beds' labels; leave it out for all beds")
+        raise checks.NotAllowed(Phrase("a list of beds' labels; leave it out for all beds"))
     return tuple(value)
 
 
@@ -90,11 +93,11 @@ ALERTER: checks.Keys = {
     "light_pin": (_PIN, None),
     "light_place": (_PLACE, "staff"),
     "relay_pin": (_PIN, None),
-    "relay_serial": (checks.text(100, r"/dev/[A-Za-z0-9._/-]+", "a serial port such as /dev/ttyUSB0"), None),
+    "relay_serial": (checks.text(100, r"/dev/[A-Za-z0-9._/-]+", Phrase("a serial port such as /dev/ttyUSB0")), None),
     "relay_mode": (checks.choice("call", "fault"), "call"),
     "relay_active_high": (checks.flag, True),
     "relay_pulse_pin": (_PIN, None),
-    "relay_socket": (checks.text(100, r"[^\0]+", "the path of the relay unit's socket"), None),
+    "relay_socket": (checks.text(100, r"[^\0]+", Phrase("the path of the relay unit's socket")), None),
     "buttons": (_tables, ()),
     "tone": (_table, None),
     "in_room_sound": (checks.flag, False),
@@ -103,13 +106,13 @@ ALERTER: checks.Keys = {
 }
 _BUTTON: checks.Keys = {
     "pin": (_PIN, checks.REQUIRED),
-    "name": (checks.text(32, r"[A-Za-z0-9._-]+", "letters, digits, '.', '_' and '-'"), None),
+    "name": (checks.text(32, r"[A-Za-z0-9._-]+", Phrase("letters, digits, '.', '_' and '-'")), None),
     "beds": (_labels, None),
     "pull_up": (checks.flag, True),
 }
 _TONE: checks.Keys = {
     "command": (_command, None),
-    "device": (checks.text(100, r"[^\s\0]+", "a sound device as `aplay -L` lists them"), None),
+    "device": (checks.text(100, r"[^\s\0]+", Phrase("a sound device as `aplay -L` lists them")), None),
     "place": (_PLACE, "staff"),
     "volume_percent": (checks.whole(1, 100), 100),
 }
@@ -129,9 +132,13 @@ def read_alerter(values: Mapping[str, Any], table: Table, bad: Bad, beds: Sequen
     test = table("alerter.self_test", full["self_test"], _SELF_TEST)
     _pins_once(full, bad)
     if full["relay_pulse_pin"] is not None and full["relay_pin"] is None:
-        bad("alerter.relay_pulse_pin", repr(full["relay_pulse_pin"]), "goes with alerter.relay_pin, which is missing")
+        bad(
+            "alerter.relay_pulse_pin",
+            repr(full["relay_pulse_pin"]),
+            Phrase("goes with alerter.relay_pin, which is missing"),
+        )
     if full["relay_socket"] is not None and full["relay_pin"] is None and full["relay_serial"] is None:
-        bad("alerter.relay_socket", repr(full["relay_socket"]), "goes with alerter.relay_pin or relay_serial")
+        bad("alerter.relay_socket", repr(full["relay_socket"]), Phrase("goes with alerter.relay_pin or relay_serial"))
     if full["relay_serial"] is not None:
         _serial_port(full, bad)
     return AlerterConfig(
@@ -150,12 +157,16 @@ def _buttons(raw_buttons: Sequence[Any], table: Table, bad: Bad, beds: Sequence[
     for index, raw in enumerate(raw_buttons):
         path = f"alerter.buttons[{index}]"
         if not isinstance(raw, dict):
-            bad(path, repr(raw), "a table { pin = 23, beds = [...] }")
+            bad(path, repr(raw), Phrase("a table { pin = 23, beds = [...] }"))
             continue
         values = table(path, raw, _BUTTON)
         for label in values.get("beds") or ():
             if label not in beds:
-                bad(f"{path}.beds", repr(label), f"beds are {', '.join(beds)}{checks.meant(label, list(beds))}")
+                bad(
+                    f"{path}.beds",
+                    repr(label),
+                    Phrase("beds are {names}{meant}", names=", ".join(beds), meant=checks.meant(label, list(beds))),
+                )
         if "pin" in values:
             name = values.get("name") or f"gpio{values['pin']}"
             chosen = values.get("beds") or tuple(beds)
@@ -167,7 +178,7 @@ def _tone(raw: Mapping[str, Any], table: Table, bad: Bad) -> ToneConfig:
     values = table("alerter.tone", raw, _TONE)
     command = values.get("command")
     if command is not None and values.get("device") is not None:
-        bad("alerter.tone.device", repr(values["device"]), "only one of command and device")
+        bad("alerter.tone.device", repr(values["device"]), Phrase("only one of command and device"))
     if command is None:
         device = values.get("device")
         command = ("aplay", "-q", *(("-D", device) if device else ()), "-t", "wav", "-")
@@ -176,11 +187,15 @@ def _tone(raw: Mapping[str, Any], table: Table, bad: Bad) -> ToneConfig:
 
 def _serial_port(values: Mapping[str, Any], bad: Bad) -> None:
     if values["relay_pin"] is not None:
-        bad("alerter.relay_serial", repr(values["relay_serial"]), "only one of relay_pin and relay_serial")
+        bad("alerter.relay_serial", repr(values["relay_serial"]), Phrase("only one of relay_pin and relay_serial"))
     path = Path(values["relay_serial"])
     # A port that is not there yet may be plugged in later; something else in its place never is one.
     if path.exists() and not path.is_char_device():
-        bad("alerter.relay_serial", repr(values["relay_serial"]), "a serial port such as /dev/ttyUSB0; this is none")
+        bad(
+            "alerter.relay_serial",
+            repr(values["relay_serial"]),
+            Phrase("a serial port such as /dev/ttyUSB0; this is none"),
+        )
 
 
 def _pins_once(values: Mapping[str, Any], bad: Bad) -> None:
@@ -193,5 +208,5 @@ def _pins_once(values: Mapping[str, Any], bad: Bad) -> None:
         if not isinstance(pin, int) or isinstance(pin, bool):
             continue
         if pin in used:
-            bad(path, str(pin), f"another pin than {used[pin]}")
+            bad(path, str(pin), Phrase("another pin than {used}", used=used[pin]))
         used.setdefault(pin, path)

@@ -26,6 +26,7 @@ from gateway.site_setup import as_before
 from gateway.site_toml import as_configuration, parse_site
 from gateway.store_copy import store_copy
 from gateway.store_repair import StoreError
+from protocol.phrase import Phrase
 
 __all__ = ["PASSPHRASE_CHARS_MIN", "BackupError", "back_up", "restore"]
 
@@ -64,7 +65,7 @@ def back_up(config_file: Path, target: Path, passphrase: str, *, nights: bool) -
                 for path in sorted(copy.iterdir()):
                     tar.add(path, f"data/{path.name}")
         except StoreError as error:
-            raise BackupError(f"{error}") from None
+            raise BackupError(Phrase("{error}", error=error)) from None
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -78,13 +79,15 @@ def back_up(config_file: Path, target: Path, passphrase: str, *, nights: bool) -
 def restore(source: Path, config_file: Path, data_dir: Path, passphrase: str, *, replace: bool) -> dict[str, Any]:
     """Put a backup in place for a gateway that does not run; BackupError, OSError. Nothing changes unless all fits."""
     if is_served(data_dir):
-        raise BackupError(f"{data_dir}: a gateway runs on it; stop it first (systemctl stop sleepbelt)")
+        raise BackupError(
+            Phrase("{data_dir}: a gateway runs on it; stop it first (systemctl stop sleepbelt)", data_dir=data_dir)
+        )
     taken = [str(path) for path in (config_file, data_dir / SITE_FILE, data_dir / "events.db") if path.exists()]
     if taken and not replace:
-        raise BackupError(f"{taken[0]} is there already; --replace puts the backup in its place")
+        raise BackupError(Phrase("{taken} is there already; --replace puts the backup in its place", taken=taken[0]))
     files = _opened(source.read_bytes(), passphrase)
     if CONFIG_NAME not in files:
-        raise BackupError(f"{source}: holds no configuration; it is not a gateway's backup")
+        raise BackupError(Phrase("{source}: holds no configuration; it is not a gateway's backup", source=source))
     staged = data_dir.with_name(f"{data_dir.name}.restored")
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True, mode=0o700)
@@ -144,13 +147,15 @@ def _opened(sealed: bytes, passphrase: str) -> dict[str, bytes]:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     if not sealed.startswith(MAGIC):
-        raise BackupError("this is no backup of a gateway (it does not begin with SBBK1)")
+        raise BackupError(Phrase("this is no backup of a gateway (it does not begin with SBBK1)"))
     salt, nonce, content = sealed[5:21], sealed[21:33], sealed[33:]
     key = key_of(passphrase, salt)
     try:
         plain = AESGCM(key).decrypt(nonce, content, MAGIC)
     except (InvalidTag, ValueError):
-        raise BackupError("wrong passphrase, or the file was cut or changed; try the passphrase again") from None
+        raise BackupError(
+            Phrase("wrong passphrase, or the file was cut or changed; try the passphrase again")
+        ) from None
     files = {}
     with tarfile.open(fileobj=io.BytesIO(plain), mode="r:gz") as tar:
         for entry in tar:
@@ -162,7 +167,12 @@ def _opened(sealed: bytes, passphrase: str) -> dict[str, bytes]:
 
 def _good(passphrase: str) -> None:
     if len(passphrase) < PASSPHRASE_CHARS_MIN:
-        raise BackupError(f"a passphrase has at least {PASSPHRASE_CHARS_MIN} characters: it guards all belts' keys")
+        raise BackupError(
+            Phrase(
+                "a passphrase has at least {passphrase_chars_min} characters: it guards all belts' keys",
+                passphrase_chars_min=PASSPHRASE_CHARS_MIN,
+            )
+        )
 
 
 def _give(folder: Path, like: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from gateway.cores.update_slots import SlotsError, newer
 from gateway.update import UpdateError, read_signed, signed_head, trusted_keys
+from protocol.phrase import Phrase
 
 __all__ = ["BeltBundle", "is_belt_bundle", "open_bundle", "stage_bundle", "write_belt_bundle"]
 
@@ -50,9 +51,15 @@ class BeltBundle:
                 file.seek(wanted.at)
                 content = file.read(wanted.size)
         except OSError as error:
-            raise UpdateError(f"{self.file}: {error.strerror or error}; stage the update again") from None
+            raise UpdateError(
+                Phrase("{file}: {why}; stage the update again", file=self.file, why=error.strerror or error)
+            ) from None
         if hashlib.sha256(content).hexdigest() != wanted.sha256:
-            raise UpdateError(f"{self.file}: the image of board {model} is damaged; stage the update again")
+            raise UpdateError(
+                Phrase(
+                    "{file}: the image of board {model} is damaged; stage the update again", file=self.file, model=model
+                )
+            )
         return content
 
 
@@ -70,7 +77,11 @@ def write_belt_bundle(folder: Path, sign: Callable[[bytes], bytes], target: Path
         version = str(built["version"])
         newer(version, "0")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UpdateError(f"{folder / 'manifest.json'}: {error}; `sleepbelt firmware build` writes one") from None
+        raise UpdateError(
+            Phrase(
+                "{folder}: {error}; `sleepbelt firmware build` writes one", folder=folder / "manifest.json", error=error
+            )
+        ) from None
     listed = [{"model": model, "size": len(image), "sha256": hashlib.sha256(image).hexdigest()}
               for model, image in boards]  # fmt: skip
     said = {"version": version, "images": listed}
@@ -94,7 +105,7 @@ def open_bundle(path: Path, keys: Path) -> BeltBundle:
                 images[int(each["model"])] = _Image(at, size, str(each["sha256"]))
                 at += size
         except (ValueError, KeyError, TypeError, SlotsError) as error:
-            raise UpdateError(f"the update's manifest cannot be read: {error}") from None
+            raise UpdateError(Phrase("the update's manifest cannot be read: {error}", error=error)) from None
     bundle = BeltBundle(path, version, images)
     for model in images:
         bundle.image(model)
@@ -111,4 +122,6 @@ def stage_bundle(source: Path, keys: Path, target: Path) -> BeltBundle:
         part.replace(target)
         return open_bundle(target, keys)
     except OSError as error:
-        raise UpdateError(f"{error.filename or source}: {error.strerror or error}") from None
+        raise UpdateError(
+            Phrase("{filename}: {why}", filename=error.filename or source, why=error.strerror or error)
+        ) from None

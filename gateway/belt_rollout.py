@@ -20,6 +20,7 @@ from gateway.provision_error import ProvisionError
 from gateway.provision_talk import BeltTalk
 from gateway.room import Room
 from protocol.messages import LiveReport
+from protocol.phrase import Phrase
 from protocol.wire import frames
 
 if TYPE_CHECKING:
@@ -313,4 +314,4 @@ def _version(firmware: tuple[int, int, int]) -> str:
 def _text(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename or ''}: {error.strerror or error}"
-    return str(error) or type(error).__name__
+    return error.args[0] if error.args and isinstance(error.args[0], Phrase) else str(error) or type(error).__name__

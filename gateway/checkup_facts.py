@@ -27,6 +27,7 @@ from gateway.cores.checkup import AdapterFact, BeltFact, BeltUpdateFact, Certifi
 from gateway.cores.provisioning import Site
 from gateway.site_file import SITE_FILE
 from gateway.update import Places, read_health
+from protocol.phrase import Phrase
 
 __all__ = ["gather", "journal"]
 
@@ -43,7 +44,7 @@ def gather(config_file: Path, root: Path = Path("/"), places: Places | None = No
     try:
         config = load_config(config_file)
     except ConfigError as error:
-        problems = tuple(str(problem) for problem in error.problems)
+        problems = tuple(problem.phrase() for problem in error.problems)
     where = Places() if places is None else places
     health = read_health(where)
     is_fresh = health is not None and health.age_ms <= 30_000
@@ -130,7 +131,7 @@ def _bluez(root: Path) -> dict[str, Any]:
     except (OSError, EOFError, TimeoutError, ValueError, RuntimeError) as error:
         said["answers"] = False
         text = str(error) or type(error).__name__
-        said["problem"] = f"bluetoothd does not answer on the system's D-Bus ({text})"
+        said["problem"] = Phrase("bluetoothd does not answer on the system's D-Bus ({why})", why=text)
     return said
 
 
@@ -240,9 +241,9 @@ def _store(folder: Path) -> tuple[dict[str, Any] | None, str, int | None]:
             waiting = db.execute("SELECT coalesce(sum(next_seq - floor), 0) FROM lanes").fetchone()[0]
         return state, "", int(waiting)
     except (StoreError, OSError) as error:
-        return None, str(error), None
+        return None, error.args[0] if isinstance(error, StoreError) else str(error), None
     except (sqlite3.Error, ValueError) as error:
-        return None, f"{folder / 'events.db'} is damaged: {error}", None
+        return None, Phrase("{file} is damaged: {error}", file=folder / "events.db", error=error), None
 
 
 def _status(places: Places) -> str:
@@ -262,7 +263,7 @@ def _certificates(config: Config) -> list[CertificateFact]:
     try:
         certificate = x509.load_pem_x509_certificates(file.read_bytes())[0]
         days = (certificate.not_valid_after_utc - datetime.now(UTC)).days
-        problem = "" if key.is_file() else f"its key {key} is not there"
+        problem = "" if key.is_file() else Phrase("its key {key} is not there", key=key)
     except (OSError, ValueError) as error:
         return [CertificateFact("web", str(file), None, str(error))]
     return [CertificateFact("web", str(file), days, problem)]
@@ -271,7 +272,7 @@ def _certificates(config: Config) -> list[CertificateFact]:
 def _channels(config: Config, state: dict[str, Any] | None, root: Path) -> list[ChannelFact]:
     alerter = config.alerter
     has_pins = alerter.mock_pins or any((root / "dev").glob("gpiochip*"))
-    no_pins = "" if has_pins else "this machine has no GPIO (/dev/gpiochip*)"
+    no_pins = "" if has_pins else Phrase("this machine has no GPIO (/dev/gpiochip*)")
     channels: list[tuple[str, bool, str]] = []
     if alerter.buzzer_pin is not None:
         channels.append(("buzzer", alerter.buzzer_place != "room", no_pins))
@@ -279,15 +280,17 @@ def _channels(config: Config, state: dict[str, Any] | None, root: Path) -> list[
         channels.append(("light", alerter.light_place != "room", no_pins))
     if alerter.tone is not None:
         program = alerter.tone.command[0]
-        missing = "" if shutil.which(program) else f"the program {program} is not installed"
+        missing = "" if shutil.which(program) else Phrase("the program {program} is not installed", program=program)
         channels.append(("tone", alerter.tone.place != "room", missing))
     if alerter.relay_serial is not None:
-        missing = "" if alerter.relay_serial.exists() else f"{alerter.relay_serial} is not there"
+        missing = "" if alerter.relay_serial.exists() else Phrase("{file} is not there", file=alerter.relay_serial)
         channels.append(("relay", True, missing))
     elif alerter.relay_pin is not None:
         channels.append(("relay", True, no_pins))
     if alerter.relay_socket is not None and not alerter.relay_socket.exists():
-        problem = f"its process does not serve {alerter.relay_socket}; sudo systemctl status sleepbelt-relay"
+        problem = Phrase(
+            "its process does not serve {socket}; sudo systemctl status sleepbelt-relay", socket=alerter.relay_socket
+        )
         channels = [(name, reach, problem if name == "relay" else why) for name, reach, why in channels]
     return [_tested(name, reach, why, state) for name, reach, why in channels]
 

@@ -23,6 +23,7 @@ from gateway.config_outlets import HOME_ASSISTANT, STATISTICS, read_webhooks
 from gateway.config_problems import ConfigError, Problem
 from gateway.cores.profile import SHIPPED, Profile, ProfileError
 from gateway.outlets import HomeAssistantConfig, WebhookConfig
+from protocol.phrase import Phrase
 
 __all__ = [
     "RETENTION_CLASSES",
@@ -154,7 +155,7 @@ def _load(file: Path) -> tuple[dict[str, Any], Config]:
 
 
 def _warned(config: Config, why: str) -> Config:
-    said = f"{why}; the site file of the page is not in force, upload it again"
+    said = Phrase("{why}; the site file of the page is not in force, upload it again", why=why)
     return replace(config, warnings=(*config.warnings, said))
 
 
@@ -162,16 +163,18 @@ def _toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise ConfigError(file, [Problem("file", "none", "write one (docs/configuration.md has a sample)")]) from None
+        raise ConfigError(file, [Problem("file", Phrase("none"), Phrase(
+            "write one (docs/configuration.md has a sample)"))]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(file, [Problem("file", str(error), "a readable UTF-8 text file belongs there")]) from None
+        raise ConfigError(file, [Problem(
+            "file", str(error), Phrase("a readable UTF-8 text file belongs there"))]) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(file, [Problem("file", str(error), "TOML syntax: https://toml.io")]) from None
+        raise ConfigError(file, [Problem("file", str(error), Phrase("TOML syntax: https://toml.io"))]) from None
 
 
 # key -> (check, default)
 _GATEWAY: checks.Keys = {
-    "id": (checks.text(32, r"[A-Za-z0-9._-]+", "letters, digits, '.', '_' and '-'"), checks.REQUIRED),
+    "id": (checks.text(32, r"[A-Za-z0-9._-]+", Phrase("letters, digits, '.', '_' and '-'")), checks.REQUIRED),
     "timezone": (checks.zone, "Asia/Shanghai"),
     "data_dir": (checks.text(4096), checks.REQUIRED),
     "time_trust": (checks.choice("auto", "always"), "auto"),
@@ -180,29 +183,31 @@ _GATEWAY: checks.Keys = {
     "update_keys": (checks.text(4096), "/etc/sleepbelt/update-keys.d"),
 }
 _RADIO: checks.Keys = {
-    "backend": (checks.text(32, r"[a-z0-9_-]+", "the name of an installed radio, such as bluez"), "bluez"),
-    "adapter": (checks.text(256, r".*", "an adapter"), ""),
+    "backend": (checks.text(32, r"[a-z0-9_-]+", Phrase("the name of an installed radio, such as bluez")), "bluez"),
+    "adapter": (checks.text(256, r".*", Phrase("an adapter")), ""),
     "connections_max": (checks.whole(1, 64), 5),
     "adapters": (checks.texts(8, 256), ()),
     "recovery": (checks.choice("power", "daemon", "adapter", "reboot"), "adapter"),
 }
 _LABEL = r"[^\s/?#&<>\"'.][^/?#&<>\"']*"
 _BED: checks.Keys = {
-    "label": (checks.text(LABEL_CHARS_MAX, _LABEL, "a bed's label (no / ? # & < > or quotes)"), checks.REQUIRED),
+    "label": (checks.text(LABEL_CHARS_MAX, _LABEL, Phrase("a bed's label (no / ? # & < > or quotes)")),
+              checks.REQUIRED),
     "room": (checks.text(LABEL_CHARS_MAX), ""),
     "profile": (checks.text(64), "standard"),
-    "serial": (checks.hexadecimal(8, "the belt's serial"), None),
-    "key": (checks.hexadecimal(16, "the belt's key"), None),
+    "serial": (checks.hexadecimal(8, Phrase("the belt's serial")), None),
+    "key": (checks.hexadecimal(16, Phrase("the belt's key")), None),
     "key_file": (checks.text(4096), None),
     "overrides": (lambda value: value, None),
 }
 _UPLINK: checks.Keys = {
     "url": (checks.mqtt_url, checks.REQUIRED),
     "flush_s": (checks.whole(1, 3600), 300),
-    "http_url": (checks.text(2048, r"https?://[^\s/]+(/\S*)?", "an address such as https://care.example"), None),
+    "http_url": (checks.text(2048, r"https?://[^\s/]+(/\S*)?", Phrase("an address such as https://care.example")),
+                 None),
     "http_token_file": (checks.text(4096), None),
     "tls_dir": (checks.text(4096), None),
-    "platform_key": (checks.hexadecimal(32, "the key that the receiver prints as platform_key"), None),
+    "platform_key": (checks.hexadecimal(32, Phrase("the key that the receiver prints as platform_key")), None),
 }
 _SECTIONS = ("gateway", "radio", "beds", "web", "uplink", "alerter", "home_assistant", "webhooks", "statistics")
 
@@ -219,12 +224,13 @@ class _Reader:
     def config(self) -> Config:
         for name in self._raw:
             if name not in _SECTIONS:
-                allowed = f"sections are {', '.join(_SECTIONS)}{checks.meant(name, _SECTIONS)}"
-                self._bad(name, "an unknown section", allowed)
+                allowed = Phrase("sections are {names}{meant}", names=", ".join(_SECTIONS),
+                                 meant=checks.meant(name, _SECTIONS))
+                self._bad(name, Phrase("an unknown section"), allowed)
         gateway = self._section("gateway", _GATEWAY)
         radio = self._section("radio", _RADIO)
         if radio.get("adapter") and radio.get("adapters"):
-            self._bad("radio.adapters", "both adapter and adapters", "one of the two")
+            self._bad("radio.adapters", Phrase("both adapter and adapters"), Phrase("one of the two"))
         uplink = self._section("uplink", _UPLINK) if "uplink" in self._raw else None
         home_assistant = self._section("home_assistant", HOME_ASSISTANT) if "home_assistant" in self._raw else None
         webhooks = read_webhooks(self._raw.get("webhooks", []), self._file.parent, self._table, self._bad)
@@ -236,7 +242,8 @@ class _Reader:
         if self._problems:
             raise ConfigError(self._file, self._problems)
         if not web.open_access and not web.accounts:
-            self._warnings.append("web.accounts is empty: unless one was made at /setup, nobody can answer alarms")
+            self._warnings.append(Phrase(
+                "web.accounts is empty: unless one was made at /setup, nobody can answer alarms"))
         return Config(
             file=self._file,
             gateway=GatewayConfig(**{
@@ -264,16 +271,18 @@ class _Reader:
         url, name = (uplink or {}).get("http_url"), (uplink or {}).get("http_token_file")
         if (url is None) != (name is None):
             missing = "http_url" if url is None else "http_token_file"
-            self._bad(f"uplink.{missing}", "nothing", "http_url and http_token_file go together")
+            self._bad(f"uplink.{missing}", Phrase("nothing"), Phrase("http_url and http_token_file go together"))
         if url is None or name is None:
             return None
         try:
             token = (self._file.parent / str(name)).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            self._bad("uplink.http_token_file", str(error), "a file that holds the receiver's gateway token")
+            self._bad("uplink.http_token_file", str(error), Phrase(
+                "a file that holds the receiver's gateway token"))
             return None
         if not token:
-            self._bad("uplink.http_token_file", "an empty file", "a file that holds the receiver's gateway token")
+            self._bad("uplink.http_token_file", Phrase("an empty file"), Phrase(
+                "a file that holds the receiver's gateway token"))
         return token
 
     def _bad(self, path: str, found: str, allowed: str) -> None:
@@ -291,7 +300,7 @@ class _Reader:
     def _section(self, name: str, keys: checks.Keys) -> dict[str, Any]:
         raw = self._raw.get(name, {})
         if not isinstance(raw, dict):
-            self._bad(name, _shown(raw), f"a section: [{name}]")
+            self._bad(name, _shown(raw), Phrase("a section: [{name}]", name=name))
             return {}
         return self._table(name, raw, keys)
 
@@ -299,17 +308,18 @@ class _Reader:
         values: dict[str, Any] = {}
         for key in raw:
             if key not in keys:
-                allowed = f"keys here are {', '.join(keys)}{checks.meant(key, list(keys))}"
-                self._bad(f"{path}.{key}", "an unknown key", allowed)
+                allowed = Phrase("keys here are {names}{meant}", names=", ".join(keys),
+                                 meant=checks.meant(key, list(keys)))
+                self._bad(f"{path}.{key}", Phrase("an unknown key"), allowed)
         for key, (check, default) in keys.items():
             if key in raw:
                 try:
                     values[key] = check(raw[key])
                 except checks.NotAllowed as error:
-                    self._bad(f"{path}.{key}", "a text that is not shown" if _secret(key) else _shown(raw[key]),
-                              f"allowed: {error}")
+                    self._bad(f"{path}.{key}", Phrase("a text that is not shown") if _secret(key) else _shown(raw[key]),
+                              Phrase("allowed: {error}", error=error))
             elif default is checks.REQUIRED:
-                self._bad(f"{path}.{key}", "nothing", "this key is required")
+                self._bad(f"{path}.{key}", Phrase("nothing"), Phrase("this key is required"))
             else:
                 values[key] = default
         return values
@@ -317,12 +327,15 @@ class _Reader:
     def _beds(self) -> list[BedConfig]:
         raw_beds = self._raw.get("beds")
         if raw_beds == []:
-            self._warnings.append("no bed yet: give the gateway its site file (page /provision, or provision setup)")
+            self._warnings.append(Phrase(
+                "no bed yet: give the gateway its site file (page /provision, or provision setup)"))
             return []
         if not isinstance(raw_beds, list) or len(raw_beds) > BEDS_MAX:
-            found = "nothing" if raw_beds is None else _shown(raw_beds) if not isinstance(raw_beds, list) else \
-                f"{len(raw_beds)} beds"
-            self._bad("beds", found, f"1 to {BEDS_MAX} tables [[beds]]; beds = [] for none yet")
+            found = Phrase("nothing") if raw_beds is None else _shown(raw_beds) if not isinstance(raw_beds, list) else \
+                Phrase("{count} beds", count=len(raw_beds))
+            self._bad("beds", found, Phrase(
+                "1 to {beds_max} tables [[beds]]; beds = [] for none yet",
+                beds_max=BEDS_MAX))
             return []
         beds: list[BedConfig] = []
         labels: dict[str, str] = {}
@@ -330,7 +343,7 @@ class _Reader:
         for index, raw in enumerate(raw_beds):
             path = f"beds[{index}]"
             if not isinstance(raw, dict):
-                self._bad(path, _shown(raw), "a table [[beds]]")
+                self._bad(path, _shown(raw), Phrase("a table [[beds]]"))
                 continue
             values = self._table(path, raw, _BED)
             label, serial = values.get("label"), values.get("serial")
@@ -339,7 +352,8 @@ class _Reader:
             profile = self._profile(path, values)
             key = self._key(path, values)
             if serial is not None and values.get("key") is None and values.get("key_file") is None:
-                self._bad(f"{path}.key", "nothing", "with a serial goes key or key_file (the belt's label has it)")
+                self._bad(f"{path}.key", Phrase("nothing"), Phrase(
+                    "with a serial goes key or key_file (the belt's label has it)"))
             if label is not None and profile is not None:
                 beds.append(BedConfig(label, values.get("room", ""), values["profile"], profile, serial, key,
                                       values.get("overrides") or {}))
@@ -356,7 +370,7 @@ class _Reader:
             return
         if value in seen:
             shown = value.hex() if isinstance(value, bytes) else repr(value)
-            self._bad(path, shown, f"each only once; {seen[value]} has it already")
+            self._bad(path, shown, Phrase("each only once; {seen} has it already", seen=seen[value]))
         seen[value] = path
 
     def _profile(self, path: str, values: Mapping[str, Any]) -> Profile | None:
@@ -364,11 +378,13 @@ class _Reader:
             return None
         overrides = values.get("overrides") or {}
         if not isinstance(overrides, dict):
-            self._bad(f"{path}.overrides", _shown(overrides), "a table of settings, such as { allowed_s = 600 }")
+            self._bad(f"{path}.overrides", _shown(overrides), Phrase(
+                "a table of settings, such as { allowed_s = 600 }"))
             return None
         base = SHIPPED.get(values["profile"])
         if base is None:
-            allowed = f"one of {', '.join(SHIPPED)}{checks.meant(values['profile'], list(SHIPPED))}"
+            allowed = Phrase("one of {names}{meant}", names=", ".join(SHIPPED),
+                             meant=checks.meant(values["profile"], list(SHIPPED)))
             self._bad(f"{path}.profile", _shown(values["profile"]), allowed)
             return None
         zone = self._raw["gateway"].get("timezone", _GATEWAY["timezone"][1]) if self._sound("gateway") else None
@@ -377,7 +393,7 @@ class _Reader:
         try:
             return base.merged(overrides, f"{path}.overrides")
         except ProfileError as error:
-            self._bad(error.field, "", f"{error.code}: {error.reason}")
+            self._bad(error.field, "", Phrase("{code}: {reason}", code=error.code, reason=error.reason))
             return None
 
     def _sound(self, section: str) -> bool:
@@ -385,11 +401,11 @@ class _Reader:
 
     def _key(self, path: str, values: Mapping[str, Any]) -> bytes | None:
         if values.get("key") is not None and values.get("key_file") is not None:
-            self._bad(f"{path}.key_file", "a key file beside a key", "only one of key and key_file")
+            self._bad(f"{path}.key_file", Phrase("a key file beside a key"), Phrase("only one of key and key_file"))
             return None
         if values.get("key") is not None:
             if _readable_by_others(self._file):
-                warning = f"{self._file} holds belt keys and others may read it: chmod 600 {self._file}"
+                warning = Phrase("{file} holds belt keys and others may read it: chmod 600 {file}", file=self._file)
                 if warning not in self._warnings:
                     self._warnings.append(warning)
             key = values["key"]
@@ -400,23 +416,27 @@ class _Reader:
         file = self._path(values["key_file"])
         try:
             if _readable_by_others(file):
-                self._bad(f"{path}.key_file", f"{file}, which others may read", f"do: chmod 600 {file}")
+                self._bad(f"{path}.key_file", Phrase("{file}, which others may read", file=file), Phrase(
+                    "do: chmod 600 {file}",
+                    file=file))
                 return None
-            checked = checks.hexadecimal(16, "the belt's key")(file.read_text("ascii").strip())
+            checked = checks.hexadecimal(16, Phrase("the belt's key"))(file.read_text("ascii").strip())
             assert isinstance(checked, bytes)
             return checked
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text"
-            self._bad(f"{path}.key_file", f"{file} ({reason})", "a readable file with the belt's key")
+            self._bad(f"{path}.key_file", Phrase("{file} ({reason})", file=file, reason=reason),
+                      Phrase("a readable file with the belt's key"))
         except checks.NotAllowed as error:
-            self._bad(f"{path}.key_file", f"something else in {file}", f"allowed: {error}")
+            self._bad(f"{path}.key_file", Phrase("something else in {file}", file=file),
+                      Phrase("allowed: {error}", error=error))
         return None
 
     def _web(self, timezone: str) -> WebSettings:
         """Each key by itself first, so that all problems are told; then all together."""
         raw = self._raw.get("web", {})
         if not isinstance(raw, dict):
-            self._bad("web", _shown(raw), "a section: [web]")
+            self._bad("web", _shown(raw), Phrase("a section: [web]"))
             return WebSettings()
         before = len(self._problems)
         for key, value in raw.items():

@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from protocol.phrase import Phrase
+
 __all__ = [
     "REQUIRED",
     "Check",
@@ -37,10 +39,12 @@ REQUIRED: Any = object()
 """The default of a key that has none."""
 
 
-def text(chars_max: int, pattern: str = r".+", allowed: str = "a text that is not empty") -> Check:
+def text(chars_max: int, pattern: str = r".+", allowed: str = Phrase("a text that is not empty")) -> Check:
     def check(value: object) -> str:
         if not isinstance(value, str) or len(value) > chars_max or not re.fullmatch(pattern, value):
-            raise NotAllowed(f"{allowed}, at most {chars_max} characters")
+            raise NotAllowed(Phrase(
+                "{allowed}, at most {chars_max} characters",
+                allowed=allowed, chars_max=chars_max))
         return value
 
     return check
@@ -50,7 +54,7 @@ def texts(count_max: int, chars_max: int) -> Check:
     def check(value: object) -> tuple[str, ...]:
         one = text(chars_max)
         if not isinstance(value, list) or not 1 <= len(value) <= count_max or len(set(map(str, value))) < len(value):
-            raise NotAllowed(f"a list of 1 to {count_max} different texts")
+            raise NotAllowed(Phrase("a list of 1 to {count_max} different texts", count_max=count_max))
         return tuple(one(item) for item in value)
 
     return check
@@ -59,7 +63,7 @@ def texts(count_max: int, chars_max: int) -> Check:
 def whole(low: int, high: int) -> Check:
     def check(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise NotAllowed(f"a whole number from {low} to {high}")
+            raise NotAllowed(Phrase("a whole number from {low} to {high}", low=low, high=high))
         return value
 
     return check
@@ -69,7 +73,7 @@ def wholes(names: tuple[str, ...], low: int, high: int) -> Check:
     """A table of whole numbers under some of these names."""
     def check(value: object) -> Mapping[str, int]:
         if not isinstance(value, Mapping) or not set(value) <= set(names):
-            raise NotAllowed(f"a table of {', '.join(names)}")
+            raise NotAllowed(Phrase("a table of {names}", names=', '.join(names)))
         one = whole(low, high)
         return {name: one(number) for name, number in value.items()}
 
@@ -78,14 +82,16 @@ def wholes(names: tuple[str, ...], low: int, high: int) -> Check:
 
 def flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise NotAllowed("true or false")
+        raise NotAllowed(Phrase("true or false"))
     return value
 
 
 def choice(*choices: str) -> Check:
     def check(value: object) -> str:
         if value not in choices:
-            raise NotAllowed(f"one of {', '.join(choices)}{meant(str(value), choices)}")
+            raise NotAllowed(Phrase(
+                "one of {names}{meant}",
+                names=', '.join(choices), meant=meant(str(value), choices)))
         return str(value)
 
     return check
@@ -94,7 +100,7 @@ def choice(*choices: str) -> Check:
 def hexadecimal(size: int, what: str) -> Check:
     def check(value: object) -> bytes:
         if not isinstance(value, str) or not re.fullmatch(rf"[0-9A-Fa-f]{{{2 * size}}}", value):
-            raise NotAllowed(f"{what}: {2 * size} hexadecimal digits")
+            raise NotAllowed(Phrase("{what}: {size} hexadecimal digits", what=what, size=2 * size))
         return bytes.fromhex(value)
 
     return check
@@ -106,7 +112,7 @@ def zone(value: object) -> str:
             return ZoneInfo(value).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass
-    raise NotAllowed('a zone of the IANA database, such as "Asia/Shanghai" (unknown_timezone)')
+    raise NotAllowed(Phrase("a zone of the IANA database, such as \"Asia/Shanghai\" (unknown_timezone)"))
 
 
 def mqtt_url(value: object) -> str:
@@ -116,7 +122,8 @@ def mqtt_url(value: object) -> str:
     except ValueError:
         port_valid = False
     if parts is None or not port_valid or parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise NotAllowed('a broker\'s address such as "mqtt://192.168.1.10:1883" or "mqtts://care.example:8883"')
+        raise NotAllowed(Phrase(
+            "a broker's address such as \"mqtt://192.168.1.10:1883\" or \"mqtts://care.example:8883\""))
     return str(value)
 
 
@@ -124,4 +131,4 @@ def meant(word: str, choices: tuple[str, ...] | list[str]) -> str:
     import difflib  # for a file with an error in it
 
     near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return Phrase("; did you mean {word}?", word=repr(near[0])) if near else ""

@@ -12,6 +12,7 @@ from gateway.config_checks import REQUIRED, Keys, NotAllowed, choice, mqtt_url, 
 from gateway.cores.response import SHIFTS_DEFAULT, ShiftError, read_shifts
 from gateway.cores.webhook import JSON, TEMPLATES
 from gateway.outlets import WebhookConfig
+from protocol.phrase import Phrase
 
 __all__ = ["HOME_ASSISTANT", "STATISTICS", "read_webhooks"]
 
@@ -25,7 +26,9 @@ def webhook_url(value: object) -> str:
     try:
         return check_url(value, "")
     except WebhookUrlError:
-        raise NotAllowed("a webhook's address such as https://host/path: http or https, ASCII, no spaces") from None
+        raise NotAllowed(
+            Phrase("a webhook's address such as https://host/path: http or https, ASCII, no spaces")
+        ) from None
 
 
 def shifts(value: object) -> tuple[int, ...]:
@@ -37,7 +40,7 @@ def shifts(value: object) -> tuple[int, ...]:
 
 HOME_ASSISTANT: Keys = {
     "url": (mqtt_url, REQUIRED),
-    "prefix": (text(64, r"[A-Za-z0-9_/-]+", "the discovery prefix of Home Assistant"), "homeassistant"),
+    "prefix": (text(64, r"[A-Za-z0-9_/-]+", Phrase("the discovery prefix of Home Assistant")), "homeassistant"),
 }
 _WEBHOOK: Keys = {
     "url": (webhook_url, REQUIRED),
@@ -51,13 +54,17 @@ STATISTICS: Keys = {"shifts": (shifts, read_shifts(SHIFTS_DEFAULT))}
 def read_webhooks(raw: object, folder: Path, table: Table, bad: Complain) -> tuple[WebhookConfig, ...]:
     """`[[webhooks]]`; what is wrong goes to `bad(path, found, allowed)`, also by `table`, which checks one table."""
     if not isinstance(raw, list) or len(raw) > WEBHOOKS_MAX:
-        bad("webhooks", "something else", f"at most {WEBHOOKS_MAX} tables [[webhooks]]")
+        bad(
+            "webhooks",
+            Phrase("something else"),
+            Phrase("at most {webhooks_max} tables [[webhooks]]", webhooks_max=WEBHOOKS_MAX),
+        )
         return ()
     hooks = []
     for index, one in enumerate(raw):
         path = f"webhooks[{index}]"
         if not isinstance(one, dict):
-            bad(path, "something else", "a table [[webhooks]]")
+            bad(path, Phrase("something else"), Phrase("a table [[webhooks]]"))
             continue
         values = table(path, one, _WEBHOOK)
         name = values.pop("secret_file", None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from protocol.phrase import Phrase, lines
+
 __all__ = ["ConfigError", "Problem"]
 
 
@@ -17,8 +19,13 @@ class Problem:
     allowed: str
 
     def __str__(self) -> str:
-        found = f": found {self.found}" if self.found else ""
-        return f"{self.path}{found}; {self.allowed}"
+        return str(self.phrase())
+
+    def phrase(self) -> Phrase:
+        """The whole of it, for the reader's language."""
+        if not self.found:
+            return Phrase("{path}; {allowed}", path=self.path, allowed=self.allowed)
+        return Phrase("{path}: found {found}; {allowed}", path=self.path, found=self.found, allowed=self.allowed)
 
 
 class ConfigError(Exception):
@@ -27,4 +34,5 @@ class ConfigError(Exception):
     def __init__(self, file: Path, problems: list[Problem]) -> None:
         self.file = file
         self.problems = problems
-        super().__init__("\n".join(f"{file}: {problem}" for problem in problems))
+        super().__init__(lines([
+            Phrase("{file}: {problem}", file=file, problem=problem.phrase()) for problem in problems]))  # fmt: skip

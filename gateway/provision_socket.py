@@ -20,6 +20,7 @@ from typing import Any
 
 from gateway.provision_error import ProvisionError
 from gateway.provision_ops import Operations
+from protocol.phrase import Phrase
 
 __all__ = ["SOCKET_FILE", "GatewayAwayError", "ask", "is_served", "serve_operations"]
 
@@ -91,12 +92,19 @@ def ask(folder: Path, operation: str, arguments: Mapping[str, Any]) -> dict[str,
             answer = json.loads(link.makefile("rb").readline() or b"{}")
         except PermissionError:
             raise GatewayAwayError(
-                f"{folder / SOCKET_FILE}: not permitted; run this as the gateway's user (sudo -u sleepbelt ...)"
+                Phrase(
+                    "{folder}: not permitted; run this as the gateway's user (sudo -u sleepbelt ...)",
+                    folder=folder / SOCKET_FILE,
+                )
             ) from None
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "no answer"
             raise GatewayAwayError(
-                f"no gateway answers at {folder / SOCKET_FILE} ({why}); start it: sleepbelt run --config FILE"
+                Phrase(
+                    "no gateway answers at {folder} ({why}); start it: sleepbelt run --config FILE",
+                    folder=folder / SOCKET_FILE,
+                    why=why,
+                )
             ) from None
     if not answer.get("ok"):
         raise ProvisionError(str(answer.get("code", "no_answer")), **answer.get("values", {}))
@@ -118,7 +126,9 @@ def _short(folder: Path) -> Iterator[Path]:
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise GatewayAwayError(f"{folder}: {error.strerror}; is this the gateway's data_dir?") from None
+        raise GatewayAwayError(
+            Phrase("{folder}: {why}; is this the gateway's data_dir?", folder=folder, why=error.strerror)
+        ) from None
     try:
         yield Path(f"/proc/self/fd/{descriptor}")
     finally:

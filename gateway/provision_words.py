@@ -6,15 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cloud_sync.pages.language import Strings
+from cloud_sync.words import Words
 from gateway.provision_error import ProvisionError
 from gateway.site_toml import site_key
+from protocol.phrase import Phrase
 
 __all__ = ["change_text", "explain", "point_text", "points_text", "survey_text"]
 
 
 def explain(t: Strings, error: ProvisionError) -> str:
     """The problem and the next step in one text."""
-    values = {"belt": "?", "status": "?", **error.values}
+    said = Words(t.language)
+    values = {name: said(value) if isinstance(value, Phrase) else value
+              for name, value in {"belt": "?", "status": "?", **error.values}.items()}  # fmt: skip
     if "part" in values:
         values["part"] = t(f"provision.part_{values['part']}")
     key = f"provision_error.{error.code}"

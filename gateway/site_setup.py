@@ -16,6 +16,7 @@ from gateway.config import SITE_TEXT, Config, check_config, load_config, load_ra
 from gateway.config_problems import ConfigError, Problem
 from gateway.cores.site_changes import changes, removed_beds
 from gateway.site_toml import DATA_DIR, as_configuration, configuration_text, located, parse_site, read_text
+from protocol.phrase import Phrase
 
 __all__ = ["as_before", "checked_site", "install", "install_bare", "preview", "write_durably"]
 
@@ -48,17 +49,20 @@ def install(site_file: Path, target: Path, *, replace: bool = False, remove_beds
     before = load_raw(target) if target.exists() else {}
     raw = checked_site(read_text(site_file), site_file, target, _belts_only(before))
     if before and not replace:
-        raise FileExistsError(17, "there is a configuration already; --replace puts this one in its place", str(target))
+        raise FileExistsError(17, Phrase(
+            "there is a configuration already; --replace puts this one in its place"), str(target))
     if (gone := removed_beds(before, raw)) and not remove_beds:
         raise ConfigError(site_file, [Problem(
-            "rooms", f"no bed {', '.join(gone)}", "was the file copied whole? To remove these beds say --remove-beds")])
+            "rooms", Phrase("no bed {names}", names=', '.join(gone)), Phrase(
+                "was the file copied whole? To remove these beds say --remove-beds"))])
     return _put(target, raw)
 
 
 def install_bare(target: Path) -> Config:
     """A configuration without beds: a gateway that starts, and takes its site file on the page. FileExistsError."""
     if target.exists():
-        raise FileExistsError(17, "there is a configuration already; give a site file and --replace", str(target))
+        raise FileExistsError(17, Phrase(
+            "there is a configuration already; give a site file and --replace"), str(target))
     name = re.sub(r"[^A-Za-z0-9._-]", "-", platform.node())[:32] or "gateway"
     return _put(target, {"gateway": {"id": name, "data_dir": DATA_DIR}, "beds": []})
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config_problems import ConfigError, Problem
+from protocol.phrase import Phrase
 
 __all__ = [
     "DATA_DIR", "SAME_SECTIONS", "as_configuration", "configuration_text", "located", "parse_site", "read_text",
@@ -40,9 +41,11 @@ def read_text(file: Path) -> str:
     try:
         return file.read_text("utf-8")
     except FileNotFoundError:
-        raise ConfigError(file, [Problem("file", "none", "write one; docs/provisioning.md has a sample")]) from None
+        raise ConfigError(file, [Problem(
+            "file", Phrase("none"), Phrase("write one; docs/provisioning.md has a sample"))]) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(file, [Problem("file", str(error), "a readable UTF-8 text file belongs there")]) from None
+        raise ConfigError(file, [Problem(
+            "file", str(error), Phrase("a readable UTF-8 text file belongs there"))]) from None
 
 
 def parse_site(text: str, file: Path) -> dict[str, Any]:
@@ -53,23 +56,26 @@ def parse_site(text: str, file: Path) -> dict[str, Any]:
         at = re.search(r"line (\d+)", str(error))
         line = int(at[1]) if at else max(1, len(text.splitlines()))
         raise ConfigError(file, [Problem(
-            f"line {line}", f"not whole or not TOML: {error}", "mend the line, or copy the file again: it may be cut",
+            Phrase("line {line}", line=line), Phrase("not whole or not TOML: {error}", error=error), Phrase(
+                "mend the line, or copy the file again: it may be cut"),
         )]) from None  # fmt: skip
-    problems = [Problem(name, "an unknown section", f"sections are {', '.join(SECTIONS)}")
+    problems = [Problem(name, Phrase("an unknown section"), Phrase("sections are {names}", names=', '.join(SECTIONS)))
                 for name in raw if name not in SECTIONS]
     site = raw.get("site")
     if not isinstance(site, dict) or not isinstance(site.get("gateway"), str):
-        problems.append(Problem("site.gateway", "nothing", "the gateway's name is required"))
+        problems.append(Problem("site.gateway", Phrase("nothing"), Phrase("the gateway's name is required")))
     else:
-        problems += [Problem(f"site.{key}", "an unknown key", f"keys here are {', '.join(SITE_KEYS)}")
+        problems += [Problem(f"site.{key}", Phrase("an unknown key"), Phrase(
+            "keys here are {names}",
+            names=', '.join(SITE_KEYS)))
                      for key in site if key not in SITE_KEYS]
     problems += _room_problems(raw.get("rooms"))
     hooks = raw.get("webhooks", [])
     if not isinstance(hooks, list) or not all(isinstance(hook, dict) for hook in hooks):
-        problems.append(Problem("webhooks", "something else", "tables [[webhooks]]"))
+        problems.append(Problem("webhooks", Phrase("something else"), Phrase("tables [[webhooks]]")))
     for name in SAME_SECTIONS:
         if name != "webhooks" and not isinstance(raw.get(name, {}), dict):
-            problems.append(Problem(name, "something else", f"a section: [{name}]"))
+            problems.append(Problem(name, Phrase("something else"), Phrase("a section: [{name}]", name=name)))
     if problems:
         raise ConfigError(file, located(problems, text))
     return raw
@@ -77,15 +83,16 @@ def parse_site(text: str, file: Path) -> dict[str, Any]:
 
 def _room_problems(rooms: object) -> list[Problem]:
     if not isinstance(rooms, list) or not rooms:
-        return [Problem("rooms", "nothing", "at least one table [[rooms]]; was the file copied whole?")]
+        return [Problem("rooms", Phrase("nothing"), Phrase("at least one table [[rooms]]; was the file copied whole?"))]
     problems = []
     for number, room in enumerate(rooms):
         beds = room.get("beds") if isinstance(room, dict) else None
         if not isinstance(beds, list) or not beds or not all(isinstance(bed, str) and bed for bed in beds):
-            problems.append(Problem(f"rooms[{number}].beds", "no beds", 'a list of labels such as ["101-1", "101-2"]'))
+            problems.append(Problem(f"rooms[{number}].beds", Phrase("no beds"), Phrase(
+                "a list of labels such as [\"101-1\", \"101-2\"]")))
         elif unknown := [key for key in room if key not in ROOM_KEYS]:
-            problems.append(Problem(f"rooms[{number}].{unknown[0]}", "an unknown key",
-                                    f"keys here are {', '.join(ROOM_KEYS)}"))
+            problems.append(Problem(f"rooms[{number}].{unknown[0]}", Phrase("an unknown key"),
+                                    Phrase("keys here are {names}", names=', '.join(ROOM_KEYS))))
     return problems
 
 
@@ -138,10 +145,14 @@ def located(problems: Sequence[Problem], text: str, site: Mapping[str, Any] | No
     names = {} if site is None else _bed_names(site)
     found = []
     for problem in problems:
-        path, allowed = (_site_path(part, names) if site is not None else part
-                         for part in (problem.path, problem.allowed))
+        path, allowed = problem.path, problem.allowed
+        if site is not None:
+            path = _site_path(path, names)
+            told = _site_path(allowed, names)
+            allowed = allowed if told == allowed else told  # what names no key of ours stays in its words
         line = _line_of(text, path)
-        found.append(Problem(path if line is None else f"line {line}, {path}", problem.found, allowed))
+        found.append(Problem(path if line is None else Phrase("line {line}, {path}", line=line, path=path),
+                             problem.found, allowed))  # fmt: skip
     return found
 
 

@@ -16,6 +16,7 @@ from gateway.cores.site_changes import ADMIN_SECTIONS, changed_sections, changes
 from gateway.provision_error import ProvisionError
 from gateway.site_setup import checked_site, write_durably
 from gateway.wipe import order
+from protocol.phrase import lines
 
 __all__ = ["SITE_BYTES_MAX", "SiteUpload"]
 
@@ -84,7 +85,8 @@ class SiteUpload:
         try:
             return await asyncio.to_thread(self._read, text)
         except ConfigError as error:
-            raise ProvisionError("site_wrong", problems="\n".join(map(str, error.problems))) from None
+            problems = lines([problem.phrase() for problem in error.problems])
+            raise ProvisionError("site_wrong", problems=problems) from None
 
     def _read(self, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
         file = self._config.file

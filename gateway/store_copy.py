@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gateway.store_repair import StoreError
+from protocol.phrase import Phrase
 
 __all__ = ["events_copy", "store_copy"]
 
@@ -23,7 +24,9 @@ def store_copy(folder: Path, days: Sequence[str] | None = ()) -> Iterator[Path]:
     StoreError if there is no store, or none that stands still long enough to be copied.
     """
     if not (folder / "events.db").is_file():
-        raise StoreError(f"{folder}: holds no events.db; give the gateway's data folder (gateway.data_dir)")
+        raise StoreError(
+            Phrase("{folder}: holds no events.db; give the gateway's data folder (gateway.data_dir)", folder=folder)
+        )
     names = ["events.db"]
     for file in sorted(folder.glob("vitals-????????.db")):
         if days is None or file.stem.removeprefix("vitals-") in days:
@@ -55,8 +58,10 @@ def _copy_still(source: Path, target: Path) -> None:
             if _signs(source) == before:
                 return
     except OSError as error:
-        raise StoreError(f"{source}: cannot be read ({error.strerror or error})") from None
-    raise StoreError(f"{source}: is written to without a pause; try again, or stop the gateway")
+        raise StoreError(
+            Phrase("{source}: cannot be read ({why})", source=source, why=error.strerror or error)
+        ) from None
+    raise StoreError(Phrase("{source}: is written to without a pause; try again, or stop the gateway", source=source))
 
 
 def _signs(source: Path) -> list[tuple[int, int] | None]:

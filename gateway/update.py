@@ -34,6 +34,7 @@ from gateway.cores.update_slots import (
     proved,
     roll_back,
 )
+from protocol.phrase import Phrase
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -153,9 +154,11 @@ def read_bundle(file: BinaryIO, keys: Sequence[Ed25519PublicKey]) -> Manifest:
         manifest = Manifest(str(said["version"]), str(said["architecture"]), int(said["size"]), str(said["sha256"]))
         newer(manifest.version, "0")
     except (ValueError, KeyError, TypeError) as error:
-        raise UpdateError(f"the update's manifest cannot be read: {error}") from None
+        raise UpdateError(Phrase("the update's manifest cannot be read: {error}", error=error)) from None
     if not 0 < manifest.size <= SIZE_MAX:
-        raise UpdateError(f"the update says it has {manifest.size} bytes; allowed: up to {SIZE_MAX}")
+        raise UpdateError(Phrase(
+            "the update says it has {size} bytes; allowed: up to {size_max}",
+            size=manifest.size, size_max=SIZE_MAX))
     return manifest
 
 
@@ -165,17 +168,19 @@ def read_signed(file: BinaryIO, magic: bytes, keys: Sequence[Ed25519PublicKey]) 
 
     found, line, signature = (file.readline(LINE_MAX) for _ in range(3))
     if found != magic:
-        raise UpdateError("this is no sleepbelt update (or of a newer kind); build one with `sleepbelt update sign`")
+        raise UpdateError(Phrase(
+            "this is no sleepbelt update (or of a newer kind); build one with `sleepbelt update sign`"))
     if not keys:
-        raise UpdateError("no key is trusted here, so nothing can be taken: put the public key of your updates into "
-                          "/etc/sleepbelt/update-keys.d/NAME.pem")
+        raise UpdateError(Phrase(
+            "no key is trusted here, so nothing can be taken: put the public key of your updates into "
+            "/etc/sleepbelt/update-keys.d/NAME.pem"))
     for key in keys:
         try:
             key.verify(base64.b64decode(signature.strip(), validate=True), magic + line)
             return line
         except (InvalidSignature, ValueError):
             continue
-    raise UpdateError("no key that is trusted here has signed this update; it was not taken")
+    raise UpdateError(Phrase("no key that is trusted here has signed this update; it was not taken"))
 
 
 def trusted_keys(folder: Path) -> list[Ed25519PublicKey]:
@@ -188,9 +193,13 @@ def trusted_keys(folder: Path) -> list[Ed25519PublicKey]:
         try:
             key = load_pem_public_key(file.read_bytes())
         except (OSError, ValueError) as error:
-            raise UpdateError(f"{file}: {error}; a public key in PEM belongs there") from None
+            raise UpdateError(Phrase(
+                "{file}: {error}; a public key in PEM belongs there",
+                file=file, error=error)) from None
         if not isinstance(key, Ed25519PublicKey):
-            raise UpdateError(f"{file}: not an Ed25519 key; `sleepbelt update keygen` makes one")
+            raise UpdateError(Phrase(
+                "{file}: not an Ed25519 key; `sleepbelt update keygen` makes one",
+                file=file))
         keys.append(key)
     return keys
 
@@ -202,11 +211,15 @@ def stage(bundle: Path, places: Places) -> Manifest:
             manifest = read_bundle(file, trusted_keys(places.keys))
             here = MACHINES.get(platform.machine(), platform.machine())
             if manifest.architecture != here:
-                raise UpdateError(f"the update is for {manifest.architecture}, this machine is {here}")
+                raise UpdateError(Phrase(
+                    "the update is for {architecture}, this machine is {here}",
+                    architecture=manifest.architecture, here=here))
             _check_space(places, manifest.size)
             _unpack(file, manifest, places)
     except OSError as error:
-        raise UpdateError(f"{error.filename or bundle}: {error.strerror or error}") from None
+        raise UpdateError(Phrase(
+            "{filename}: {why}",
+            filename=error.filename or bundle, why=error.strerror or error)) from None
     return manifest
 
 
@@ -214,8 +227,9 @@ def _check_space(places: Places, size: int) -> None:
     places.state.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(places.state).free
     if free < size * FREE_FACTOR:
-        raise UpdateError(f"{places.state}: {free >> 20} MiB free, the update needs {size * FREE_FACTOR >> 20} MiB; "
-                          "`sleepbelt doctor` says what takes the disk")
+        raise UpdateError(Phrase(
+            "{state}: {free} MiB free, the update needs {size} MiB; `sleepbelt doctor` says what takes the disk",
+            state=places.state, free=free >> 20, size=size * FREE_FACTOR >> 20))
 
 
 def _unpack(file: BinaryIO, manifest: Manifest, places: Places) -> None:
@@ -231,12 +245,15 @@ def _unpack(file: BinaryIO, manifest: Manifest, places: Places) -> None:
                 target.write(block)
                 left -= len(block)
         if left or file.read(1) or digest.hexdigest() != manifest.sha256:
-            raise UpdateError("the update is damaged (its content is not what was signed); copy it again")
+            raise UpdateError(Phrase(
+                "the update is damaged (its content is not what was signed); copy it again"))
         unpack = ["dpkg-deb", "-x", str(package), str(work / "tree")]
         done = subprocess.run(unpack, capture_output=True, text=True, check=False)
         tree = work / "tree" / "opt" / "sleepbelt"
         if done.returncode != 0 or not (tree / "bin" / "sleepbelt").is_file():
-            raise UpdateError(f"the update holds no gateway: {done.stderr.strip() or 'no opt/sleepbelt/bin/sleepbelt'}")
+            raise UpdateError(Phrase(
+                "the update holds no gateway: {why}",
+                why=done.stderr.strip() or 'no opt/sleepbelt/bin/sleepbelt'))
         compile_slot(tree)
         _sync_tree(tree)
         slot = places.slot(manifest.version)
@@ -258,7 +275,9 @@ def apply(version: str, places: Places, restart: Callable[[], None]) -> None:
     """Put the staged `version` on trial and start it. SlotsError if it must not be; UpdateError if it is not there."""
     slots = places.load()
     if not (places.slot(version) / "bin" / "sleepbelt").exists():
-        raise UpdateError(f"version {version} is not staged; `sleepbelt update stage FILE` does that")
+        raise UpdateError(Phrase(
+            "version {version} is not staged; `sleepbelt update stage FILE` does that",
+            version=version))
     after = begin_trial(slots, version, running_version(places, slots))
     before = read_health(places)
     (places.state / "before.json").write_text(json.dumps(None if before is None else asdict(before)), "utf-8")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 
 import pytest
 
 from tests.sim.loop import VirtualTimeLoop
 from tests.ward import add_options
+
+os.environ["LC_ALL"] = "C.UTF-8"  # commands speak the locale's language; what tests read is English
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from protocol.phrase import Phrase
+
 MARGIN_MM, WIDTH_MM = 15, 180
 FONTS = (
     Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
@@ -32,7 +34,7 @@ def new_sheet(language: str, texts: Iterable[str] = (), fonts: Sequence[Path] = 
     try:
         from fpdf import FPDF
     except ModuleNotFoundError:
-        raise PdfError("a PDF needs the package fpdf2: pip install fpdf2") from None
+        raise PdfError(Phrase("a PDF needs the package fpdf2: pip install fpdf2")) from None
     sheet = FPDF(format="A4")
     sheet.set_margins(MARGIN_MM, MARGIN_MM)
     font = next((path for path in fonts if path.is_file()), None)
@@ -44,7 +46,7 @@ def new_sheet(language: str, texts: Iterable[str] = (), fonts: Sequence[Path] = 
         sheet.add_page()
         sheet.set_font("Helvetica", size=10)
     else:
-        raise PdfError("no font with Chinese characters was found; on Debian: apt install fonts-noto-cjk")
+        raise PdfError(Phrase("no font with Chinese characters was found; on Debian: apt install fonts-noto-cjk"))
     return sheet
 
 

@@ -7,6 +7,8 @@ import hmac
 import secrets
 from itertools import pairwise
 
+from protocol.phrase import Phrase
+
 PIN_HASH_PREFIX = "scrypt$"
 PIN_LENGTH_MIN, PIN_LENGTH_MAX = 4, 64
 
@@ -22,9 +24,15 @@ class PinError(ValueError):
 def check_pin(pin: str) -> None:
     """Raises PinError for a PIN that is too short, too long or easily guessed."""
     if not PIN_LENGTH_MIN <= len(pin) <= PIN_LENGTH_MAX:
-        raise PinError(f"a PIN has {PIN_LENGTH_MIN} to {PIN_LENGTH_MAX} characters")
+        raise PinError(
+            Phrase(
+                "a PIN has {pin_length_min} to {pin_length_max} characters",
+                pin_length_min=PIN_LENGTH_MIN,
+                pin_length_max=PIN_LENGTH_MAX,
+            )
+        )
     if len({(ord(b) - ord(a)) % 10 for a, b in pairwise(pin)}) == 1 and pin.isdigit():
-        raise PinError("a PIN of equal or counting digits is guessed first: choose another")
+        raise PinError(Phrase("a PIN of equal or counting digits is guessed first: choose another"))
 
 
 def hash_pin(pin: str) -> str:

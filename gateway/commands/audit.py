@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase
+
 if TYPE_CHECKING:
     from gateway.cores.audit import AuditEntry, Broken, Head
 
@@ -32,6 +35,7 @@ examples:
 def main(argv: Sequence[str]) -> int:
     """Print or verify; 0 done, 1 broken, 2 bad input."""
     options = _parser().parse_args(argv)
+    t = Words(options.lang)
     from gateway.cores.audit import Head
     from gateway.store_copy import events_copy
     from gateway.store_evidence import audit_entries, audit_rows, kept_head
@@ -41,25 +45,26 @@ def main(argv: Sequence[str]) -> int:
         since_ms = 0 if options.since is None else _utc_ms(options.since)
         expected = None if options.head is None else Head.parse(options.head)
     except ValueError as error:
-        print(f"sleepbelt audit: {error}", file=sys.stderr)
+        print(f"sleepbelt audit: {t(error)}", file=sys.stderr)
         return BAD_INPUT
     try:
         with events_copy(Path(options.store)) as db:
             if options.verify:
                 kept = kept_head(db)
-                return _verified(list(audit_rows(db)), [h for h in (expected, kept) if h is not None], options.json)
+                return _verified(list(audit_rows(db)), [h for h in (expected, kept) if h is not None], options.json, t)
             for position, entry in audit_entries(db, since_ms):
-                print(_json_line(position, entry) if options.json else _text_line(position, entry))
+                print(_json_line(position, entry) if options.json else _text_line(position, entry, t))
     except StoreError as error:
-        print(f"sleepbelt audit: {error}", file=sys.stderr)
+        print(f"sleepbelt audit: {t(error)}", file=sys.stderr)
         return BAD_INPUT
     except sqlite3.Error as error:
-        print(f"sleepbelt audit: {options.store}/events.db: has no readable audit ({error})", file=sys.stderr)
+        why = Phrase("{file}: has no readable audit ({error})", file=f"{options.store}/events.db", error=error)
+        print(f"sleepbelt audit: {t(why)}", file=sys.stderr)
         return FAILED
     return DONE
 
 
-def _verified(rows: list[tuple[int, bytes, bytes]], heads: list[Head], as_json: bool) -> int:
+def _verified(rows: list[tuple[int, bytes, bytes]], heads: list[Head], as_json: bool, t: Words) -> int:
     from gateway.cores.audit import verify
 
     reached, broken = verify(rows)
@@ -73,18 +78,20 @@ def _verified(rows: list[tuple[int, bytes, bytes]], heads: list[Head], as_json: 
             "reason": None if broken is None else broken.reason,
         }))  # fmt: skip
     elif broken is None:
-        print(f"good: {len(rows)} records, none changed, none missing\nhead: {reached.text()}")
+        print(t(Phrase("good: {count} records, none changed, none missing\nhead: {head}", count=len(rows),
+                       head=reached.text())))  # fmt: skip
     else:
-        print(f"BROKEN at record {broken.position}: {_why(broken)}; the {reached.position} records before it are good")
+        print(t(Phrase("BROKEN at record {position}: {why}; the {before} records before it are good",
+                       position=broken.position, why=_why(broken), before=reached.position)))  # fmt: skip
     return DONE if broken is None else FAILED
 
 
-def _why(broken: Broken) -> str:
+def _why(broken: Broken) -> Phrase:
     return {
-        "changed": "its content is not what was written",
-        "missing": "it is missing",
-        "unreadable": "its content is no audit record",
-        "cut_off": "it and all after it are missing, although the known head says they were written",
+        "changed": Phrase("its content is not what was written"),
+        "missing": Phrase("it is missing"),
+        "unreadable": Phrase("its content is no audit record"),
+        "cut_off": Phrase("it and all after it are missing, although the known head says they were written"),
     }[broken.reason]
 
 
@@ -93,11 +100,12 @@ def _json_line(position: int, entry: AuditEntry) -> str:
     return json.dumps(line, ensure_ascii=False)
 
 
-def _text_line(position: int, entry: AuditEntry) -> str:
+def _text_line(position: int, entry: AuditEntry, t: Words) -> str:
     parts = [
-        f"{position:>7}  {_iso(entry.utc_ms)}{'' if entry.trusted else ' (clock not set)'}",
+        f"{position:>7}  {_iso(entry.utc_ms)}" + ("" if entry.trusted else t(Phrase(" (clock not set)"))),
         entry.bed or "-", entry.kind, entry.detail,
-        f"by {entry.who}" if entry.who else "", f"because: {entry.why}" if entry.why else "",
+        t(Phrase("by {who}", who=entry.who)) if entry.who else "",
+        t(Phrase("because: {why}", why=entry.why)) if entry.why else "",
     ]  # fmt: skip
     return "  ".join(part for part in parts if part).encode("utf-8", "backslashreplace").decode()
 
@@ -110,7 +118,7 @@ def _utc_ms(text: str) -> int:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"--since: {text!r} is no date; write it as 2026-11-20 (UTC)") from None
+        raise ValueError(Phrase("--since: {text} is no date; write it as 2026-11-20 (UTC)", text=repr(text))) from None
     return round((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
@@ -124,4 +132,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--head", metavar="N:HASH", help="with --verify: a head that was kept elsewhere")
     parser.add_argument("--since", metavar="DATE", help="print records from this day on (UTC)")
     parser.add_argument("--json", action="store_true", help="one object a line; with --verify one object")
+    add_language(parser)
     return parser

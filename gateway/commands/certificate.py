@@ -12,6 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase
+
 if TYPE_CHECKING:
     from cryptography import x509
 
@@ -42,10 +45,11 @@ class CertificateInputError(ValueError):
 def main(argv: Sequence[str]) -> int:
     """Write the files; 0 done, 1 not writable, 2 bad input."""
     options = _parser().parse_args(argv)
+    t = Words(options.lang)
     try:
         made = _make(options)
     except CertificateInputError as error:
-        print(f"sleepbelt certificate: {error}", file=sys.stderr)
+        print(f"sleepbelt certificate: {t(error)}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
         print(f"sleepbelt certificate: {error.filename or options.out}: {error.strerror}", file=sys.stderr)
@@ -53,9 +57,10 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(made, ensure_ascii=False))
     else:
-        print(f"authority of {options.site}: {made['ca']} ({'new' if made['ca_new'] else 'was there'})")
+        age = Phrase("new") if made["ca_new"] else Phrase("was there")
+        print(t(Phrase("authority of {site}: {file} ({age})", site=options.site, file=made["ca"], age=age)))
         print(f"  SHA-256 {made['ca_sha256']}")
-        print(f"certificate for {', '.join(options.host)} until {made['not_after']}:")
+        print(t(Phrase("certificate for {hosts} until {day}:", hosts=", ".join(options.host), day=made["not_after"])))
         print(f"  tls_certificate = \"{made['certificate']}\"\n  tls_key = \"{made['key']}\"")
     return DONE
 
@@ -66,9 +71,13 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
     from cloud_sync.authority import AuthorityError, key_pem, open_authority, write_private
 
     if not options.site.strip() or len(options.site) > SITE_CHARS_MAX or not options.site.isprintable():
-        raise CertificateInputError(f"--site: a name of 1 to {SITE_CHARS_MAX} characters")
+        raise CertificateInputError(Phrase(
+            "--site: a name of 1 to {site_chars_max} characters",
+            site_chars_max=SITE_CHARS_MAX))
     if not 1 <= options.days <= LEAF_DAYS_MAX:
-        raise CertificateInputError(f"--days: 1 to {LEAF_DAYS_MAX}; browsers refuse longer ones")
+        raise CertificateInputError(Phrase(
+            "--days: 1 to {leaf_days_max}; browsers refuse longer ones",
+            leaf_days_max=LEAF_DAYS_MAX))
     names = [_name(host) for host in options.host]
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +85,7 @@ def _make(options: argparse.Namespace) -> dict[str, Any]:
     try:
         authority, ca_new = open_authority(folder, options.site, now)
     except AuthorityError as error:
-        raise CertificateInputError(str(error)) from None
+        raise CertificateInputError(error.args[0]) from None
     leaf, leaf_key = authority.server_certificate(options.host[0], names, now, options.days)
     stem = re.sub(r"[^A-Za-z0-9._-]", "_", options.host[0])
     certificate, key = folder / f"{stem}.pem", folder / f"{stem}.key"
@@ -96,7 +105,7 @@ def _name(host: str) -> x509.GeneralName:
     except ValueError:
         pass
     if not re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(\.(?!-)[A-Za-z0-9-]{1,63})*", host) or len(host) > 253:
-        raise CertificateInputError(f"--host: {host!r} is no host name and no address")
+        raise CertificateInputError(Phrase("--host: {host} is no host name and no address", host=repr(host)))
     return x509.DNSName(host)
 
 
@@ -112,4 +121,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--days", type=int, default=LEAF_DAYS_DEFAULT, metavar="N",
                         help=f"validity of the gateway's certificate (default {LEAF_DAYS_DEFAULT})")
     parser.add_argument("--json", action="store_true", help="print one object")
+    add_language(parser)
     return parser

@@ -19,6 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase
+
 if TYPE_CHECKING:
     from cloud_sync.mqtt import BrokerAddress
 
@@ -42,7 +45,12 @@ examples:
   sudo sleepbelt doctor --bundle support.tar.gz
   sleepbelt doctor uplink --config /etc/sleepbelt/gateway.toml
 """
-_MARKS = {"ok": "ok    ", "hint": "hint  ", "warn": "WARN  ", "fail": "FAILED"}
+_MARKS = {"ok": Phrase("ok    "), "hint": Phrase("hint  "), "warn": Phrase("WARN  "), "fail": Phrase("FAILED")}
+_TOPICS = {str(topic): topic for topic in (
+    Phrase("configuration"), Phrase("gateway"), Phrase("update"), Phrase("memory"), Phrase("adapters"), Phrase("BlueZ"),
+    Phrase("time"), Phrase("clock"), Phrase("disk"), Phrase("store"), Phrase("wear"), Phrase("power"),
+    Phrase("certificates"), Phrase("channels"), Phrase("belts"),
+)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +75,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--config", type=Path, default=CONFIG_FILE, metavar="FILE", help=f"default: {CONFIG_FILE}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--bundle", type=Path, metavar="FILE", help="write a .tar.gz for support as well")
+    add_language(parser)
     options = parser.parse_args(argv)
+    t = Words(options.lang)
     if options.subject == "uplink":
-        return _uplink(options.config, options.json)
-    return _everything(options.config, options.json, options.bundle)
+        return _uplink(options.config, options.json, t)
+    return _everything(options.config, options.json, options.bundle, t)
 
 
-def _everything(config_file: Path, as_json: bool, bundle: Path | None) -> int:
+def _everything(config_file: Path, as_json: bool, bundle: Path | None, t: Words) -> int:
     from gateway.checkup_facts import gather
     from gateway.cores.checkup import checkup
 
@@ -89,22 +99,25 @@ def _everything(config_file: Path, as_json: bool, bundle: Path | None) -> int:
         try:
             names = write_bundle(bundle, {**said, **machine, "facts": asdict(facts)}, config, journal(JOURNAL_LINES))
         except OSError as error:
-            print(f"sleepbelt doctor: {bundle}: {error.strerror}; name a file on a disk with room", file=sys.stderr)
+            said_why = Phrase("{file}: {why}; name a file on a disk with room", file=bundle, why=error.strerror)
+            print(f"sleepbelt doctor: {t(said_why)}", file=sys.stderr)
             return BAD_INPUT
         said["bundle"] = {"file": str(bundle), "holds": names}
     if as_json:
         print(json.dumps(said, ensure_ascii=False))
     else:
         for finding in findings:
-            print(f"{_MARKS[finding.level]}  {finding.topic}: {finding.found}")
+            topic = _TOPICS.get(finding.topic, finding.topic)
+            print(f"{t(_MARKS[finding.level])}  {t(topic)}: {t(finding.found)}")
             if finding.advice:
-                print(f"        -> {finding.advice}")
+                print(f"        -> {t(finding.advice)}")
         if bundle is not None:
-            print(f"written: {bundle} ({', '.join(names)}); look into it before you send it")
+            print(t(Phrase("written: {file} ({names}); look into it before you send it", file=bundle,
+                           names=", ".join(names))))
     return DONE if is_well else FAILED
 
 
-def _uplink(config_file: Path, as_json: bool) -> int:
+def _uplink(config_file: Path, as_json: bool, t: Words) -> int:
     from cloud_sync.mqtt import BrokerUrlError
     from cloud_sync.uplink import enrolled_address
     from gateway.config import ConfigError, load_config
@@ -112,22 +125,22 @@ def _uplink(config_file: Path, as_json: bool) -> int:
     try:
         config = load_config(config_file)
         if config.uplink is None:
-            print(f"sleepbelt doctor: {config_file}: has no [uplink]; this gateway sends nothing to a cloud",
-                  file=sys.stderr)
+            nothing = Phrase("{file}: has no [uplink]; this gateway sends nothing to a cloud", file=config_file)
+            print(f"sleepbelt doctor: {t(nothing)}", file=sys.stderr)
             return BAD_INPUT
         address = enrolled_address(config.uplink.url, config.uplink.tls_dir)
         steps = asyncio.run(uplink_steps(address, config.gateway.id, config.gateway.data_dir))
     except (ConfigError, BrokerUrlError) as error:
-        print(f"sleepbelt doctor: {error}", file=sys.stderr)
+        print(f"sleepbelt doctor: {t(error)}", file=sys.stderr)
         return BAD_INPUT
     is_well = all(step.ok for step in steps)
     if as_json:
         print(json.dumps({"ok": is_well, "steps": [asdict(step) for step in steps]}))
     else:
         for step in steps:
-            print(f"{'ok    ' if step.ok else 'FAILED'}  {step.name}: {step.found}")
+            print(f"{t(_MARKS['ok' if step.ok else 'fail'])}  {t(step.name)}: {t(step.found)}")
             if not step.ok:
-                print(f"        {step.advice}")
+                print(f"        -> {t(step.advice)}")
     return DONE if is_well else FAILED
 
 
@@ -143,13 +156,14 @@ async def uplink_steps(address: BrokerAddress, gateway: str, data_dir: Path) -> 
         name = topic(gateway, "ack")
         try:
             async with connect(address, f"{gateway}-doctor") as link:
-                steps.append(Step("MQTT 5", True, f"{address} takes us in"))
+                steps.append(Step(Phrase("MQTT 5"), True, Phrase("{address} takes us in", address=address)))
                 await link.subscribe(name)
-                steps.append(Step("acks", True, f"subscribed to {name}"))
+                steps.append(Step(Phrase("acks"), True, Phrase("subscribed to {name}", name=name)))
         except BrokerError as error:
-            step = "MQTT 5" if steps[-1].name == "connection" else "acks"
-            steps.append(Step(step, False, str(error), "check user, password and certificate in uplink.url, the "
-                              "broker's access list for this gateway, and that it speaks MQTT 5"))  # fmt: skip
+            step = Phrase("MQTT 5") if steps[-1].name == "connection" else Phrase("acks")
+            steps.append(Step(step, False, str(error), Phrase(
+                "check user, password and certificate in uplink.url, the broker's access list for this gateway, "
+                "and that it speaks MQTT 5")))  # fmt: skip
     steps.append(_waiting(data_dir))
     return steps
 
@@ -158,8 +172,17 @@ async def _resolve(host: str, port: int) -> Step:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        return Step("name", False, f"{host}: {error.strerror or error}", "check uplink.url and this machine's DNS")
-    return Step("name", True, f"{host} is {', '.join(sorted({str(entry[4][0]) for entry in found}))}")
+        return Step(
+            Phrase("name"),
+            False,
+            Phrase("{host}: {why}", host=host, why=error.strerror or error),
+            Phrase("check uplink.url and this machine's DNS"),
+        )
+    return Step(
+        Phrase("name"),
+        True,
+        Phrase("{host} is {names}", host=host, names=", ".join(sorted({str(entry[4][0]) for entry in found}))),
+    )
 
 
 async def _reach(host: str, port: int) -> Step:
@@ -170,9 +193,11 @@ async def _reach(host: str, port: int) -> Step:
         with suppress(OSError):
             await writer.wait_closed()
     except (OSError, TimeoutError) as error:
-        return Step("connection", False, f"{host}:{port}: {error or 'no answer'}",
-                    "check that the broker runs, the port in uplink.url, and firewalls between")  # fmt: skip
-    return Step("connection", True, f"{host}:{port} answers")
+        return Step(Phrase("connection"), False, Phrase(
+            "{host}:{port}: {error}",
+            host=host, port=port, error=str(error) or Phrase("no answer")),
+                    Phrase("check that the broker runs, the port in uplink.url, and firewalls between"))  # fmt: skip
+    return Step(Phrase("connection"), True, Phrase("{host}:{port} answers", host=host, port=port))
 
 
 def _waiting(data_dir: Path) -> Step:
@@ -184,6 +209,11 @@ def _waiting(data_dir: Path) -> Step:
         with events_copy(data_dir) as db:
             lanes = db.execute("SELECT lane, next_seq - floor FROM lanes ORDER BY lane").fetchall()
     except (StoreError, sqlite3.Error) as error:
-        return Step("store", False, str(error), "start the gateway once, or check gateway.data_dir and its owner")
-    said = ", ".join(f"{waiting} of lane {lane}" for lane, waiting in lanes) or "nothing yet"
-    return Step("store", True, f"waiting for the cloud's ack: {said}")
+        return Step(
+            Phrase("store"),
+            False,
+            error.args[0] if isinstance(error, StoreError) else str(error),
+            Phrase("start the gateway once, or check gateway.data_dir and its owner"),
+        )
+    said: str = ", ".join(f"{waiting} of lane {lane}" for lane, waiting in lanes) or Phrase("nothing yet")
+    return Step(Phrase("store"), True, Phrase("waiting for the cloud's ack: {said}", said=said))

@@ -8,6 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase
+
 SUMMARY = "enrol this gateway at the care platform with a claim token"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 CONFIG_FILE = Path("/etc/sleepbelt/gateway.toml")
@@ -26,12 +29,13 @@ example:
 def main(argv: Sequence[str]) -> int:
     """Enrol, or show the certificate; 0 done, 1 failed, 2 bad input."""
     options = _parser().parse_args(argv)
+    t = Words(options.lang)
     from gateway.config import TLS_DIR, ConfigError, load_config
 
     try:
         config = load_config(options.config)
     except ConfigError as error:
-        return _fail(str(error), BAD_INPUT)
+        return _fail(error, BAD_INPUT, t)
     folder = config.gateway.data_dir / TLS_DIR
     if config.uplink is not None and config.uplink.tls_dir is not None:
         folder = config.uplink.tls_dir
@@ -42,29 +46,36 @@ def main(argv: Sequence[str]) -> int:
         if options.show:
             identity = read_identity(folder / IDENTITY_FILE)
         elif options.platform is None or options.token is None:
-            return _fail("--platform and --token are needed (or --show)", BAD_INPUT)
+            return _fail(Phrase("--platform and --token are needed (or --show)"), BAD_INPUT, t)
         else:
             identity = enrol(options.platform, options.token, config.gateway.id, folder)
     except EnrolError as error:
-        return _fail(str(error), BAD_INPUT if error.is_input else FAILED)
+        return _fail(error, BAD_INPUT if error.is_input else FAILED, t)
     except OSError as error:
-        return _fail(f"{error.filename or folder}: {error.strerror}; check its owner and the disk", FAILED)
+        return _fail(
+            Phrase(
+                "{filename}: {why}; check its owner and the disk", filename=error.filename or folder, why=error.strerror
+            ),
+            FAILED,
+            t,
+        )
     renews = renew_at(identity).date().isoformat()
     found = {"gateway": identity.gateway, "folder": str(folder), "serial": f"{identity.serial:x}",
              "valid_until": identity.not_after.date().isoformat(), "renews_on": renews}  # fmt: skip
     if options.json:
         print(json.dumps(found))
     else:
-        print(f"{identity.gateway}: certificate until {found['valid_until']}, renewed from {renews} on, in {folder}")
+        print(t(Phrase("{gateway}: certificate until {day}, renewed from {renews} on, in {folder}",
+                       gateway=identity.gateway, day=found["valid_until"], renews=renews, folder=folder)))  # fmt: skip
         if config.uplink is None or not config.uplink.url.startswith("mqtts://"):
-            print('next: give the broker in the configuration: [uplink] url = "mqtts://BROKER:8883"')
+            print(t(Phrase('next: give the broker in the configuration: [uplink] url = "mqtts://BROKER:8883"')))
         elif not options.show:
-            print("next: restart the gateway (systemctl restart sleepbelt), then: sleepbelt doctor uplink")
+            print(t(Phrase("next: restart the gateway (systemctl restart sleepbelt), then: sleepbelt doctor uplink")))
     return DONE
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"sleepbelt enrol: {message}", file=sys.stderr)
+def _fail(message: object, code: int, t: Words) -> int:
+    print(f"sleepbelt enrol: {t(message)}", file=sys.stderr)
     return code
 
 
@@ -78,4 +89,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, default=CONFIG_FILE, metavar="FILE", help=f"default: {CONFIG_FILE}")
     parser.add_argument("--show", action="store_true", help="show the certificate this gateway has")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_language(parser)
     return parser

@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from cloud_sync.words import add_language
+
 if TYPE_CHECKING:
     from gateway.cores.night_facts import Minute
 
@@ -162,5 +164,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help='print {"night": {...} or null, "reason": ...}')
     parser.add_argument("--pdf", metavar="OUT.pdf", help="write the report as a sheet of A4 as well")
     parser.add_argument("--plot", metavar="OUT.svg", help="draw the night as well: timeline, heart, breath, movement")
-    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of text and PDF (default: en)")
+    add_language(parser, "language of text and PDF")
     return parser

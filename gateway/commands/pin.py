@@ -8,6 +8,9 @@ import json
 import sys
 from collections.abc import Sequence
 
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase
+
 SUMMARY = "make the hash of a PIN for an account of the wall board or the platform"
 
 DONE, BAD_INPUT = 0, 2
@@ -27,25 +30,27 @@ def main(argv: Sequence[str]) -> int:
         prog="sleepbelt pin", description=SUMMARY, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help='print {"pin": "scrypt$..."}')
+    add_language(parser)
     arguments = parser.parse_args(argv)
-    pin = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    t = Words(arguments.lang)
+    pin = _asked(t) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if pin is None:
-        return _wrong("the two entries differ; nothing was made")
+        return _wrong(Phrase("the two entries differ; nothing was made"), t)
     from cloud_sync.pages.pins import PinError, hash_pin
 
     try:
         hashed = hash_pin(pin)
     except PinError as refused:
-        return _wrong(str(refused))
+        return _wrong(refused, t)
     print(json.dumps({"pin": hashed}) if arguments.json else hashed)
     return DONE
 
 
-def _asked() -> str | None:
+def _asked(t: Words) -> str | None:
     first = getpass.getpass("PIN: ")
-    return first if getpass.getpass("again: ") == first else None
+    return first if getpass.getpass(t(Phrase("again: "))) == first else None
 
 
-def _wrong(text: str) -> int:
-    print(f"sleepbelt pin: {text}", file=sys.stderr)
+def _wrong(text: object, t: Words) -> int:
+    print(f"sleepbelt pin: {t(text)}", file=sys.stderr)
     return BAD_INPUT

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase, lines
+
 SUMMARY = "set a gateway up, bring belts to beds, walk-test, certify, back up"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -41,6 +44,7 @@ The same, from a phone: the gateway's page /provision, as a technician. Exit cod
 def main(argv: Sequence[str]) -> int:
     """Run one step; 0 done, 1 failed (the words say what to do next), 2 bad input."""
     options = _parser().parse_args(argv)
+    said_in = Words(options.lang)
     from cloud_sync.pages.pdf import PdfError
     from gateway.acceptance import CertificateError
     from gateway.backup import BackupError
@@ -60,13 +64,13 @@ def main(argv: Sequence[str]) -> int:
         is_input = error.code.startswith(("label_", "unknown_", "bad_"))
         return BAD_INPUT if is_input else FAILED
     except ConfigError as error:
-        print(f"sleepbelt provision: {error}", file=sys.stderr)
+        print(f"sleepbelt provision: {said_in(error)}", file=sys.stderr)
         return BAD_INPUT
     except (GatewayAwayError, BackupError, CertificateError, PdfError, StoreError) as error:
-        print(f"sleepbelt provision: {error}", file=sys.stderr)
+        print(f"sleepbelt provision: {said_in(error)}", file=sys.stderr)
         return FAILED
     except OSError as error:
-        print(f"sleepbelt provision: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        print(f"sleepbelt provision: {error.filename or ''}: {said_in(error.strerror or error)}", file=sys.stderr)
         return FAILED
 
 
@@ -79,7 +83,7 @@ def _setup(options: argparse.Namespace) -> int:
 
     if options.check:
         if options.site is None:
-            print("sleepbelt provision: --check needs --site FILE", file=sys.stderr)
+            print(f"sleepbelt provision: {_t(options, Phrase('--check needs --site FILE'))}", file=sys.stderr)
             return BAD_INPUT
         found, t = preview(options.site, options.config), _words(options)
         _say(options, {"config": str(options.config), "changes": found},
@@ -91,8 +95,9 @@ def _setup(options: argparse.Namespace) -> int:
         config = install(options.site, options.config, replace=options.replace, remove_beds=options.remove_beds)
     beds = [bed.label for bed in config.beds]
     _say(options, {"config": str(options.config), "gateway": config.gateway.id, "beds": beds},
-         f"{options.config}: gateway {config.gateway.id}, {len(beds)} beds. Start it: systemctl start sleepbelt "
-         f"(or: sleepbelt run --config {options.config})")
+         _t(options, Phrase("{file}: gateway {gateway}, {count} beds. Start it: systemctl start sleepbelt "
+                            "(or: sleepbelt run --config {file})", file=options.config, gateway=config.gateway.id,
+                            count=len(beds))))
     return DONE
 
 
@@ -191,7 +196,8 @@ def _batch(options: argparse.Namespace) -> int:
             print(f"\r{number}/{len(rows)}", end="", file=sys.stderr, flush=True)
     if not options.json:
         print(file=sys.stderr)
-    lines = [f"{len(done)} planned"] + [f"{row['bed']}: {row['message']}" for row in failed]
+    lines = [_t(options, Phrase("{count} planned", count=len(done)))]
+    lines += [f"{row['bed']}: {row['message']}" for row in failed]
     _say(options, {"planned": done, "failed": failed}, "\n".join(lines))
     return FAILED if failed else DONE
 
@@ -208,8 +214,9 @@ def _labels(options: argparse.Namespace) -> int:
 
         config = load_config(options.config)
         labels = bed_labels(config.gateway.id, {bed.label: bed.room for bed in config.beds})
-    _put(options.out, label_sheet(labels, options.language), private=options.belts is not None)
-    _say(options, {"file": str(options.out), "labels": len(labels)}, f"{options.out}: {len(labels)} labels")
+    _put(options.out, label_sheet(labels, options.lang), private=options.belts is not None)
+    _say(options, {"file": str(options.out), "labels": len(labels)},
+         _t(options, Phrase("{file}: {count} labels", file=options.out, count=len(labels))))
     return DONE
 
 
@@ -242,17 +249,21 @@ def _verify(options: argparse.Namespace) -> int:
         try:
             certificate = json.loads(content)
         except ValueError:
-            raise CertificateError(f"{options.file}: neither a certificate nor a PDF") from None
+            raise CertificateError(Phrase("{file}: neither a certificate nor a PDF", file=options.file)) from None
     said, signer = verify(certificate, options.public_key)
     if said["kind"].startswith("sleepbelt wipe"):
         _say(options, {"ok": True, "public_key": signer, "wipe": said},
-             f"good: gateway {said['gateway']}, {len(said['erased'])} files erased, {len(said['left'])} left, "
-             f"signed by {signer}")
+             _t(options, Phrase("good: gateway {gateway}, {erased} files erased, {left} left, signed by {signer}",
+                                gateway=said["gateway"], erased=len(said["erased"]), left=len(said["left"]),
+                                signer=signer)))
         return DONE
     tests = {bed["bed"]: bed["walk_test"] for bed in said["beds"]}
-    beds = [f"  {bed}: {'not tested' if test is None else test['passed']}" for bed, test in tests.items()]
-    _say(options, {"ok": True, "public_key": signer, "acceptance": said},
-         "\n".join([f"good: gateway {said['gateway']}, accepted {said['accepted']}, signed by {signer}", *beds]))
+    words = {None: Phrase("not tested"), True: Phrase("passed"), False: Phrase("failed")}
+    beds = [Phrase("  {bed}: {result}", bed=bed, result=words[test and test["passed"]]) for bed, test in tests.items()]
+    accepted = Phrase("accepted") if said["accepted"] else Phrase("not accepted")
+    good = Phrase("good: gateway {gateway}, {accepted}, signed by {signer}", gateway=said["gateway"], accepted=accepted,
+                  signer=signer)  # fmt: skip
+    _say(options, {"ok": True, "public_key": signer, "acceptance": said}, _t(options, lines([good, *beds])))
     return DONE
 
 
@@ -260,7 +271,8 @@ def _backup(options: argparse.Namespace) -> int:
     from gateway.backup import back_up
 
     made = back_up(options.config, options.out, _passphrase(options, again=True), nights=options.nights)
-    _say(options, made, f"{made['file']}: gateway {made['gateway']}, {made['bytes']} bytes. Keep the passphrase apart.")
+    _say(options, made, _t(options, Phrase("{file}: gateway {gateway}, {bytes} bytes. Keep the passphrase apart.",
+                                           file=made["file"], gateway=made["gateway"], bytes=made["bytes"])))
     return DONE
 
 
@@ -268,18 +280,24 @@ def _restore(options: argparse.Namespace) -> int:
     from gateway.backup import restore
 
     made = restore(options.file, options.config, options.data_dir, _passphrase(options), replace=options.replace)
-    _say(options, made, f"{made['config']} and {made['data_dir']} are in place; {made['belts_to_rekey']} belts get new "
-         "keys at their next session. Start the gateway, and switch the old one off for good.")
+    _say(options, made, _t(options, Phrase(
+        "{config} and {folder} are in place; {count} belts get new keys at their next session. Start the gateway, and "
+        "switch the old one off for good.",
+        config=made["config"], folder=made["data_dir"], count=made["belts_to_rekey"])))  # fmt: skip
     return DONE
 
 
 def _decommission(options: argparse.Namespace) -> int:
     if not options.yes:
-        print("sleepbelt provision: this cannot be undone; say --yes", file=sys.stderr)
+        print(f"sleepbelt provision: {_t(options, Phrase('this cannot be undone; say --yes'))}", file=sys.stderr)
         return BAD_INPUT
     proof = _ask(options, "decommission", {"belt": options.belt})
-    left = "its answer was lost, unknown" if proof["records_left"] is None else proof["records_left"]
-    _say(options, proof, f"{proof['belt'].upper()}: records left: {left}; refuses sessions: {proof['refuses_since']}")
+    left: object = proof["records_left"]
+    if left is None:
+        left = Phrase("not known, its answer was lost")
+    refuses = Phrase("yes") if proof["refuses_since"] else Phrase("no")
+    _say(options, proof, _t(options, Phrase("{belt}: records left: {left}; refuses sessions: {refuses}",
+                                            belt=proof["belt"].upper(), left=left, refuses=refuses)))
     return DONE if proof["refuses_since"] and proof["wiped"] else FAILED
 
 
@@ -318,9 +336,15 @@ def _ask(options: argparse.Namespace, operation: str, arguments: dict[str, Any])
 
 
 def _words(options: argparse.Namespace) -> Any:
+    """The words that the page has too."""
     from cloud_sync.pages.language import strings
 
-    return strings(options.language)
+    return strings(options.lang)
+
+
+def _t(options: argparse.Namespace, phrase: Phrase) -> str:
+    """The command's own."""
+    return Words(options.lang)(phrase)
 
 
 def _say(options: argparse.Namespace, result: dict[str, Any], text: str) -> None:
@@ -342,9 +366,9 @@ def _passphrase(options: argparse.Namespace, *, again: bool = False) -> str:
         return str(options.passphrase_file.read_text("utf-8")).strip("\r\n")
     import getpass
 
-    given = getpass.getpass("passphrase: ")
-    if again and getpass.getpass("once more: ") != given:
-        raise BackupError("the two passphrases differ; begin again")
+    given = getpass.getpass(_t(options, Phrase("passphrase: ")))
+    if again and getpass.getpass(_t(options, Phrase("once more: "))) != given:
+        raise BackupError(Phrase("the two passphrases differ; begin again"))
     return given
 
 
@@ -356,8 +380,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, default=Path(CONFIG), metavar="FILE", help=f"default {CONFIG}")
     common.add_argument("--json", action="store_true", help="print one JSON object")
-    chinese = os.environ.get("LC_ALL", os.environ.get("LANG", "")).lower().startswith("zh")
-    common.add_argument("--language", choices=("zh", "en"), default="zh" if chinese else "en")
+    add_language(common)
     steps = parser.add_subparsers(required=True, metavar="STEP")
 
     def step(name: str, run: Callable[[argparse.Namespace], int], help_text: str) -> argparse.ArgumentParser:

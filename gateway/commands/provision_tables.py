@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.config import ConfigError, Problem
 from gateway.cores.labels import BeltLabel, LabelError, belt_label_text, code_of, grouped, parse_belt, parse_serial
+from protocol.phrase import Phrase
 
 __all__ = ["belt_labels", "read_batch", "read_belts"]
 
@@ -27,12 +28,14 @@ def read_batch(file: Path) -> list[tuple[str, str]]:
         try:
             serial = parse_belt(text).serial
         except LabelError as error:
-            problems.append(Problem(f"line {number}, label", error.code, "the text of a belt's label, BB1:..."))
+            problems.append(Problem(Phrase("line {line}, {path}", line=number, path="label"), error.code, Phrase(
+                "the text of a belt's label, BB1:...")))
             continue
         for what, key, seen in (("bed", bed, beds), ("label", serial.hex(), labels)):
             if not key or key in seen:
-                found = f"again, after line {seen[key]}" if key else "nothing"
-                problems.append(Problem(f"line {number}, {what}", found, "each once"))
+                found = Phrase("again, after line {line}", line=seen[key]) if key else Phrase("nothing")
+                place = Phrase("line {line}, {path}", line=number, path=what)
+                problems.append(Problem(place, found, Phrase("each once")))
             seen[key] = number
         rows.append((bed, text))
     if problems:
@@ -53,9 +56,10 @@ def read_belts(file: Path) -> list[BeltLabel]:
                 raise ValueError
             belts.append(BeltLabel(parse_serial(row["serial"]), int(row.get("model") or 0), secret))
         except LabelError as error:
-            problems.append(Problem(f"line {number}", error.code, "see the label"))
+            problems.append(Problem(Phrase("line {line}", line=number), error.code, Phrase("see the label")))
         except (KeyError, ValueError, AttributeError):
-            problems.append(Problem(f"line {number}", "no belt", "serial (16 hex digits), model, claim_secret (32)"))
+            problems.append(Problem(Phrase("line {line}", line=number), Phrase("no belt"), Phrase(
+                "serial (16 hex digits), model, claim_secret (32)")))
     if problems:
         raise ConfigError(file, problems)
     return belts
@@ -78,11 +82,13 @@ def _rows(file: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]
                     for number, row in enumerate(reader, 2)]
             names = [name.strip() for name in reader.fieldnames or ()]
     except FileNotFoundError:
-        raise ConfigError(file, [Problem("file", "none", "give a CSV file")]) from None
+        raise ConfigError(file, [Problem("file", Phrase("none"), Phrase("give a CSV file"))]) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(file, [Problem("file", str(error), "a CSV file in UTF-8")]) from None
+        raise ConfigError(file, [Problem("file", str(error), Phrase("a CSV file in UTF-8"))]) from None
     if missing := [name for name in needed if name not in names]:
-        raise ConfigError(file, [Problem("line 1", ", ".join(names) or "nothing", f"needs the column {missing[0]}")])
+        raise ConfigError(file, [Problem(Phrase("line {line}", line=1), ", ".join(names) or Phrase("nothing"), Phrase(
+            "needs the column {missing}",
+            missing=missing[0]))])
     if not rows or len(rows) > ROWS_MAX:
-        raise ConfigError(file, [Problem("rows", str(len(rows)), f"1 to {ROWS_MAX}")])
+        raise ConfigError(file, [Problem("rows", str(len(rows)), Phrase("1 to {rows_max}", rows_max=ROWS_MAX))])
     return rows

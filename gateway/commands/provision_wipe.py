@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cloud_sync.words import Words
 from gateway.acceptance import verify
 from gateway.config import load_config
 from gateway.provision_error import ProvisionError
 from gateway.provision_socket import GatewayAwayError, is_served
 from gateway.site_setup import write_durably
 from gateway.wipe import PROOF_FILE, carry_out, files_outside, order, ordered
+from protocol.phrase import Phrase
 
 __all__ = ["wipe"]
 
@@ -50,15 +52,19 @@ def wipe(ask: Ask, options: argparse.Namespace, t: Any) -> dict[str, Any]:
         proof = carry_out(folder, outside)
     else:
         raise GatewayAwayError(
-            f"no gateway runs on {folder}: its belts would stay locked. Start it (systemctl start sleepbelt), or say "
-            "--leave-belts"
+            Phrase(
+                "no gateway runs on {folder}: its belts would stay locked. Start it (systemctl start sleepbelt), "
+                "or say --leave-belts",
+                folder=folder)
         )
     _put(options.out, json.dumps(proof, ensure_ascii=False, indent=1))
     said, signer = verify(proof)
     kept = _remove(outside) if options.with_config else [path for path in outside if path.exists()]
-    message = f"{options.out}: {len(said['erased'])} files erased, {len(said['left'])} left; signed by {signer}"
+    told = Words(options.lang)
+    message = told(Phrase("{file}: {erased} files erased, {left} left; signed by {signer}", file=options.out,
+                          erased=len(said["erased"]), left=len(said["left"]), signer=signer))  # fmt: skip
     if kept:
-        message += f"\nstill there: {', '.join(map(str, kept))} (--with-config)"
+        message += "\n" + told(Phrase("still there: {files} (--with-config)", files=", ".join(map(str, kept))))
     return {"ok": said["complete"], "proof": str(options.out), "public_key": signer, "erased": len(said["erased"]),
             "left": said["left"], "kept": [str(path) for path in kept], "message": message}
 
@@ -93,7 +99,9 @@ def _awaited(folder: Path, before: int) -> dict[str, Any]:
             proof: dict[str, Any] = json.loads((folder / PROOF_FILE).read_text("utf-8"))
             return proof
         time.sleep(LOOK_S)
-    raise GatewayAwayError(f"the gateway does not come back to erase {folder}; start it (systemctl start sleepbelt)")
+    raise GatewayAwayError(Phrase(
+        "the gateway does not come back to erase {folder}; start it (systemctl start sleepbelt)",
+        folder=folder))
 
 
 def _remove(files: Sequence[Path]) -> list[Path]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gateway.cores.explain import LANGUAGES, explain
+from cloud_sync.words import add_language
+from gateway.cores.explain import explain
 from gateway.cores.scenario import Line, Scenario, as_result, read_scenario, run_scenario
 from gateway.cores.scenario_fields import ScenarioError
 
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", metavar="NAME", help="a shipped profile to try, with --from-store")
     parser.add_argument("--json", action="store_true", help='one object a line for each file: {"id", "log", "ok"}')
     parser.add_argument("--explain", action="store_true", help="say after each line which rule decided it, and why")
-    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language of the explanations (default en)")
+    add_language(parser, "language of the explanations")
     return parser
 
 

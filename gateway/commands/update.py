@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase, lines
+
 if TYPE_CHECKING:
     from gateway.config import Config
     from gateway.update import Places
@@ -22,6 +25,11 @@ CONFIG_FILE = Path("/etc/sleepbelt/gateway.toml")
 WATCHER = "sleepbelt-update-watch.service"
 FOLLOW_S_MAX = 600.0
 WAIT_EVERY_S = 5.0
+_NAMES = {str(name): name for name in (
+    Phrase("private"), Phrase("public"), Phrase("update"), Phrase("version"), Phrase("boards"), Phrase("architecture"),
+    Phrase("staged"), Phrase("next"), Phrase("kept"), Phrase("runs"), Phrase("installed"), Phrase("running"),
+    Phrase("state"), Phrase("trial"), Phrase("failed"), Phrase("not_now"),
+)}  # fmt: skip
 
 _EPILOG = """\
 where packages are built (the private key stays there, and off the gateways):
@@ -52,7 +60,7 @@ def main(argv: Sequence[str], places: Places | None = None, restart: Callable[[]
     from gateway.update import Places, UpdateError
     from gateway.update_boot import restart_service
 
-    where = Places() if places is None else places
+    where, t = Places() if places is None else places, Words(options.lang)
     if options.action == "stage" and places is None:
         os.nice(10)  # the gateway beside it goes first, and so does who feeds the hardware watchdog
     try:
@@ -63,19 +71,22 @@ def main(argv: Sequence[str], places: Places | None = None, restart: Callable[[]
         elif options.action == "stage":
             said = _stage(options, where)
         elif options.action == "apply":
-            return _apply(options, where, restart or restart_service)
+            return _apply(options, where, restart or restart_service, t)
         elif options.action == "rollback":
-            return _rollback(options, where, restart or restart_service)
+            return _rollback(options, where, restart or restart_service, t)
         elif options.action == "belts":
-            return _belts(options)
+            return _belts(options, t)
         else:
             said = _status(where)
     except (UpdateError, SlotsError) as error:
-        return _fail(str(error), options.json, BAD_INPUT)
+        return _fail(error.args[0], options.json, BAD_INPUT, t)
     except OSError as error:
-        advice = "; run it with sudo" if isinstance(error, PermissionError) and os.geteuid() != 0 else ""
-        return _fail(f"{error.filename or ''}: {error.strerror or error}{advice}", options.json, FAILED)
-    _say(said, options.json)
+        is_denied = isinstance(error, PermissionError) and os.geteuid() != 0
+        advice = Phrase("; run it with sudo") if is_denied else ""
+        return _fail(Phrase(
+            "{filename}: {why}{advice}",
+            filename=error.filename or '', why=error.strerror or error, advice=advice), options.json, FAILED, t)
+    _say(said, options.json, t)
     return DONE
 
 
@@ -86,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print one JSON object")
+    add_language(common)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     keygen = actions.add_parser("keygen", parents=[common], help="make the key pair that signs updates")
     keygen.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for private.pem and public.pem")
@@ -118,7 +130,9 @@ def _keygen(folder: Path) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     private, public = folder / "private.pem", folder / "public.pem"
     if private.exists():
-        raise UpdateError(f"{private} is there already; gateways that trust it would take no update from a new one")
+        raise UpdateError(Phrase(
+            "{private} is there already; gateways that trust it would take no update from a new one",
+            private=private))
     key = Ed25519PrivateKey.generate()
     descriptor = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -136,9 +150,13 @@ def _sign(package: Path, key_file: Path, out: Path | None) -> dict[str, Any]:
     try:
         key = load_pem_private_key(key_file.read_bytes(), None)
     except (ValueError, TypeError) as error:
-        raise UpdateError(f"{key_file}: {error}; `sleepbelt update keygen` makes a key") from None
+        raise UpdateError(Phrase(
+            "{key_file}: {error}; `sleepbelt update keygen` makes a key",
+            key_file=key_file, error=error)) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise UpdateError(f"{key_file}: not an Ed25519 key; `sleepbelt update keygen` makes one")
+        raise UpdateError(Phrase(
+            "{key_file}: not an Ed25519 key; `sleepbelt update keygen` makes one",
+            key_file=key_file))
     if package.is_dir():
         from gateway.belt_bundle import write_belt_bundle
 
@@ -149,10 +167,12 @@ def _sign(package: Path, key_file: Path, out: Path | None) -> dict[str, Any]:
     for name in ("Package", "Version", "Architecture"):
         done = subprocess.run(["dpkg-deb", "-f", str(package), name], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise UpdateError(f"{package}: {done.stderr.strip()}")
+            raise UpdateError(Phrase("{package}: {why}", package=package, why=done.stderr.strip()))
         fields[name] = done.stdout.strip()
     if fields["Package"] != "sleepbelt":
-        raise UpdateError(f"{package}: holds {fields['Package']!r}, not sleepbelt")
+        raise UpdateError(Phrase(
+            "{package}: holds {Package}, not sleepbelt",
+            package=package, Package=repr(fields['Package'])))
     target = out if out is not None else package.with_suffix(".update")
     manifest = write_bundle(package, fields["Version"], fields["Architecture"], key.sign, target)
     return {"update": str(target), "version": manifest.version, "architecture": manifest.architecture}
@@ -179,42 +199,45 @@ def _config(file: Path) -> Config:
     try:
         return load_config(file)
     except ConfigError as error:
-        raise UpdateError(str(error)) from None
+        raise UpdateError(error.args[0]) from None
 
 
-def _belts(options: argparse.Namespace) -> int:
+def _belts(options: argparse.Namespace, t: Words) -> int:
     from cloud_sync.pages.language import strings
     from gateway.provision_error import ProvisionError
     from gateway.provision_socket import GatewayAwayError, ask
     from gateway.provision_words import explain
 
-    config, t = _config(options.config), strings("en")
+    config, texts = _config(options.config), strings("en" if options.json else options.lang)
     try:
         said = ask(config.gateway.data_dir, "belt_update", {"do": options.do})
     except ProvisionError as error:
-        return _fail(explain(t, error), options.json, FAILED)
+        return _fail(explain(texts, error), options.json, FAILED, t)
     except GatewayAwayError as error:
-        return _fail(str(error), options.json, FAILED)
+        return _fail(error.args[0], options.json, FAILED, t)
     if options.json:
         print(json.dumps(said, ensure_ascii=False))
         return DONE
-    print(f"target: {said['target'] or 'none'}{'' if said['target'] or not said['staged'] else ' (staged: start it)'}")
+    waits = Phrase("none (staged: start it)") if said["staged"] else Phrase("none")
+    print(t(Phrase("target: {target}", target=said["target"] or waits)))
     if said["stopped_by"]:
-        print(t(f"belt_update.stopped_{said['stopped_why']}", belt=said["stopped_by"], version=said["target"]))
+        print(texts(f"belt_update.stopped_{said['stopped_why']}", belt=said["stopped_by"], version=said["target"]))
     if said["problem"]:
-        print(f"problem: {said['problem']}")
+        print(t(Phrase("problem: {problem}", problem=said["problem"])))
     for bed in said["beds"]:
-        sent = f", {bed['sent_bytes']} of {bed['image_bytes']} bytes" if bed["image_bytes"] else ""
-        state = t(f"belt_update_state.{bed['state'] or 'next'}") if said["target"] else "no update"
-        print(f"bed {bed['bed']}: belt {bed['belt']} runs {bed['version'] or 'an unknown version'}: {state}{sent}")
+        print(t(Phrase(
+            "bed {bed}: belt {belt} runs {version}: {state}", bed=bed["bed"], belt=bed["belt"],
+            version=bed["version"] or Phrase("an unknown version"),
+            state=texts(f"belt_update_state.{bed['state'] or 'next'}") if said["target"] else Phrase("no update"),
+        )) + (f" ({bed['sent_bytes']} / {bed['image_bytes']} B)" if bed["image_bytes"] else ""))  # fmt: skip
     return DONE
 
 
-def _apply(options: argparse.Namespace, places: Places, restart: Callable[[], None]) -> int:
+def _apply(options: argparse.Namespace, places: Places, restart: Callable[[], None], t: Words) -> int:
     from gateway.update import apply, running_version
 
-    if reasons := _hindrances(options.wait, places, options.json):
-        return _fail("not now: " + "; ".join(reasons) + " (--wait waits for the end of it)", options.json, FAILED)
+    if reasons := _hindrances(options.wait, places, options.json, t):
+        return _fail(_not_now(reasons), options.json, FAILED, t)
     apply(options.version, places, restart)
     subprocess.run(["systemctl", "start", "--no-block", WATCHER], check=False, stderr=subprocess.DEVNULL)
     until_s = time.monotonic() + FOLLOW_S_MAX
@@ -222,21 +245,25 @@ def _apply(options: argparse.Namespace, places: Places, restart: Callable[[], No
         time.sleep(1.0)
     is_kept = slots.trial is None and slots.current == options.version
     runs = running_version(places, slots)
-    _say({"version": options.version, "kept": is_kept, "runs": runs}, options.json)
+    _say({"version": options.version, "kept": is_kept, "runs": runs}, options.json, t)
     return DONE if is_kept else FAILED
 
 
-def _rollback(options: argparse.Namespace, places: Places, restart: Callable[[], None]) -> int:
+def _rollback(options: argparse.Namespace, places: Places, restart: Callable[[], None], t: Words) -> int:
     from gateway.update import give_up
 
     # A trial is ended at once: what is wrong with it may be the alarms.
-    if places.load().trial is None and (reasons := _hindrances(options.wait, places, options.json)):
-        return _fail("not now: " + "; ".join(reasons) + " (--wait waits for the end of it)", options.json, FAILED)
-    _say({"runs": give_up(places, restart)}, options.json)
+    if places.load().trial is None and (reasons := _hindrances(options.wait, places, options.json, t)):
+        return _fail(_not_now(reasons), options.json, FAILED, t)
+    _say({"runs": give_up(places, restart)}, options.json, t)
     return DONE
 
 
-def _hindrances(wait: bool, places: Places, as_json: bool) -> tuple[str, ...]:
+def _not_now(reasons: Sequence[str]) -> Phrase:
+    return Phrase("not now (--wait waits for the end of it):\n{reasons}", reasons=lines(reasons))
+
+
+def _hindrances(wait: bool, places: Places, as_json: bool, t: Words) -> tuple[str, ...]:
     from gateway.cores.update_slots import may_update
     from gateway.update import read_health
 
@@ -245,7 +272,7 @@ def _hindrances(wait: bool, places: Places, as_json: bool) -> tuple[str, ...]:
         if not wait:
             return reasons
         if reasons != said and not as_json:
-            print(f"waiting: {'; '.join(reasons)}", file=sys.stderr, flush=True)
+            print(t(Phrase("waiting:\n{reasons}", reasons=lines(reasons))), file=sys.stderr, flush=True)
         said = reasons
         time.sleep(WAIT_EVERY_S)
     return ()
@@ -268,17 +295,21 @@ def _status(places: Places) -> dict[str, Any]:
     }
 
 
-def _say(said: dict[str, Any], as_json: bool) -> None:
+def _say(said: dict[str, Any], as_json: bool, t: Words) -> None:
     if as_json:
         print(json.dumps(said, ensure_ascii=False))
         return
     for name, value in said.items():
-        shown = ", ".join(value) if isinstance(value, list) else value
-        print(f"{name}: {'none' if shown in (None, '') else shown}")
+        shown: object = value
+        if isinstance(value, list):
+            shown = ", ".join(map(t, value))
+        elif isinstance(value, bool):
+            shown = Phrase("yes") if value else Phrase("no")
+        print(f"{t(_NAMES[name])}: {t(Phrase('none') if shown in (None, '') else shown)}")
 
 
-def _fail(text: str, as_json: bool, code: int) -> int:
+def _fail(text: str, as_json: bool, code: int, t: Words) -> int:
     if as_json:
         print(json.dumps({"ok": False, "error": text}, ensure_ascii=False))
-    print(f"sleepbelt update: {text}", file=sys.stderr)
+    print(f"sleepbelt update: {t(text)}", file=sys.stderr)
     return code

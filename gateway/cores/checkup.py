@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from protocol.phrase import Phrase
+
 __all__ = ["AdapterFact", "BeltFact", "CertificateFact", "ChannelFact", "DiskFact", "Facts", "Finding", "checkup"]
 
 Level = Literal["ok", "hint", "warn", "fail"]
@@ -141,13 +143,18 @@ def _configuration(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "configuration",
             "fail",
-            f"{facts.configuration_file}: {problem}",
-            f"mend it, then: sleepbelt run --check --config {facts.configuration_file}",
+            Phrase("{configuration_file}: {problem}", configuration_file=facts.configuration_file, problem=problem),
+            Phrase(
+                "mend it, then: sleepbelt run --check --config {configuration_file}",
+                configuration_file=facts.configuration_file,
+            ),
         )
     for warning in facts.configuration_warnings:
-        yield Finding("configuration", "warn", warning, "see docs/configuration.md")
+        yield Finding("configuration", "warn", warning, Phrase("see docs/configuration.md"))
     if not facts.configuration_problems and not facts.configuration_warnings:
-        yield Finding("configuration", "ok", f"{facts.configuration_file} is good")
+        yield Finding(
+            "configuration", "ok", Phrase("{configuration_file} is good", configuration_file=facts.configuration_file)
+        )
 
 
 def _gateway(facts: Facts) -> Iterator[Finding]:
@@ -155,28 +162,35 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "gateway",
             "warn",
-            "it does not run",
-            "sudo systemctl start sleepbelt; why it ended: journalctl -u sleepbelt",
+            Phrase("it does not run"),
+            Phrase("sudo systemctl start sleepbelt; why it ended: journalctl -u sleepbelt"),
         )
     elif facts.gateway_state in ("degraded", "dead"):
         yield Finding(
             "gateway",
             "fail",
-            f"it runs, {facts.gateway_status}",
-            "the findings below say why; else: journalctl -u sleepbelt",
+            Phrase("it runs, {gateway_status}", gateway_status=facts.gateway_status),
+            Phrase("the findings below say why; else: journalctl -u sleepbelt"),
         )
     else:
-        yield Finding("gateway", "ok", f"it runs: {facts.gateway_status or facts.gateway_state}")
+        yield Finding(
+            "gateway",
+            "ok",
+            Phrase("it runs: {gateway_status}", gateway_status=facts.gateway_status or facts.gateway_state),
+        )
     if facts.restarts:
         yield Finding(
             "gateway",
             "warn",
-            f"the supervisor has started it anew {facts.restarts} times since boot",
-            "journalctl -u sleepbelt -p warning; send a bundle: sleepbelt doctor --bundle FILE",
+            Phrase("the supervisor has started it anew {restarts} times since boot", restarts=facts.restarts),
+            Phrase("journalctl -u sleepbelt -p warning; send a bundle: sleepbelt doctor --bundle FILE"),
         )
     if facts.trial is not None:
         yield Finding(
-            "update", "hint", f"version {facts.trial} is on trial", "wait 5 min, then: sleepbelt update status"
+            "update",
+            "hint",
+            Phrase("version {trial} is on trial", trial=facts.trial),
+            Phrase("wait 5 min, then: sleepbelt update status"),
         )
     if facts.belt_update is not None:
         yield _belt_update(facts.belt_update)
@@ -184,12 +198,17 @@ def _gateway(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "update",
             "warn",
-            f"version {version} was tried and taken back",
-            "journalctl -u sleepbelt-update-watch; later versions may be tried",
+            Phrase("version {version} was tried and taken back", version=version),
+            Phrase("journalctl -u sleepbelt-update-watch; later versions may be tried"),
         )
     available = facts.memory_available_bytes
     if available is not None and available < MEMORY_WARN_BYTES:
-        yield Finding("memory", "warn", f"{available >> 20} MiB available", "end other programs on this machine")
+        yield Finding(
+            "memory",
+            "warn",
+            Phrase("{available} MiB available", available=available >> 20),
+            Phrase("end other programs on this machine"),
+        )
 
 
 def _belt_update(update: BeltUpdateFact) -> Finding:
@@ -197,33 +216,48 @@ def _belt_update(update: BeltUpdateFact) -> Finding:
         return Finding(
             "update",
             "fail",
-            f"belt {update.stopped_by} did not take version {update.target} ({update.stopped_why}); "
-            "the update of all belts is stopped",
-            "sleepbelt update belts stop; stage another version",
+            Phrase(
+                "belt {stopped_by} did not take version {target} ({stopped_why}); the update of all belts is stopped",
+                stopped_by=update.stopped_by,
+                target=update.target,
+                stopped_why=update.stopped_why,
+            ),
+            Phrase("sleepbelt update belts stop; stage another version"),
         )
     if update.given_up:
         return Finding(
             "update",
             "warn",
-            f"version {update.target} did not get to belt {', '.join(update.given_up)}",
-            "see its power and the radio survey, then: sleepbelt update belts start",
+            Phrase(
+                "version {target} did not get to belt {names}", target=update.target, names=", ".join(update.given_up)
+            ),
+            Phrase("see its power and the radio survey, then: sleepbelt update belts start"),
         )
     return Finding(
-        "update", "hint", f"belts are being updated to {update.target}", "sleepbelt update belts status says how far"
+        "update",
+        "hint",
+        Phrase("belts are being updated to {target}", target=update.target),
+        Phrase("sleepbelt update belts status says how far"),
     )
 
 
 def _adapters(facts: Facts) -> Iterator[Finding]:
     if facts.backend != "bluez":
-        yield Finding("adapters", "hint", f"the radio is {facts.backend!r}, not an adapter of this machine")
+        yield Finding(
+            "adapters",
+            "hint",
+            Phrase("the radio is {backend}, not an adapter of this machine", backend=repr(facts.backend)),
+        )
         return
     if not facts.adapters:
         yield Finding(
             "adapters",
             "fail",
-            "this machine has no Bluetooth adapter, so no belt can be heard",
-            "plug in a USB adapter, or on a Raspberry Pi remove dtoverlay=disable-bt from config.txt; "
-            "then: bluetoothctl list",
+            Phrase("this machine has no Bluetooth adapter, so no belt can be heard"),
+            Phrase(
+                "plug in a USB adapter, or on a Raspberry Pi remove dtoverlay=disable-bt from config.txt; then: "
+                "bluetoothctl list"
+            ),
         )
         return
     wanted = facts.wanted_adapter.lower()
@@ -232,26 +266,40 @@ def _adapters(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "adapters",
             "fail",
-            f"radio.adapter is {facts.wanted_adapter}, and there is only {there}",
-            "set radio.adapter to an address of these, or leave it out",
+            Phrase(
+                "radio.adapter is {wanted_adapter}, and there is only {there}",
+                wanted_adapter=facts.wanted_adapter,
+                there=there,
+            ),
+            Phrase("set radio.adapter to an address of these, or leave it out"),
         )
     for adapter in facts.adapters:
         level, found, advice = _adapter(adapter)
-        yield Finding("adapters", level, f"{adapter.name} {adapter.address}".strip() + f" {found}", advice)
+        name = f"{adapter.name} {adapter.address}".strip()
+        yield Finding("adapters", level, Phrase("{name} {found}", name=name, found=found), advice)
 
 
 def _adapter(adapter: AdapterFact) -> tuple[Level, str, str]:
     """(level, what is so, what to do) of one adapter, the worst first."""
     if adapter.blocked:
-        advice = "a switch on the machine blocks it" if adapter.blocked == "hard" else "sudo rfkill unblock bluetooth"
-        return "fail", f"is blocked ({adapter.blocked})", advice
+        switch = Phrase("a switch on the machine blocks it")
+        advice = switch if adapter.blocked == "hard" else Phrase("switch it on: sudo rfkill unblock bluetooth")
+        return "fail", Phrase("is blocked ({how})", how=adapter.blocked), advice
     if adapter.powered is False:
-        return "fail", "is switched off", (
-            "bluetoothctl power on; for every boot: AutoEnable=true under [Policy] in /etc/bluetooth/main.conf")
+        return (
+            "fail",
+            Phrase("is switched off"),
+            Phrase(
+                "bluetoothctl power on; for every boot: AutoEnable=true under [Policy] in /etc/bluetooth/main.conf"
+            ),
+        )
     if adapter.on_chip_of_wifi:
-        return "warn", "shares its chip with Wi-Fi that is in use, which breaks connections", (
-            "use Ethernet, Wi-Fi at 5 GHz, or a USB adapter")
-    return "ok", "is there" + (" and switched on" if adapter.powered else ""), ""
+        return (
+            "warn",
+            Phrase("shares its chip with Wi-Fi that is in use, which breaks connections"),
+            Phrase("use Ethernet, Wi-Fi at 5 GHz, or a USB adapter"),
+        )
+    return "ok", Phrase("is there and switched on") if adapter.powered else Phrase("is there"), ""
 
 
 def _bluez(facts: Facts) -> Iterator[Finding]:
@@ -261,8 +309,8 @@ def _bluez(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "BlueZ",
             "fail",
-            facts.bluez_problem or "bluetoothd does not answer on the system's D-Bus",
-            "sudo apt install bluez; sudo systemctl enable --now bluetooth",
+            facts.bluez_problem or Phrase("bluetoothd does not answer on the system's D-Bus"),
+            Phrase("sudo apt install bluez; sudo systemctl enable --now bluetooth"),
         )
     if facts.bluez_version is not None:
         shown = ".".join(map(str, facts.bluez_version))
@@ -270,76 +318,94 @@ def _bluez(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 "BlueZ",
                 "warn",
-                f"version {shown}; tested from {BLUEZ_MIN[0]}.{BLUEZ_MIN[1]} on",
-                "use Debian 12, Raspberry Pi OS of 2023-10 or later",
+                Phrase(
+                    "version {shown}; tested from {least} on",
+                    shown=shown,
+                    least=".".join(map(str, BLUEZ_MIN)),
+                ),
+                Phrase("use Debian 12, Raspberry Pi OS of 2023-10 or later"),
             )
         else:
-            yield Finding("BlueZ", "ok", f"version {shown}")
+            yield Finding("BlueZ", "ok", Phrase("version {shown}", shown=shown))
     if facts.auto_enable is False:
         yield Finding(
             "BlueZ",
             "warn",
-            "AutoEnable=false: after a boot the adapter stays off",
-            "AutoEnable=true under [Policy] in /etc/bluetooth/main.conf",
+            Phrase("AutoEnable=false: after a boot the adapter stays off"),
+            Phrase("AutoEnable=true under [Policy] in /etc/bluetooth/main.conf"),
         )
     if facts.recovery != "power" and not facts.polkit:
         yield Finding(
             "BlueZ",
             "warn",
-            f"radio.recovery is {facts.recovery}, and without polkit the gateway may not restart bluetoothd",
-            'sudo apt install polkitd; or radio.recovery = "power"',
+            Phrase(
+                "radio.recovery is {recovery}, and without polkit the gateway may not restart bluetoothd",
+                recovery=facts.recovery,
+            ),
+            Phrase('sudo apt install polkitd; or radio.recovery = "power"'),
         )
 
 
 def _time(facts: Facts) -> Iterator[Finding]:
     if facts.time_trusted:
-        yield Finding("time", "ok", "wall time was synchronised since boot")
+        yield Finding("time", "ok", Phrase("wall time was synchronised since boot"))
     else:
-        service = facts.time_service or "no synchronisation service is active"
+        service = facts.time_service or Phrase("no synchronisation service is active")
         yield Finding(
             "time",
             "fail",
-            f"wall time is not synchronised ({service}; the clock says {facts.utc_year}); windows "
-            "count as open and reports wait",
-            "connect the gateway to a time server: timedatectl timesync-status; "
-            "sudo apt install systemd-timesyncd && sudo timedatectl set-ntp true",
+            Phrase(
+                "wall time is not synchronised ({service}; the clock says {utc_year}); windows count as open and "
+                "reports wait",
+                service=service,
+                utc_year=facts.utc_year,
+            ),
+            Phrase(
+                "connect the gateway to a time server: timedatectl timesync-status; sudo apt install "
+                "systemd-timesyncd && sudo timedatectl set-ntp true"
+            ),
         )
     if not facts.has_rtc:
         yield Finding(
             "clock",
             "hint",
-            "no real-time clock: after a power cut time is unknown until it is synchronised",
-            "leave-bed timers do not need it; a DS3231 module keeps time without a network",
+            Phrase("no real-time clock: after a power cut time is unknown until it is synchronised"),
+            Phrase("leave-bed timers do not need it; a DS3231 module keeps time without a network"),
         )
     else:
-        yield Finding("clock", "ok", "there is a real-time clock")
+        yield Finding("clock", "ok", Phrase("there is a real-time clock"))
 
 
 def _disk(facts: Facts) -> Iterator[Finding]:
     for disk in facts.disks:
-        shown = f"{disk.path}: {disk.free_bytes >> 20} of {disk.total_bytes >> 20} MiB free"
+        shown = Phrase(
+            "{path}: {free} of {total} MiB free",
+            path=disk.path,
+            free=disk.free_bytes >> 20,
+            total=disk.total_bytes >> 20,
+        )
         if not disk.is_writable:
             yield Finding(
                 "disk",
                 "fail",
-                f"{disk.path} cannot be written ({disk.why_not})",
-                "check its owner (sleepbelt) and the card: dmesg | grep -i -e ext4 -e mmc",
+                Phrase("{path} cannot be written ({why_not})", path=disk.path, why_not=disk.why_not),
+                Phrase("check its owner (sleepbelt) and the card: dmesg | grep -i -e ext4 -e mmc"),
             )
         elif disk.free_bytes < DISK_FAIL_BYTES:
             yield Finding(
                 "disk",
                 "fail",
-                f"{shown}: it is full; alarms go on, vitals are not recorded",
-                "sudo journalctl --vacuum-size=16M; sudo apt clean; lower gateway.retention_days",
+                Phrase("{shown}: it is full; alarms go on, vitals are not recorded", shown=shown),
+                Phrase("sudo journalctl --vacuum-size=16M; sudo apt clean; lower gateway.retention_days"),
             )
         elif disk.free_bytes < DISK_WARN_BYTES:
-            yield Finding("disk", "warn", shown, "sudo journalctl --vacuum-size=16M; sudo apt clean")
+            yield Finding("disk", "warn", shown, Phrase("sudo journalctl --vacuum-size=16M; sudo apt clean"))
         elif disk.free_inodes is not None and disk.free_inodes < INODES_WARN:
             yield Finding(
                 "disk",
                 "warn",
-                f"{disk.path}: {disk.free_inodes} files can still be made",
-                "remove what is not needed; many small files lie somewhere",
+                Phrase("{path}: {free_inodes} files can still be made", path=disk.path, free_inodes=disk.free_inodes),
+                Phrase("remove what is not needed; many small files lie somewhere"),
             )
         else:
             yield Finding("disk", "ok", shown)
@@ -348,10 +414,16 @@ def _disk(facts: Facts) -> Iterator[Finding]:
             "store",
             "fail" if "damaged" in facts.store_problem else "warn",
             facts.store_problem,
-            "start the gateway once, or check gateway.data_dir and its owner; a damaged store is mended at start",
+            Phrase(
+                "start the gateway once, or check gateway.data_dir and its owner; a damaged store is mended at start"
+            ),
         )
     elif facts.waiting_items is not None:
-        yield Finding("store", "ok", f"{facts.waiting_items} items wait for the platform's ack")
+        yield Finding(
+            "store",
+            "ok",
+            Phrase("{waiting_items} items wait for the platform's ack", waiting_items=facts.waiting_items),
+        )
 
 
 def _wear(facts: Facts) -> Iterator[Finding]:
@@ -359,8 +431,8 @@ def _wear(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "wear",
             "fail",
-            f"the file system counts {facts.disk_errors} errors",
-            "the card is failing: back up (sleepbelt provision backup) and replace it",
+            Phrase("the file system counts {disk_errors} errors", disk_errors=facts.disk_errors),
+            Phrase("the card is failing: back up (sleepbelt provision backup) and replace it"),
         )
     if facts.wear_percent is not None:
         level: Level = "ok"
@@ -369,15 +441,18 @@ def _wear(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "wear",
             level,
-            f"{facts.wear_percent} % of the flash's life is used",
-            "" if level == "ok" else "plan to replace it",
+            Phrase("{wear_percent} % of the flash's life is used", wear_percent=facts.wear_percent),
+            "" if level == "ok" else Phrase("plan to replace it"),
         )
     if facts.written_bytes is not None and facts.uptime_s >= 3600:
         per_day = facts.written_bytes * 86_400 // facts.uptime_s
-        shown = f"{per_day >> 20} MiB a day are written since boot"
+        shown = Phrase("{per_day} MiB a day are written since boot", per_day=per_day >> 20)
         if per_day > WRITTEN_WARN_BYTES_PER_DAY:
             yield Finding(
-                "wear", "warn", shown, "something writes a lot: sudo iotop -ao; the gateway itself needs some 100 MiB"
+                "wear",
+                "warn",
+                shown,
+                Phrase("something writes a lot: sudo iotop -ao; the gateway itself needs some 100 MiB"),
             )
         else:
             yield Finding("wear", "ok", shown)
@@ -388,61 +463,97 @@ def _power(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "power",
             "fail",
-            "the voltage was too low since boot: adapters fail and cards get damaged",
-            "use the board's own power supply and a short cable",
+            Phrase("the voltage was too low since boot: adapters fail and cards get damaged"),
+            Phrase("use the board's own power supply and a short cable"),
         )
     if facts.hardware_watchdog is False:
         yield Finding(
             "power",
             "hint",
-            "no hardware watchdog: a kernel that hangs stays so",
-            "on a Raspberry Pi it is built in (dtparam=watchdog=on)",
+            Phrase("no hardware watchdog: a kernel that hangs stays so"),
+            Phrase("on a Raspberry Pi it is built in (dtparam=watchdog=on)"),
         )
 
 
 def _certificates(facts: Facts) -> Iterator[Finding]:
     for certificate in facts.certificates:
-        name = f"{certificate.what} certificate {certificate.file}"
-        renew = "sleepbelt certificate makes a new one (docs/configuration.md); then: systemctl restart sleepbelt"
+        name = Phrase("{what} certificate {file}", what=certificate.what, file=certificate.file)
+        renew = Phrase(
+            "sleepbelt certificate makes a new one (docs/configuration.md); then: systemctl restart sleepbelt"
+        )
         if certificate.problem or certificate.days_left is None:
-            yield Finding("certificates", "fail", f"{name}: {certificate.problem or 'cannot be read'}", renew)
+            yield Finding(
+                "certificates",
+                "fail",
+                Phrase("{name}: {problem}", name=name, problem=certificate.problem or Phrase("cannot be read")),
+                renew,
+            )
         elif certificate.days_left < 0:
-            yield Finding("certificates", "fail", f"{name} ended {-certificate.days_left} days ago", renew)
+            yield Finding(
+                "certificates",
+                "fail",
+                Phrase("{name} ended {days_left} days ago", name=name, days_left=-certificate.days_left),
+                renew,
+            )
         elif certificate.days_left < CERTIFICATE_WARN_DAYS:
-            yield Finding("certificates", "warn", f"{name} ends in {certificate.days_left} days", renew)
+            yield Finding(
+                "certificates",
+                "warn",
+                Phrase("{name} ends in {days_left} days", name=name, days_left=certificate.days_left),
+                renew,
+            )
         else:
-            yield Finding("certificates", "ok", f"{name} is good for {certificate.days_left} days")
+            yield Finding(
+                "certificates",
+                "ok",
+                Phrase("{name} is good for {days_left} days", name=name, days_left=certificate.days_left),
+            )
 
 
 def _channels(facts: Facts) -> Iterator[Finding]:
     for channel in facts.channels:
         if channel.problem:
             yield Finding(
-                "channels", "fail", f"{channel.name}: {channel.problem}", "docs/alerting.md says how to connect it"
+                "channels",
+                "fail",
+                Phrase("{name}: {problem}", name=channel.name, problem=channel.problem),
+                Phrase("docs/alerting.md says how to connect it"),
             )
         elif channel.passed is False:
             yield Finding(
                 "channels",
                 "fail",
-                f"{channel.name}: its last self-test failed ({channel.error})",
-                "check cable and power, then test it on the page /alerts",
+                Phrase("{name}: its last self-test failed ({error})", name=channel.name, error=channel.error),
+                Phrase("check cable and power, then test it on the page /alerts"),
             )
         elif channel.tested_days_ago is None:
             yield Finding(
                 "channels",
                 "warn",
-                f"{channel.name} was never tested",
-                "test it on the page /alerts, or in the walk test",
+                Phrase("{name} was never tested", name=channel.name),
+                Phrase("test it on the page /alerts, or in the walk test"),
             )
         elif channel.tested_days_ago > PROOF_DAYS:
             yield Finding(
                 "channels",
                 "warn",
-                f"{channel.name}: last tested {channel.tested_days_ago} days ago",
-                "test it on the page /alerts",
+                Phrase(
+                    "{name}: last tested {tested_days_ago} days ago",
+                    name=channel.name,
+                    tested_days_ago=channel.tested_days_ago,
+                ),
+                Phrase("test it on the page /alerts"),
             )
         else:
-            yield Finding("channels", "ok", f"{channel.name}: passed its self-test {channel.tested_days_ago} days ago")
+            yield Finding(
+                "channels",
+                "ok",
+                Phrase(
+                    "{name}: passed its self-test {tested_days_ago} days ago",
+                    name=channel.name,
+                    tested_days_ago=channel.tested_days_ago,
+                ),
+            )
     if (
         facts.configuration_file
         and not facts.configuration_problems
@@ -451,35 +562,44 @@ def _channels(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "channels",
             "warn",
-            "no channel reaches staff outside the room without a network",
-            "connect a light, buzzer, tone or relay (docs/alerting.md)",
+            Phrase("no channel reaches staff outside the room without a network"),
+            Phrase("connect a light, buzzer, tone or relay (docs/alerting.md)"),
         )
 
 
 def _belts(facts: Facts) -> Iterator[Finding]:
     for belt in facts.belts:
         if not belt.serial:
-            yield Finding("belts", "hint", f"bed {belt.bed} has no belt", "sleepbelt provision binds one")
+            yield Finding(
+                "belts", "hint", Phrase("bed {bed} has no belt", bed=belt.bed), Phrase("sleepbelt provision binds one")
+            )
         elif belt.heard_ago_ms is None:
             yield Finding(
                 "belts",
                 "warn",
-                f"bed {belt.bed}: belt {belt.serial} was never heard",
-                "check its power, its key in the configuration, and the distance",
+                Phrase("bed {bed}: belt {serial} was never heard", bed=belt.bed, serial=belt.serial),
+                Phrase("check its power, its key in the configuration, and the distance"),
             )
         elif belt.heard_ago_ms > BELT_SILENT_MS:
             yield Finding(
                 "belts",
                 "fail",
-                f"bed {belt.bed}: belt {belt.serial} was last heard {_ago(belt.heard_ago_ms)} ago",
-                "check its power and the distance; another bed's belt may be in its place",
+                Phrase(
+                    "bed {bed}: belt {serial} was last heard {ago} ago",
+                    bed=belt.bed,
+                    serial=belt.serial,
+                    ago=_ago(belt.heard_ago_ms),
+                ),
+                Phrase("check its power and the distance; another bed's belt may be in its place"),
             )
         else:
-            yield Finding("belts", "ok", f"bed {belt.bed}: belt {belt.serial} is heard")
+            yield Finding("belts", "ok", Phrase("bed {bed}: belt {serial} is heard", bed=belt.bed, serial=belt.serial))
 
 
-def _ago(ms: int) -> str:
+def _ago(ms: int) -> Phrase:
     minutes = ms // 60_000
     if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
+        return Phrase("{minutes} min", minutes=minutes)
+    if minutes < 2880:
+        return Phrase("{hours} h", hours=minutes // 60)
+    return Phrase("{days} days", days=minutes // 1440)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from protocol.phrase import Phrase
+
 __all__ = [
     "PACKAGED",
     "TRIAL_STARTS",
@@ -91,17 +93,25 @@ def may_update(running: Running | None) -> tuple[str, ...]:
     """Why this is no moment to change the version; empty: go ahead. A gateway that does not run watches nobody."""
     if running is None or running.age_ms > FRESH_MS:
         return ()
-    return tuple(f"bed {bed} has an alarm or an absence open" for bed in running.open_beds)
+    return tuple(Phrase("bed {bed} has an alarm or an absence open", bed=bed) for bed in running.open_beds)
 
 
 def begin_trial(slots: Slots, version: str, running_version: str) -> Slots:
     """The staged `version` starts next; SlotsError if it must not."""
     if slots.trial is not None:
-        raise SlotsError(f"version {slots.trial} is on trial; wait for its end")
+        raise SlotsError(Phrase("version {trial} is on trial; wait for its end", trial=slots.trial))
     if version in slots.failed:
-        raise SlotsError(f"version {version} was tried and did not work; build one with another number")
+        raise SlotsError(
+            Phrase("version {version} was tried and did not work; build one with another number", version=version)
+        )
     if not newer(version, running_version):
-        raise SlotsError(f"version {version} is not newer than {running_version}, which runs; rollback goes back")
+        raise SlotsError(
+            Phrase(
+                "version {version} is not newer than {running_version}, which runs; rollback goes back",
+                version=version,
+                running_version=running_version,
+            )
+        )
     return replace(slots, trial=version, starts_left=TRIAL_STARTS)
 
 
@@ -163,7 +173,7 @@ def _is_well(version: str, before: Running | None, now: Running | None) -> bool:
 
 def _numbers(version: str) -> tuple[int, ...]:
     if not _VERSION.fullmatch(version):
-        raise SlotsError(f"{version!r} is no version such as 1.4.2")
+        raise SlotsError(Phrase("{version} is no version such as 1.4.2", version=repr(version)))
     numbers = [int(part) for part in version.split(".")]
     while len(numbers) > 1 and numbers[-1] == 0:
         numbers.pop()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from protocol.phrase import LANGUAGES, language_of
 
 if TYPE_CHECKING:
     from hil.analyse.reader import Recording
@@ -47,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="JSON lines instead of CSV")
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="also draw signal, occupancy, rates and quality")
-    parser.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the picture (default: en)")
+    chosen = language_of(os.environ)
+    parser.add_argument("--lang", choices=LANGUAGES, default=chosen,
+                        help=f"language of the picture (default: the locale's, {chosen})")  # fmt: skip
     parser.add_argument(
         "--runtime", choices=("cpython", "micropython"), default="cpython", help="interpreter; the output is the same"
     )

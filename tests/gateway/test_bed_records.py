@@ -223,7 +223,7 @@ async def test_the_command_exports_and_erases_beside_a_gateway_or_without(
 
     async def both() -> None:
         for language, said in (("en", "Write the bed again"), ("zh", "请再次填写床位")):
-            assert await asyncio.to_thread(main, ["erase", *span, "--language", language]) == 1
+            assert await asyncio.to_thread(main, ["erase", *span, "--lang", language]) == 1
             assert said in capsys.readouterr().err
         assert await asyncio.to_thread(main, ["export", *span, "--json", "--out", str(tmp_path / "out")]) == 0
         assert json.loads(capsys.readouterr().out)["readings"] == 60

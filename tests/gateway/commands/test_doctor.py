@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from cloud_sync.mqtt import parse_broker_url
-from gateway.commands.doctor import main, uplink_steps
+from gateway.commands.doctor import _TOPICS, main, uplink_steps
 from gateway.store_files import StoreFiles, Writes
 from tests.cloud_sync.refusing_broker import refusing_broker
 
@@ -64,6 +65,31 @@ def test_everything_is_looked_at_without_a_gateway_an_adapter_or_a_store(
     assert code == (1 if "fail" in levels else 0)
     assert said["ok"] == ("fail" not in levels)
     assert {"configuration", "gateway", "adapters", "time", "disk", "belts"} <= {x["topic"] for x in said["findings"]}
+
+
+def test_it_speaks_chinese_where_the_locale_does_and_its_json_is_the_same_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text('[gateway]\nid = "gw-01"\ndata_dir = "data"\n[[bed]]\nlabel = "A"\n')
+    assert main(["--config", str(config), "--json", "--lang", "zh"]) == 1
+    chinese = json.loads(capsys.readouterr().out)
+    assert "found an unknown section" in chinese["findings"][0]["found"]
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert main(["--config", str(config)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("故障    配置: ")
+    assert "bed：发现 未知的段；可用的段有 gateway" in lines[0]
+    assert all(re.search("[\u4e00-\u9fff]", line) for line in lines), lines
+    assert main(["uplink", "--config", str(config), "--lang", "en"]) == 2
+    assert "found an unknown section" in capsys.readouterr().err
+
+
+def test_every_topic_of_a_finding_has_its_name_in_the_readers_language() -> None:
+    source = (Path(__file__).parents[3] / "gateway/cores/checkup.py").read_text("utf-8")
+    topics = set(re.findall(r'Finding\(\s*"(\w+)"', source))
+    assert len(topics) > 12
+    assert topics <= set(_TOPICS)
 
 
 def test_what_is_wrong_is_followed_by_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ class Command:
         """(exit code, the JSON on stdout, stderr)."""
         self._capsys.readouterr()
         config = ["--config", str(self.folder / "gateway.toml")]
-        code = await asyncio.to_thread(main, [arguments[0], *config, "--language", "en", "--json", *arguments[1:]])
+        code = await asyncio.to_thread(main, [arguments[0], *config, "--lang", "en", "--json", *arguments[1:]])
         said = self._capsys.readouterr()
         return code, json.loads(said.out) if said.out else None, said.err
 
@@ -110,7 +110,7 @@ def test_a_site_file_is_only_checked_and_a_bare_gateway_waits_for_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "site.toml").write_text(SITE)
-    target = ["--config", str(tmp_path / "gateway.toml"), "--language", "en"]
+    target = ["--config", str(tmp_path / "gateway.toml"), "--lang", "en"]
     setup = ["setup", "--site", str(tmp_path / "site.toml"), *target]
     assert main(["setup", *target]) == 0
     assert load_config(tmp_path / "gateway.toml").beds == ()

@@ -109,7 +109,7 @@ def test_a_site_file_put_in_force_starts_the_gateway_anew_in_the_same_process(tm
 def test_a_whole_gateway_is_erased_by_one_command_and_starts_as_a_new_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["wipe", "--config", str(tmp_path / "gateway.toml"), "--language", "en", "--gateway", "gw-01",
+    command = ["wipe", "--config", str(tmp_path / "gateway.toml"), "--lang", "en", "--gateway", "gw-01",
                "--out", str(tmp_path / "proof.json"), "--belts-out", str(tmp_path / "belts.csv")]
     with served(tmp_path) as process:
         assert process.stdout is not None

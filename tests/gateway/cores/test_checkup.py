@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from cloud_sync.words import Words
 from gateway.cores.checkup import (
     AdapterFact,
     BeltFact,
@@ -17,6 +19,7 @@ from gateway.cores.checkup import (
     Finding,
     checkup,
 )
+from protocol.phrase import Phrase
 
 GOOD = Facts(
     configuration_file="gateway.toml",
@@ -54,6 +57,7 @@ def test_a_healthy_gateway_has_nothing_to_advise() -> None:
     }  # fmt: skip
 
 
+NO_PINS = ChannelFact("light", True, Phrase("this machine has no GPIO (/dev/gpiochip*)"))
 SICK = [
     ({"belt_update": BeltUpdateFact("0.2.0", "45", "went_back")}, "update", "stopped", "stage another"),
     ({"adapters": ()}, "adapters", "no Bluetooth adapter", "USB adapter"),
@@ -69,7 +73,7 @@ SICK = [
     ({"under_voltage": True}, "power", "voltage", "power supply"),
     ({"certificates": (CertificateFact("web", "gw.pem", -3),)}, "certificates", "ended 3 days ago", "new one"),
     ({"certificates": (CertificateFact("web", "gw.pem", None, "no such file"),)}, "certificates", "no such", "new one"),
-    ({"channels": (ChannelFact("light", True, "no GPIO"),)}, "channels", "no GPIO", "alerting.md"),
+    ({"channels": (NO_PINS,)}, "channels", "no GPIO", "alerting.md"),
     ({"channels": (ChannelFact("light", True, "", 1, False, "pin"),)}, "channels", "last self-test failed", "cable"),
     ({"belts": (BeltFact("A", "00", 7_200_000),)}, "belts", "last heard 2 h ago", "power"),
     ({"gateway_state": "degraded", "gateway_status": "degraded: storage"}, "gateway", "degraded: storage", "below"),
@@ -112,6 +116,18 @@ def test_what_will_fail_is_a_warning_with_what_to_do(change: dict[str, object], 
     [finding] = [each for each in of(replace(GOOD, **change), topic) if each.level == "warn"]  # type: ignore[arg-type]
     assert found in finding.found
     assert finding.advice
+
+
+@pytest.mark.parametrize("change", [{}, *(change for change, *_ in [*SICK, *DOUBTFUL])])
+def test_every_finding_is_said_in_chinese_with_what_to_do(change: dict[str, object]) -> None:
+    t = Words("zh")
+    for finding in checkup(replace(GOOD, **change)):  # type: ignore[arg-type]
+        texts = [finding.found, finding.advice] if finding.advice else [finding.found]
+        # What the configuration's and the store's own errors say has its Chinese where they are made (test_phrases).
+        if finding.topic in ("configuration", "store") and finding.level != "ok":
+            texts = texts[1:]
+        for text in texts:
+            assert re.search("[\u4e00-\u9fff]", t(text)), text
 
 
 def test_a_gateway_on_another_radio_needs_no_adapter() -> None:
