@@ -232,11 +232,12 @@ def _store(folder: Path) -> tuple[dict[str, Any] | None, str, int | None]:
     """(state, problem, items that wait for the platform)."""
     from gateway.store_copy import events_copy
     from gateway.store_repair import StoreError
+    from gateway.store_schema import unpack_state
 
     try:
         with events_copy(folder) as db:
             row = db.execute("SELECT body FROM state WHERE id = 1").fetchone()
-            state: dict[str, Any] = {} if row is None else json.loads(row[0])
+            state: dict[str, Any] = {} if row is None else unpack_state(row[0])
             state["belts"] = {name: json.loads(body) for name, body in db.execute("SELECT belt, body FROM belts")}
             waiting = db.execute("SELECT coalesce(sum(next_seq - floor), 0) FROM lanes").fetchone()[0]
         return state, "", int(waiting)

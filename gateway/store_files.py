@@ -56,7 +56,7 @@ from gateway.store_repair import (
     salvage,
 )
 from gateway.store_rows import Chunk, EventRow, NightRow, RecordRow, Writes
-from gateway.store_schema import EVENTS
+from gateway.store_schema import EVENTS, pack_state, unpack_state
 from gateway.store_space import DiskFullError, Reserve, is_full
 
 __all__ = [
@@ -125,7 +125,7 @@ class StoreFiles:
         """The newest committed state, with `belts` by serial; None in a new store, or where damage took it."""
         row = self._events.execute("SELECT body FROM state WHERE id = 1").fetchone()
         try:
-            state = None if row is None else json.loads(row[0])
+            state = None if row is None else unpack_state(row[0])
             belts = {belt: json.loads(body) for belt, body in self._events.execute("SELECT belt, body FROM belts")}
         except ValueError:
             return None
@@ -245,7 +245,7 @@ class StoreFiles:
         with self._events as db:
             db.execute("BEGIN IMMEDIATE")
             if writes.state is not None:
-                db.execute("INSERT OR REPLACE INTO state(id, body) VALUES (1, ?)", (json.dumps(writes.state),))
+                db.execute("INSERT OR REPLACE INTO state(id, body) VALUES (1, ?)", (pack_state(writes.state),))
             # A row each: a belt's minute rewrites one page, not the state of the whole ward.
             # Not before their chunks: a session that knows of minutes nobody stored would not ask for them again.
             if with_belts:

@@ -5,11 +5,16 @@ A file says its version in `user_version`; one from a later version of sleepbelt
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import zlib
+from typing import Any
 
 from gateway.store_evidence import EVIDENCE_SCHEMA
 
-__all__ = ["EVENTS", "VITALS", "FutureVersionError", "migrate"]
+__all__ = ["EVENTS", "STATE_BYTES_MAX", "VITALS", "FutureVersionError", "migrate", "pack_state", "unpack_state"]
+
+STATE_BYTES_MAX = 64 << 20
 
 _EVENTS_1 = """
 CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -36,6 +41,8 @@ CREATE TABLE IF NOT EXISTS rejected(
 """
 # Acked items stay until retention, so that a cloud restored from a backup can ask for them again (rewind).
 _EVENTS_3 = "ALTER TABLE outbox ADD COLUMN utc_ms INTEGER NOT NULL DEFAULT 0;"
+# From here on the state is compressed: its 14 kB were half of what a bed's event wrote. An older sleepbelt refuses it.
+_EVENTS_4 = "SELECT 1;"
 _VITALS_1 = """
 CREATE TABLE IF NOT EXISTS chunks(
   epoch TEXT NOT NULL, seq INTEGER NOT NULL, bed TEXT NOT NULL, start_utc_ms INTEGER NOT NULL, body BLOB NOT NULL,
@@ -49,12 +56,31 @@ _VITALS_2 = "DROP INDEX IF EXISTS chunks_of_bed;"
 # A chunk told before the clock was set stays as it was told (and as it may have been sent); reading adds the shift.
 _VITALS_3 = "ALTER TABLE chunks ADD COLUMN shift_ms INTEGER NOT NULL DEFAULT 0;"
 
-EVENTS = (_EVENTS_1, EVIDENCE_SCHEMA, _EVENTS_3)
+EVENTS = (_EVENTS_1, EVIDENCE_SCHEMA, _EVENTS_3, _EVENTS_4)
 VITALS = (_VITALS_1, _VITALS_2, _VITALS_3)
 
 
 class FutureVersionError(Exception):
     """The file was written by a later version of sleepbelt."""
+
+
+def pack_state(state: dict[str, Any]) -> bytes:
+    """What `state.body` holds."""
+    return zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 9)
+
+
+def unpack_state(body: str | bytes) -> Any:
+    """Back from it, also as it was before version 4; ValueError for anything else."""
+    if isinstance(body, str):
+        return json.loads(body)
+    opening = zlib.decompressobj()
+    try:
+        text = opening.decompress(body, STATE_BYTES_MAX)
+    except zlib.error as error:
+        raise ValueError(f"the state does not open: {error}") from None
+    if not opening.eof:
+        raise ValueError("the state was cut, or is larger than any")
+    return json.loads(text)
 
 
 def migrate(db: sqlite3.Connection, versions: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from gateway.cores.audit import verify
 from gateway.store_evidence import audit_rows, kept_head
 from gateway.store_files import Chunk, EventRow, StoreFiles, Writes
 from gateway.store_repair import StoreError
-from gateway.store_schema import EVENTS, VITALS
+from gateway.store_schema import EVENTS, STATE_BYTES_MAX, VITALS, unpack_state
 
 VERSIONS = Path(__file__).parent / "store_versions"
 DAY1, DAY2 = 1_700_000_000_000, 1_700_100_000_000
@@ -70,6 +71,34 @@ def test_every_earlier_versions_events_open_and_take_new_ones(tmp_path: Path, nu
     files.close()
     with closing(sqlite3.connect(tmp_path / "events.db")) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(EVENTS),)
+
+
+def test_the_state_of_a_ward_is_less_than_a_page_to_write(tmp_path: Path) -> None:
+    files = StoreFiles(tmp_path)
+    profile = {name: number for number, name in enumerate(f"setting_number_{i}" for i in range(60))}
+    state = {"beds": {f"bed-{bed}": {"profile": profile, "since_ms": 8_643_357_840 + bed} for bed in range(8)}}
+    files.commit(Writes(state=state))
+    assert files.state() == {**state, "belts": {}}
+    files.close()
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        assert db.execute("SELECT typeof(body), length(body) < 4000 FROM state").fetchone() == ("blob", 1)
+
+
+CUT, NO_JSON, NO_MAP = zlib.compress(b"{}")[:-1], zlib.compress(b"{"), zlib.compress(b"[1]")
+
+
+@pytest.mark.parametrize("body", [b"", b"x", CUT, NO_JSON, NO_MAP, "{"])
+def test_a_state_that_cannot_be_read_is_none(tmp_path: Path, body: bytes | str) -> None:
+    StoreFiles(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db, db:
+        db.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (body,))
+    with closing(StoreFiles(tmp_path)) as files:
+        assert files.state() is None
+
+
+def test_a_state_that_unpacks_without_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="larger than any"):
+        unpack_state(zlib.compress(b"[" + b" " * STATE_BYTES_MAX + b"]"))
 
 
 @pytest.mark.parametrize("number", range(1, len(VITALS)))
