@@ -263,13 +263,17 @@ class Gateway:
         zeros = self.room.zeros()
         if self._waiting_clocks is not None and not self._waiting_clocks & zeros.belts.keys():
             return
-        placed = await self._store.call(lambda files: files.place(zeros))
+        rows, placed = 0, await self._store.call(lambda files: files.place(zeros))
+        while placed is not None:
+            rows += len(placed.moved)
+            self._nights.look_at(placed.moved)
+            if placed.after is None:
+                break
+            placed = await self._store.call(partial(StoreFiles.place, zeros=zeros, so_far=placed))
         self._placed_all = placed is None or not placed.left
         if placed is not None:
             self._waiting_clocks = placed.left
-            self._nights.look_at(placed.moved)
-            log.info("the clock is set: %d rows got their time, %d boots of belts still wait", len(placed.moved),
-                     len(placed.left))
+            log.info("the clock is set: %d rows got their time, %d boots of belts still wait", rows, len(placed.left))
 
     def _forget_old(self, files: StoreFiles) -> None:
         days, now_ms = self.config.gateway.retention, self.clock.utc_ms()

@@ -36,12 +36,14 @@ from gateway.store_evidence import (
     redact_bed,
 )
 from gateway.store_provisional import (
+    BEGIN,
+    CHUNKS_AT_ONCE,
     PROVISIONAL,
     Placed,
     Zeros,
     begin_text,
     chunk_moves,
-    move_chunk,
+    move_chunks,
     place_rows,
     shifted,
 )
@@ -274,19 +276,29 @@ class StoreFiles:
                 db.execute("INSERT INTO meta(key, value) VALUES (?, ?)",
                            (PROVISIONAL, begin_text(db, self._lanes[LANE_VITALS][0])))
 
-    def place(self, zeros: Zeros) -> Placed | None:
+    def place(self, zeros: Zeros, so_far: Placed | None = None) -> Placed | None:
         """Give their time to what was told since `begin_provisional`, as far as `zeros` knows the clock it was told
-        by; None: nothing waits. A power cut within it only makes the next call do the rest."""
+        by; None: nothing waits. While the answer has `after`, call again with it: an alarm need not wait for a week of
+        chunks. A power cut within it only makes the next call do the rest."""
         begun = self._meta(PROVISIONAL)
         if begun is None:
             return None
-        placed = Placed(set(), set())
+        after_day, after_rowid = (so_far and so_far.after) or BEGIN
+        placed = Placed(set(), so_far.left if so_far is not None else set())
+        left = CHUNKS_AT_ONCE
         for day in list(self._days):
-            for move in chunk_moves(self._days[day], self.epoch, begun, zeros, placed):
-                true_day = _day_of(move.start_utc_ms)
-                move_chunk(self._days[day], self._days[true_day], move)
-                self._days.took(true_day, self.epoch, self._days.newest_seq(day, self.epoch))
+            if day < after_day or self._days.newest_seq(day, self.epoch) < int(begun.split()[0]):
+                continue
+            after_rowid = after_rowid if day == after_day else 0
+            moves, seen, after_rowid = chunk_moves(self._days[day], self.epoch, begun, zeros, placed, after_rowid, left)
+            for true_day in sorted({_day_of(move.start_utc_ms) for move in moves}):
+                of_day = [move for move in moves if _day_of(move.start_utc_ms) == true_day]
+                move_chunks(self._days[day], self._days[true_day], of_day)
+                self._days.took(true_day, self.epoch, max(move.seq for move in of_day))
             self._days.rest()
+            left -= seen
+            if left == 0:
+                return replace(placed, after=(day, after_rowid))
         with self._events as db:
             db.execute("BEGIN IMMEDIATE")
             place_rows(db, begun, zeros, placed)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from protocol.batch import BatchError, ChunkColumns, VitalsChunk, decode_columns, decode_item, encode_item
 
-__all__ = ["PROVISIONAL", "Move", "Placed", "Zeros", "begin_text", "chunk_moves", "move_chunk", "place_rows", "shifted"]
+__all__ = ["BEGIN", "PROVISIONAL", "Move", "Placed", "Zeros", "begin_text", "chunk_moves", "move_chunks", "place_rows",
+           "shifted"]  # fmt: skip
 
 PROVISIONAL = "provisional"
+BEGIN = ("", 0)  # before all days
+CHUNKS_AT_ONCE = 500  # looked at in one call: a few ms and a few hundred kB, then an alarm's commit may come between
 SAME_MS = 2_000  # no step of the clock, only drift
 
 
@@ -33,10 +36,11 @@ class Zeros:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """(bed, UTC ms) of what got its time, and the clocks of what still waits."""
+    """(bed, UTC ms) of what got its time, the clocks of what still waits, and where to go on: (day, rowid)."""
 
     moved: set[tuple[str, int]]
     left: set[tuple[str, int]]
+    after: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Move:
     """A chunk's row and its true start; `shift_ms` leads from the start in its body to it."""
 
     rowid: int
+    seq: int
     start_utc_ms: int
     shift_ms: int
 
@@ -56,14 +61,16 @@ def begin_text(db: sqlite3.Connection, next_seq: int) -> str:
 
 
 def chunk_moves(
-    db: sqlite3.Connection, epoch: str, begun: str, zeros: Zeros, placed: Placed
-) -> Iterator[Move]:
-    """The chunks of a day's file to be moved."""
+    db: sqlite3.Connection, epoch: str, begun: str, zeros: Zeros, placed: Placed, after_rowid: int, limit: int
+) -> tuple[list[Move], int, int]:
+    """The chunks to be moved among the next `limit` of a day's file; how many were looked at, and the last one."""
     rows = db.execute(
-        "SELECT rowid, bed, start_utc_ms, body, crc FROM chunks WHERE epoch = ? AND seq >= ? AND shift_ms = 0",
-        (epoch, int(begun.split()[0])),
+        "SELECT rowid, seq, bed, start_utc_ms, body, crc FROM chunks "
+        "WHERE rowid > ? AND +epoch = ? AND +seq >= ? AND shift_ms = 0 ORDER BY rowid LIMIT ?",  # +: by rowid, unsorted
+        (after_rowid, epoch, int(begun.split()[0]), limit),
     ).fetchall()
-    for rowid, bed, start_ms, body, crc in rows:
+    moves = []
+    for rowid, seq, bed, start_ms, body, crc in rows:
         chunk = _columns(body) if zlib.crc32(body) == crc else None
         if chunk is None or chunk.trusted:
             continue
@@ -74,20 +81,29 @@ def chunk_moves(
         true_ms = max(0, zero_ms + chunk.start_second * 1000)
         if abs(true_ms - start_ms) > SAME_MS:
             placed.moved.add((bed, true_ms))
-            yield Move(rowid, true_ms, true_ms - chunk.start_utc_ms)
+            moves.append(Move(rowid, seq, true_ms, true_ms - chunk.start_utc_ms))
+    return moves, len(rows), rows[-1][0] if rows else after_rowid
 
 
-def move_chunk(source: sqlite3.Connection, target: sqlite3.Connection, move: Move) -> None:
-    """Put the row into the file of its true day, with its seq, before it leaves the other."""
+def move_chunks(source: sqlite3.Connection, target: sqlite3.Connection, moves: Sequence[Move]) -> None:
+    """Put rows into the file of their true day, with their seqs, before they leave the other."""
     if source is target:
-        source.execute("UPDATE chunks SET start_utc_ms = ?, shift_ms = ? WHERE rowid = ?",
-                       (move.start_utc_ms, move.shift_ms, move.rowid))  # fmt: skip
+        with source:
+            source.execute("BEGIN IMMEDIATE")
+            source.executemany("UPDATE chunks SET start_utc_ms = ?, shift_ms = ? WHERE rowid = ?",
+                               [(move.start_utc_ms, move.shift_ms, move.rowid) for move in moves])  # fmt: skip
         return
-    (row,) = source.execute("SELECT epoch, seq, bed, body, crc, floor FROM chunks WHERE rowid = ?", (move.rowid,))
-    target.execute(
-        "INSERT OR IGNORE INTO chunks(epoch, seq, bed, body, crc, floor, start_utc_ms, shift_ms) "
-        "VALUES (?,?,?,?,?,?,?,?)", (*row, move.start_utc_ms, move.shift_ms))  # fmt: skip
-    source.execute("DELETE FROM chunks WHERE rowid = ?", (move.rowid,))
+    with target:
+        target.execute("BEGIN IMMEDIATE")
+        for move in moves:
+            (row,) = source.execute("SELECT epoch, seq, bed, body, crc, floor FROM chunks WHERE rowid = ?",
+                                    (move.rowid,))  # fmt: skip
+            target.execute(
+                "INSERT OR IGNORE INTO chunks(epoch, seq, bed, body, crc, floor, start_utc_ms, shift_ms) "
+                "VALUES (?,?,?,?,?,?,?,?)", (*row, move.start_utc_ms, move.shift_ms))  # fmt: skip
+    with source:
+        source.execute("BEGIN IMMEDIATE")
+        source.executemany("DELETE FROM chunks WHERE rowid = ?", [(move.rowid,) for move in moves])
 
 
 def place_rows(db: sqlite3.Connection, begun: str, zeros: Zeros, placed: Placed) -> None:

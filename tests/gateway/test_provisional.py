@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from gateway.night_job import NightJob
 from gateway.room import Room
 from gateway.store import Store
 from gateway.store_files import Chunk, RecordRow, StoreFiles, Writes
-from gateway.store_provisional import Zeros
+from gateway.store_provisional import CHUNKS_AT_ONCE, Zeros
 from protocol.batch import Envelope, VitalsChunk, decode_item, encode_envelope, encode_item
 from protocol.clock_scale import ClockScale
 from tests.cloud_sync.samples import START_UTC_MS, minute
@@ -113,6 +114,40 @@ def test_a_boot_that_nothing_anchors_waits_and_survives_a_restart(tmp_path: Path
     assert not placed.left
     assert times(files) == [(-60, True), (1, True)]
     assert [row.utc_ms for row in files.records("101-A", 0, 2**50)] == [START_UTC_MS - 3_600_000 + 5_000]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_week_of_chunks_is_put_right_a_few_at_a_time_and_alarms_come_between(tmp_path: Path, restart: bool) -> None:
+    files = StoreFiles(tmp_path)
+    files.begin_provisional()
+    count = 3 * CHUNKS_AT_ONCE + 7  # over a midnight of the wrong time and one of the true
+    for first in range(0, count, 100):
+        chunks = [untrusted(n, boot_id=2 if n % 300 == 1 else 3) for n in range(first, min(count, first + 100))]
+        files.commit(Writes(chunks=chunks))
+    files.acked(LANE_VITALS, range(1, 900))
+    before = [item.body for item in files.pending(LANE_VITALS, 0, 10**7)]
+    known = zeros(boot_3=START_UTC_MS)
+    calls, placed = 0, files.place(known)
+    while placed is not None and placed.after is not None:
+        calls += 1
+        assert len(placed.moved) <= CHUNKS_AT_ONCE
+        files.commit(Writes(alarm_items=[b"an alarm"]))
+        if restart:
+            files.close()
+            files = StoreFiles(tmp_path)
+            placed = files.place(known)  # from the beginning: what has its time is passed over
+        else:
+            placed = files.place(known, placed)
+    assert placed is not None
+    assert placed.left == {("belt-101-A", 2)}
+    assert calls >= 3
+    assert [number for number, trusted in times(files) if trusted] == [n for n in range(count) if n % 300 != 1]
+    assert [item.body for item in files.pending(LANE_VITALS, 0, 10**7)] == before
+    assert len(files.pending(LANE_ALARM, 0, 10**7)) == calls
+    placed = files.place(zeros(boot_2=START_UTC_MS, boot_3=START_UTC_MS))
+    assert placed is not None
+    assert (len(placed.moved), placed.left) == (6, set())
+    assert times(files) == [(n, True) for n in range(count)]
 
 
 def test_a_cut_while_a_chunk_moves_doubles_nothing(tmp_path: Path) -> None:
@@ -205,9 +240,12 @@ async def night_and_cloud(folder: Path, is_late: bool) -> tuple[dict[str, Any], 
     room.finish()  # closes the chunk, the first with a trusted time
     await commit()
     placed = await store.call(lambda files: files.place(room.zeros()))
-    if placed is not None:
+    while placed is not None:
         assert not placed.left
         nights.look_at(placed.moved)
+        if placed.after is None:
+            break
+        placed = await store.call(partial(StoreFiles.place, zeros=room.zeros(), so_far=placed))
     assert is_late == (placed is not None)
     clock.passed_s = OFFLINE_S + 6 * 3600
     await nights.run_once()
