@@ -140,6 +140,8 @@ def _compute(files: StoreFiles, bed: BedConfig, night: date, config: Config, now
     built = build_report(facts)
     known = next((row for row in files.nights(bed.label) if row.night_of == night.isoformat()), None)
     if built is None:
+        if known is None and not (facts.minutes or facts.occupancy):
+            return None  # what touched it was told before the clock was set and has got another time since
         is_over = facts.as_of_utc_s is None
         fields = report_json(None)
         is_told = known is not None and json.loads(known.report) == fields
