@@ -32,6 +32,7 @@ examples:
   sleepbelt platform token add nurse-call --role integrator --days 365 --config receiver.toml
   sleepbelt platform token list --data /var/lib/sleepbelt-platform
   sleepbelt platform token revoke nurse-call --config receiver.toml
+  sleepbelt platform gateway-token gw-01 --config receiver.toml > http-token
   sleepbelt platform webhook list --config receiver.toml
   sleepbelt platform webhook retry care-system --config receiver.toml
   sleepbelt platform backup /var/backups/sleepbelt/2026-11-27 --config receiver.toml --passphrase-file FILE
@@ -90,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     command(token, "revoke", _token_revoke, "it opens nothing from the next request on").add_argument(
         "name", metavar="NAME"
     )
+    post = command(subjects, "gateway-token", _gateway_token, "what a gateway shows that posts its batches by HTTP")
+    post.add_argument("gateway", metavar="GATEWAY", help="its gateway.id")
     webhook = subjects.add_parser("webhook", help="what was told to whom").add_subparsers(required=True, metavar="WHAT")
     command(webhook, "list", _webhook_list, "the delivery log: what waits first, then the latest tries")
     command(webhook, "retry", _webhook_retry, "send what was given up once more").add_argument("name", metavar="NAME")
@@ -151,6 +154,19 @@ def _token_revoke(options: argparse.Namespace, settings: ReceiverSettings) -> Sa
     with closing(open_existing(settings.database)) as database:
         revoke_token(database, options.name, _now_utc_ms())
     return {"revoked": options.name}, [f"{options.name} opens nothing any more"]
+
+
+def _gateway_token(options: argparse.Namespace, settings: ReceiverSettings) -> Said:
+    from cloud_sync.receiver.http_uplink import gateway_token
+    from cloud_sync.receiver.settings import SettingsError
+
+    if settings.gateway_token is None:
+        raise SettingsError("receiver.gateway_token is not set: without it no batch is taken by HTTP")
+    try:
+        text = gateway_token(settings.gateway_token, options.gateway)
+    except ValueError as error:
+        raise SettingsError(f"{options.gateway!r} is no gateway's label: {error}") from None
+    return {"gateway": options.gateway, "token": text}, [text]
 
 
 def _webhook_list(options: argparse.Namespace, settings: ReceiverSettings) -> Said:

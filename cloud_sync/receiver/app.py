@@ -103,13 +103,17 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         platform.is_committing = lambda: consumer.is_committing
         access = Access(reads, settings.api_token, settings.web.open_access)
         app = _build_app(platform, home, register, access, settings.web)
-        if settings.gateway_token is not None:
-            app.router.routes[:0] = build_http_uplink(consumer.take, settings.gateway_token)
-        renewals = None
+        enrolment = renewals = None
         if settings.authority is not None:
             enrolment = _open_enrolment(settings.authority, settings.data / ENROLMENT, owned)
             app.router.routes[:0] = build_enrol_routes(enrolment)
             renewals = Renewals(address, enrolment)
+        if settings.gateway_token is not None:
+
+            async def is_revoked(gateway: str) -> bool:
+                return enrolment is not None and await enrolment.call(lambda one: one.is_revoked(gateway))
+
+            app.router.routes[:0] = build_http_uplink(consumer.take, settings.gateway_token, is_revoked)
         server = PageServer(app, settings.web)
         if settings.embedded_broker is not None:
             owned.enter_context(embedded_broker(*settings.embedded_broker))

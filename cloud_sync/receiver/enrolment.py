@@ -165,6 +165,18 @@ class Enrolment:
         return [Enrolled(gateway, serial, issued_s, expires_s, revoked_s)
                 for gateway, serial, issued_s, expires_s, revoked_s in rows]  # fmt: skip
 
+    def is_revoked(self, gateway: str) -> bool:
+        """It was revoked and not enrolled anew since."""
+        (revoked,) = self._file.execute(
+            "SELECT max(revoked_s) FROM certificates WHERE gateway = ?", (gateway,)
+        ).fetchone()
+        if revoked is None:
+            return False
+        since = self._file.execute(
+            "SELECT 1 FROM certificates WHERE gateway = ? AND revoked_s IS NULL AND issued_s >= ?", (gateway, revoked)
+        ).fetchone()
+        return since is None
+
     def _valid(self, gateway: str, now_s: int) -> bool:
         found = self._file.execute(
             "SELECT 1 FROM certificates WHERE gateway = ? AND revoked_s IS NULL AND expires_s > ?", (gateway, now_s)

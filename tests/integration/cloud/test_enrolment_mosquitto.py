@@ -27,6 +27,7 @@ from cloud_sync.enrol import EnrolError, enrol, read_identity, renew_at
 from cloud_sync.enrol_files import AUTHORITY_FILE, IDENTITY_FILE
 from cloud_sync.mqtt import BrokerAddress, BrokerError, Link, connect
 from cloud_sync.outbox import LANE_ALARM
+from cloud_sync.receiver.http_uplink import gateway_token
 from cloud_sync.renewal import Renewal
 from cloud_sync.uplink import Uplink, UplinkSettings, enrolled_address
 from gateway.commands import doctor
@@ -35,8 +36,10 @@ from protocol.batch import encode_item
 from tests.cloud_sync.outboxes import MemoryOutbox
 from tests.cloud_sync.samples import alarm
 from tests.integration.cloud.parts import Receiver, free_port, running
+from tests.integration.cloud.test_http_fallback import status_of
 
 HOST = "127.0.0.1"
+SECRET = "a secret of this test"
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 
 
@@ -66,6 +69,7 @@ class Site:
         config.write_text(
             f'[receiver]\ndata = "{self.data}"\nbroker = "{self.url}"\nhttp = "{HOST}:{free_port()}"\n'
             f'authority = "{self.authority_folder}"\nbroker_tls = "{self.made["receiver_tls"]}"\n'
+            f'gateway_token = "{SECRET}"\n'
             "[receiver.web]\nopen_access = true\n"
         )
         self.receiver = ConfiguredReceiver(config)
@@ -208,6 +212,19 @@ async def test_a_revoked_gateway_is_kept_out_and_cannot_renew(site: Site) -> Non
     site.stop_broker()
     site.start_broker()
     assert "refused our certificate" in await _refused(site, folder)
+
+
+def test_a_revoked_gateway_is_refused_by_http_too_until_it_is_enrolled_anew(site: Site) -> None:
+    def answered() -> int:
+        return status_of(f"{site.receiver.address}uplink/gw-01/vitals", gateway_token(SECRET, "gw-01"), b"poison")
+
+    assert answered() == 200  # not enrolled, but it has its token
+    _enrolled(site)
+    assert answered() == 200
+    site.run("revoke", "--gateway", "gw-01")
+    assert answered() == 401
+    _enrolled(site)
+    assert answered() == 200
 
 
 async def test_a_certificate_of_another_authority_or_an_expired_one_is_refused(site: Site, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from cloud_sync.clock import Clock
 from cloud_sync.http_link import HttpAddress
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS
+from cloud_sync.receiver.http_uplink import gateway_token
 from cloud_sync.uplink import Uplink, UplinkSettings
 from protocol.batch import encode_item
 from protocol.clock_scale import REAL_TIME
@@ -20,7 +21,8 @@ from tests.cloud_sync.outboxes import MemoryOutbox
 from tests.cloud_sync.samples import alarm, minute
 from tests.integration.cloud.parts import GATEWAY, Receiver, free_port, running
 
-TOKEN = "a token of this test"
+SECRET = "a secret of this test"
+TOKEN = gateway_token(SECRET, GATEWAY)
 
 
 def receiver_of(folder: Path, broker_url: str) -> Receiver:
@@ -28,7 +30,7 @@ def receiver_of(folder: Path, broker_url: str) -> Receiver:
     config.write_text(f"""\
 [receiver]
 data = "data"
-gateway_token = "{TOKEN}"
+gateway_token = "{SECRET}"
 [receiver.web]
 open_access = true
 """)
@@ -69,7 +71,10 @@ def test_posts_without_the_token_too_long_or_to_no_lane_are_refused(tmp_path: Pa
     receiver = receiver_of(tmp_path, f"mqtt://127.0.0.1:{free_port()}")
     with running(receiver):
         lane = f"{receiver.address}uplink/gw-01/vitals"
-        assert status_of(lane, "another token", b"x") == 401
+        for wrong in ("another token", SECRET, gateway_token(SECRET, "gw-02"), gateway_token("x", GATEWAY), ""):
+            assert status_of(lane, wrong, b"x") == 401
+        assert status_of(f"{receiver.address}uplink/gw-02/vitals", TOKEN, b"x") == 401  # another one's name
+        assert status_of(f"{receiver.address}uplink/gw%2B/vitals", TOKEN, b"x") == 404
         assert status_of(lane, TOKEN, bytes(300_000)) == 413
         assert status_of(f"{receiver.address}uplink/gw-01/live", TOKEN, b"x") == 404
         assert status_of(lane, TOKEN, b"poison") == 200  # quarantined, and answered as unreadable
