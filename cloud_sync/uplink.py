@@ -353,20 +353,31 @@ class _Lane:
     async def _free(self) -> None:
         """Free in the outbox what was acked; apart from the connection, which may break while the disk is slow."""
         lane = self._policy.lane
+        held: Freed | int | None = None
         while True:
-            freed = await self._to_free.get()
+            freed = await self._to_free.get() if held is None else held
+            held = None
             if isinstance(freed, int):
                 await self._from_store(partial(self._outbox.rewind, lane, freed))
                 self._core.rewound(freed)
                 self._was_rewound.set()
                 self._idle_changed.set()
                 continue
-            if freed.accepted:
-                await self._from_store(partial(self._outbox.acked, lane, freed.accepted))
-                self.freed_items += len(freed.accepted)
-            if freed.rejected:
-                await self._from_store(partial(self._outbox.rejected, lane, freed.rejected))
-                self.rejected_items += len(freed.rejected)
+            accepted, rejected = list(freed.accepted), dict(freed.rejected)
+            # What came meanwhile is one commit: an alarm's must not wait behind one for each message.
+            while not self._to_free.empty():
+                held = self._to_free.get_nowait()
+                if isinstance(held, int):
+                    break
+                accepted += held.accepted
+                rejected |= held.rejected
+                held = None
+            if accepted:
+                await self._from_store(partial(self._outbox.acked, lane, accepted))
+                self.freed_items += len(accepted)
+            if rejected:
+                await self._from_store(partial(self._outbox.rejected, lane, rejected))
+                self.rejected_items += len(rejected)
             self._idle_changed.set()
 
     async def _from_store(self, call: Callable[[], Awaitable[T]]) -> T:

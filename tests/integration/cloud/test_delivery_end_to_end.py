@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from cloud_sync.clock import Clock
@@ -76,6 +76,31 @@ async def test_everything_put_arrives_once_and_is_shown(tmp_path: Path) -> None:
     assert card["night"]["heart_rate_mean_bpm"] == 61.4
     assert card["live"]["state"] == "present"
     assert {row["state"] for row in card["open_alarms"]} == {"unacknowledged", "acknowledged"}
+
+
+class _SlowOutbox(MemoryOutbox):
+    """Its disk takes a while for each commit."""
+
+    commits = 0
+
+    async def acked(self, lane: str, seqs: Sequence[int]) -> None:
+        self.commits += lane == LANE_VITALS
+        await asyncio.sleep(0.5)
+        await super().acked(lane, seqs)
+
+
+async def test_what_is_acked_while_the_disk_is_busy_is_freed_in_one_commit(tmp_path: Path) -> None:
+    broker, outbox = Broker(), _SlowOutbox()
+    receiver = Receiver(tmp_path / "data", broker.url)
+    with running(broker, receiver):
+        fill(outbox, 0, 300)
+        async with uplink_of(outbox, broker.url) as uplink:
+            assert await uplink.flush(30)
+            sent = uplink.status().sent_messages
+            freed = uplink.status().freed_items
+    assert freed == 300 * 5
+    assert sent > 12
+    assert outbox.commits < sent / 2
 
 
 async def test_what_is_put_while_the_broker_is_away_arrives_once_it_is_back(tmp_path: Path) -> None:
