@@ -212,7 +212,10 @@ class Room:
             outcome = bed.session.advance(now.now_ms)
             if outcome != _NOTHING or not writes.empty():
                 self._follow(now, bed, outcome, writes)
-        self._decided(now, self.ward.advance(now), Writes(), self.beds.values())
+        effects = self.ward.advance(now)
+        # What a fact led to was looked at with the fact; this is for beds that time alone has moved.
+        judged = [self.beds[label] for label in self.ward.take_judged() if label in self.beds]
+        self._decided(now, effects, Writes(), judged)
         if now.now_ms - self._timed_ms >= TIME_EVERY_MS:
             self._timed_ms = now.now_ms
             for serial in self._by_serial:

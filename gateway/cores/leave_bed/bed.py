@@ -15,7 +15,10 @@ def to_ms(seconds: float) -> int:
 class Bed:
     """What every rule works on. The ward sets the clocks before it applies a fact or judges a moment."""
 
-    __slots__ = ("boot_ms", "effects", "facility_zone", "name", "now_ms", "offset_ms", "profile", "state", "trusted")
+    __slots__ = (
+        "boot_ms", "due_ms", "effects", "facility_zone", "is_due_known", "is_open", "name", "now_ms", "offset_ms",
+        "profile", "state", "trusted",
+    )  # fmt: skip
 
     def __init__(self, name: str, profile: Profile, facility_zone: str, state: BedState) -> None:
         self.name = name
@@ -27,6 +30,11 @@ class Bed:
         self.trusted = True
         self.boot_ms: int | None = None
         self.effects: list[Effect] = []
+        self.is_open = True
+        """Something about it changed since it was judged."""
+        self.is_due_known = False
+        self.due_ms: int | None = None
+        """If that is known and it is not open: when a judgement could decide something next, None for never."""
 
     def log(self, event: str, detail: str = "", *, rule: str, reason: str = "") -> None:
         self.effects.append(Effect(self.now_ms, self.name, event, detail, rule, reason))

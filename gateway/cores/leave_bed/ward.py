@@ -3,11 +3,14 @@
 The caller says what time it is; the ward meets every deadline before that time at the deadline's own instant, so that
 a late call decides what a punctual one would have decided. One moment is: the facts that became known at it, each by
 `apply`, then one judgement, by `advance`; `handle` does both.
+
+A bed is judged when something about it changed or one of its instants (rules.due_instants_ms) has come; in between a
+judgement could decide nothing, and eight beds that report each second would be judged 64 times for eight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.cores import facts
@@ -27,6 +30,7 @@ from gateway.cores.leave_bed.modes import end_assist, judge_mode
 from gateway.cores.leave_bed.rules import apply_fact, due_instants_ms, judge_attention, judge_resident
 from gateway.cores.leave_bed.state import BedState
 from gateway.cores.leave_bed.view import BedView, view_of
+from gateway.cores.leave_bed.vital_notices import count_vitals
 from gateway.cores.profile import Profile
 
 RADIO_DOWN = "radio_down"
@@ -54,6 +58,7 @@ class Ward:
         self._boot_ms: int | None = None
         self._radio_down = False
         self._beds: dict[str, Bed] = {}
+        self._judged: set[str] = set()
         for name, profile in profiles.items():
             self.bind(name, profile, now)
 
@@ -61,10 +66,11 @@ class Ward:
         """A new bed, or a new belt on an unbound bed: it starts unheard and unknown (rule 21)."""
         state = BedState(silent_since_ms=now.now_ms, sampled_to_ms=now.now_ms)
         self._beds[bed] = Bed(bed, profile, self._timezone, state)
-        self._set_clocks(self._now_ms)
+        self._set_clock(self._beds[bed])
 
     def assume(self, bed: str, raw: str, age_s: float) -> None:
         """Start a history with a belt that has been heard all along, in `raw` for `age_s` (no first contact)."""
+        self._beds[bed].is_open = True
         assume_heard_all_along(self._beds[bed], raw, age_s)
 
     def handle(self, now: Now, *happened: facts.Fact) -> list[Effect]:
@@ -88,9 +94,13 @@ class Ward:
             bed = self._beds[fact.bed]
             if self._radio_down and bed.state.bound and isinstance(fact, facts.Report):
                 self._radio_down = False
+                self._open_all()
                 effects.append(Effect(at_ms, None, TECH_CLEAR, RADIO_DOWN, RADIO_DOWN))
+            self._look_at_vitals(bed)
+            self._set_clock(bed)
+            bed.is_open = True
             apply_fact(bed, fact)
-            effects += self._collect()
+            effects += self._collect([bed])
         return effects
 
     def advance(self, now: Now) -> list[Effect]:
@@ -104,12 +114,18 @@ class Ward:
         """The earliest moment at which `advance` could decide something; None while nothing is waited for."""
         if not self._running:
             return None
-        due = [at_ms for bed in self._beds.values() for at_ms in due_instants_ms(bed)]
+        due = [self._due_ms(bed) for bed in self._beds.values()]
         due.append(self._radio_down_due_ms())
         return min((at_ms for at_ms in due if at_ms is not None and at_ms > self._judged_ms), default=None)
 
+    def take_judged(self) -> list[str]:
+        """The beds that were judged since the last call: no other can look different but by the time that passes."""
+        judged, self._judged = self._judged, set()
+        return [name for name in self._beds if name in judged]
+
     def view(self, bed: str, now: Now) -> BedView:
         """What a page shows of `bed`."""
+        self._set_clock(self._beds[bed])
         return view_of(self._beds[bed], now, running=self._running, radio_down=self._radio_down)
 
     def beds(self) -> list[str]:
@@ -121,6 +137,8 @@ class Ward:
 
     def to_state(self) -> dict[str, Any]:
         """Everything the rules remember, JSON-able."""
+        for bed in self._beds.values():
+            self._look_at_vitals(bed)
         return {
             "version": STATE_VERSION,
             "timezone": self._timezone,
@@ -151,7 +169,7 @@ class Ward:
             ward._beds[name] = Bed(
                 name, Profile.from_state(bed["profile"]), ward._timezone, BedState.from_state(bed["state"])
             )
-        ward._set_clocks(now_ms)
+        ward._open_all()
         return ward
 
     # --- moments -----------------------------------------------------------------------------------------------------
@@ -165,7 +183,6 @@ class Ward:
             if max(due_ms, self._now_ms) >= until_ms:
                 break
             self._now_ms = max(due_ms, self._now_ms)
-            self._set_clocks(self._now_ms)
             effects += self._judge(self._now_ms)
         return effects
 
@@ -175,38 +192,66 @@ class Ward:
         step_ms = now.utc_ms - now.now_ms - self._offset_ms
         if abs(step_ms) >= STEP_MS_MIN:
             self._offset_ms += step_ms
+            self._open_all()
             if abs(step_ms) >= 60_000:
                 # Minutes that the step jumped over never came (rule 19); a small correction skips none.
                 self._times_from_ms = self._now_ms - 1
-        self._set_clocks(self._now_ms)
         return self._now_ms
 
-    def _set_clocks(self, at_ms: int) -> None:
+    def _open_all(self) -> None:
+        """Something that every bed depends on has changed."""
         for bed in self._beds.values():
-            bed.now_ms, bed.offset_ms, bed.trusted, bed.boot_ms = at_ms, self._offset_ms, self._trusted, self._boot_ms
+            bed.is_open = True
+            self._set_clock(bed)
+
+    def _set_clock(self, bed: Bed) -> None:
+        bed.now_ms, bed.offset_ms, bed.trusted, bed.boot_ms = (
+            self._now_ms, self._offset_ms, self._trusted, self._boot_ms
+        )  # fmt: skip
+
+    def _look_at_vitals(self, bed: Bed) -> None:
+        """Give a bed that was not looked at the time up to the last judgement, as it went until then."""
+        if self._running and bed.state.bound and bed.state.sampled_to_ms < self._judged_ms:
+            count_vitals(bed, self._judged_ms)
+
+    def _due_ms(self, bed: Bed) -> int | None:
+        """The next instant of the bed after the last judgement, None if there is none."""
+        if bed.is_open or not bed.is_due_known:
+            self._set_clock(bed)
+            due = (at_ms for at_ms in due_instants_ms(bed) if at_ms is not None and at_ms > self._judged_ms)
+            bed.due_ms, bed.is_due_known = min(due, default=None), True
+        return bed.due_ms
 
     def _judge(self, at_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         if self._running:
             due_ms = self._radio_down_due_ms()
             together = due_ms is not None and at_ms >= due_ms
-            for bed in self._beds.values():
+            beds = [
+                bed for bed in self._beds.values()
+                if together or bed.is_open or ((bed_due_ms := self._due_ms(bed)) is not None and at_ms >= bed_due_ms)
+            ]  # fmt: skip
+            for bed in beds:
+                self._set_clock(bed)
                 judge_resident(bed)
                 if bed.state.bound and not (together or self._radio_down):
                     judge_link(bed)
-            effects += self._collect()
+            effects += self._collect(beds)
             if together:
                 self._radio_down = True
                 effects.append(Effect(at_ms, None, TECH_RAISE, RADIO_DOWN, RADIO_DOWN))
-            for bed in self._beds.values():
+            for bed in beds:
                 judge_attention(bed, self._times_from_ms)
-            effects += self._collect()
+            effects += self._collect(beds)
+            for bed in beds:
+                bed.is_open = bed.is_due_known = False
+                self._judged.add(bed.name)
         self._judged_ms = self._times_from_ms = at_ms
         return effects
 
-    def _collect(self) -> list[Effect]:
+    def _collect(self, beds: Iterable[Bed]) -> list[Effect]:
         effects = []
-        for bed in self._beds.values():
+        for bed in beds:
             effects += bed.effects
             bed.effects = []
         return effects
@@ -223,6 +268,7 @@ class Ward:
         self._running = True
         self._boot_ms = self._now_ms
         self._times_from_ms = self._now_ms - 1
+        self._open_all()
         effects = self._follow_trust(now.trusted)
         if not now.trusted and not effects:
             # "Since boot": every boot without time is untrusted anew.
@@ -232,7 +278,7 @@ class Ward:
             judge_mode(bed)  # what ran out while the gateway was down ended then, before anything that happens now
             if not now.trusted:
                 end_assist(bed)  # rule 18: how long ago it was pressed is not known
-        effects += self._collect()
+        effects += self._collect(self._beds.values())
         return effects
 
     def _stop(self, at_ms: int) -> None:
@@ -245,7 +291,7 @@ class Ward:
         if trusted == self._trusted or not self._running:
             return []
         self._trusted = trusted
-        self._set_clocks(self._now_ms)
+        self._open_all()
         if trusted:
             for bed in self._beds.values():
                 time_became_trusted(bed)
