@@ -17,6 +17,8 @@ __all__ = ["Said", "Voices"]
 AIR_MAX = 1800  # a report and a beacon a second over the longest survey (provision_ops.SURVEY_S_MAX)
 REACT_MS = 30_000
 WELL_HEARD_DBM = -75
+SECOND_MS = 1000
+SURVEY_MS_MIN = 10_000  # of a belt that came a moment ago
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Said:
 class _Log:
     """The last AIR_MAX things that one belt said, packed: as objects they would be 2 MiB with eight belts."""
 
-    __slots__ = ("_count", "_rows", "newest")
+    __slots__ = ("_count", "_rows", "first_ms", "newest")
     _ROW = Struct("<qIBb")
     _KINDS = ("report", "beacon")
     _NO_RSSI = -128
@@ -45,6 +47,7 @@ class _Log:
     def __init__(self) -> None:
         self._rows = bytearray(AIR_MAX * self._ROW.size)
         self._count = 0
+        self.first_ms: int | None = None
         self.newest: Said | None = None
 
     def add(self, said: Said) -> None:
@@ -53,6 +56,8 @@ class _Log:
         at = self._count % AIR_MAX * self._ROW.size
         self._ROW.pack_into(self._rows, at, said.at_ms, said.number & 0xFFFFFFFF, bits, rssi)
         self._count += 1
+        if self.first_ms is None:
+            self.first_ms = said.at_ms
         self.newest = said
 
     def __iter__(self) -> Iterator[tuple[int, str, int, bool, str, int | None]]:
@@ -88,7 +93,10 @@ class Voices:
         return list(react(sorted(samples), since_ms, REACT_MS))
 
     def surveyed(self, serial: bytes, from_ms: int, now_ms: int) -> Survey:
-        """How well the belt was heard since `from_ms`."""
+        """How well the belt was heard since `from_ms`, or since it was listened to: what it said before is not lost."""
+        log = self._said.get(serial)
+        if log is not None and log.first_ms is not None:
+            from_ms = min(max(from_ms, log.first_ms - SECOND_MS), max(from_ms, now_ms - SURVEY_MS_MIN))
         said = [one for one in self._said.get(serial, ()) if one[0] > from_ms]
         numbers: dict[str, set[int]] = {}
         for _, kind, number, *_ in said:

@@ -39,6 +39,16 @@ def test_what_was_not_heard_lowers_the_share() -> None:
     assert 0.49 <= voices.surveyed(BELT, FIRST_MS - 1000, FIRST_MS + 119_000).heard_share <= 0.51
 
 
+def test_a_belt_that_was_bound_a_moment_ago_is_surveyed_since_then() -> None:
+    voices = Voices()
+    speak(voices, range(100, 120))
+    found = voices.surveyed(BELT, FIRST_MS + 59_000, FIRST_MS + 119_000)
+    assert (round(found.seconds), found.heard_share, found.verdict) == (20, 1.0, "good")
+    # Two seconds show nothing, and one that fell silent after it was bound is lossy.
+    assert voices.surveyed(BELT, FIRST_MS + 41_000, FIRST_MS + 101_000).seconds == 10
+    assert voices.surveyed(BELT, FIRST_MS + 99_000, FIRST_MS + 159_000).verdict == "lossy"
+
+
 def test_beacons_of_unknown_strength_count_as_heard() -> None:
     voices = Voices()
     speak(voices, range(60), rssi_dbm=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from gateway.acceptance import verify
 from gateway.commands.provision import main
 from gateway.config import load_config
 from tests.gateway.provisioned import Site, configured, label_of, new_belt, provisioning, until
+from tests.gateway.small_gateway import compressed_clock
 
 SITE = """
 [site]
@@ -143,6 +145,38 @@ async def test_scan_claim_swap_release_and_identify(tmp_path: Path, command: Com
         assert (await command.run("release", "101-1"))[0] == 0
         assert (await command.run("claim", "nonsense"))[0] == 2
         assert (await command.run("decommission", new.serial.hex()))[0] == 2  # without --yes
+
+
+@pytest.mark.parametrize(("language", "said"), [
+    ("en", ["Leave the bed empty", "Buzzer: noticed", "Still to press: page"]),
+    ("zh", ["让床空着", "蜂鸣器", "还需按下：页面"]),
+])  # fmt: skip
+async def test_a_walk_test_is_led_through_on_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, language: str, said: list[str]
+) -> None:
+    for name, value in compressed_clock().items():
+        monkeypatch.setenv(name, value)
+    belt = new_belt(1)
+    async with provisioning(configured(tmp_path), belt) as site:
+        await served(site)
+        await site.ask("scan", text=label_of(belt), bed="101-1")
+        await site.ask("bind", belt=belt.serial.hex(), bed="101-1")
+        await site.live("101-1")
+        # Nobody is there, the belt says "occupied" all the time: "n" leaves a failed step, and is any key to others.
+        monkeypatch.setattr("sys.stdin", io.StringIO("n\n" * 60))
+        where = ["--config", str(tmp_path / "gateway.toml"), "--lang", language, "--json"]
+        code = await asyncio.to_thread(main, ["walk-test", "101-1", *where])
+        told = capsys.readouterr()
+        walk = json.loads(told.out)
+        assert code == 1
+        assert (walk["finished"], walk["passed"]) == (True, False)
+        states = {step["step"]: (step["state"], step["reason"]) for step in walk["steps"]}
+        assert states["empty"] == ("failed", "not_empty")
+        assert states["lie_down"] == states["rate"] == states["acknowledge"] == ("passed", "")
+        assert states["alarm"] == ("failed", "not_confirmed")
+        assert site.gateway.provisioner.site.tested["101-1"]["passed"] is False
+        assert [text for text in said if text not in told.err] == []
+        assert (await site.ask("state"))["beds"][0]["maintenance"] is False
 
 
 async def test_a_batch_plans_beds_and_names_rows_that_are_wrong(tmp_path: Path, command: Command) -> None:
