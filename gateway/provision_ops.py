@@ -435,7 +435,7 @@ class Operations:
 
     @property
     def test_alarm(self) -> tuple[str, str]:
-        """(bed, id) of the test alarm that waits for an answer from each point; ("", "") without one."""
+        """(bed, id) of the test alarm that waits for the platform's answer; ("", "") without one."""
         return (self._walk.bed, self._test_alarm_id) if self._walk is not None and self._test_alarm_id else ("", "")
 
     async def answered_by_platform(self, way_ms: int | None) -> None:
@@ -482,7 +482,7 @@ class Operations:
         elif walk.step is not None and walk.step.name == "alarm":
             # Once: that a point silences the room is nothing a chat is told of.
             self._outlets.test_on(walk.bed)
-        else:
+        elif PLATFORM in walk.points_missing():
             self._tell_test_alarm(secrets.token_hex(8))
 
     def _end_trial(self) -> None:

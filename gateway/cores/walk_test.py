@@ -228,6 +228,11 @@ class WalkTest:
         else:
             self.effects.append("alarm_on")
 
+    def points_missing(self) -> list[str]:
+        """From where the test alarm has still to be answered; nowhere while that is not the step at hand."""
+        step = self._running("acknowledge")
+        return [] if step is None else [name for name in self.points if name not in step.evidence["latency_ms"]]
+
     def interrupted(self, now_ms: int) -> None:
         """A real alarm has taken the test alarm's place: what was noticed since proves nothing."""
         if self._running("alarm") is not None or self._running("acknowledge") is not None:
@@ -272,7 +277,7 @@ class WalkTest:
         elif step.name == "alarm":
             self._judge_alarm(now_ms, step, past_ms)
         elif step.name == "acknowledge" and past_ms > ANSWER_MS:
-            step.evidence["missing"] = [name for name in self.points if name not in step.evidence["latency_ms"]]
+            step.evidence["missing"] = self.points_missing()
             self._end(now_ms, "no_answer")
         elif step.name == "radio":
             self._judge_radio(now_ms, step)

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.async_api import Browser, Page, expect
 
 from gateway.app import Gateway
 from gateway.belt_rollout import BUNDLE_FILE, FEATURE_UPDATE
@@ -18,8 +19,11 @@ from gateway.commands.update import main
 from gateway.cores.walk_test import ANSWER_MS
 from protocol.wire import frames
 from tests.gateway.small_gateway import Talk, compressed_clock
+from tests.integration.chromium import opened, picture, quiet, serious
 from tests.integration.cloud.parts import Broker
-from tests.integration.cloud.test_platform_commands import csrf, platform, room, signed_in
+from tests.integration.cloud.test_platform_commands import PIN, csrf, platform, room, signed_in
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # as the browser
 
 FIRMWARE = "/gateways/gw-01/belts"
 
@@ -96,7 +100,8 @@ async def test_the_platform_is_a_point_of_the_walk_test_and_its_signed_answer_co
         assert answer.headers["location"] == "/devices?told=done"
         assert "The gateway has confirmed it" in (await client.get("/devices?told=done")).text
         step = await acknowledging(gateway)
-        assert step["state"] == "running"  # the page is still to press
+        assert step["state"] == "running"  # the page is still to press, and nothing any more here
+        assert gateway.operations.test_alarm == ("", "")
         assert 0 <= step["evidence"]["way_ms"]["platform"] <= step["evidence"]["latency_ms"]["platform"] <= 2000
         # The alarm that was answered is over: what names it again answers nothing.
         again = await client.post("/acknowledge-test", data=asked)
@@ -211,3 +216,51 @@ async def test_a_technician_starts_the_staged_firmware_and_no_belt_begins_while_
                 answer = await client.post(FIRMWARE, data={"csrf": await csrf(client, front), "do": "start"})
                 assert answer.status_code == 403
     broker.stop()
+
+
+@pytest.mark.parametrize(("language", "confirmed", "begun"), [
+    ("en", "The gateway has confirmed it", "the update has begun"),
+    ("zh", "网关已回复", "升级已开始"),
+])  # fmt: skip
+async def test_on_a_phone_the_test_alarm_is_answered_and_the_firmware_started(
+    browser: Browser, tmp_path: Path, language: str, confirmed: str, begun: str
+) -> None:
+    staged(tmp_path)
+    broker = Broker()
+    broker.start()
+    async with (
+        platform(tmp_path, broker) as ready,
+        room(tmp_path, broker, ready.platform_key, alarm=False, keys="keys") as talk,
+        signed_in(ready, "technician") as client,
+    ):
+        await to_acknowledging(talk)
+        await shown_test(client)
+        page = await opened(browser, f"{ready.http.rstrip('/')}/login", language, 360, 740)
+        await page.select_option("[name=account]", "technician")
+        await page.fill("[name=pin]", PIN)
+        await page.click("main form button[type=submit]")
+        await page.wait_for_url("**/devices")
+        await checked(page, f"platform-test-alarm-{language}")
+        await page.click('button[name="test"]')
+        await expect(page.locator(".told.good")).to_contain_text(confirmed)
+        assert "platform" in (await acknowledging(talk.gateway))["evidence"]["latency_ms"]
+        async with asyncio.timeout(20):  # until the gateway's next picture has come
+            while await page.locator('button[name="test"]').count():
+                await page.reload()
+        await page.click('a[href="/gateways/gw-01/belts"]')
+        await page.click('button[name="do"][value="start"]')
+        await expect(page.locator(".note.good")).to_contain_text(begun)
+        assert talk.gateway.rollout.status()["target"] == "0.3.0"
+        await checked(page, f"platform-belt-firmware-{language}")
+        await page.click('button[name="do"][value="stop"]')
+        await expect(page.locator(".note.good")).to_be_visible()
+        quiet(page)
+        await page.context.close()
+    broker.stop()
+
+
+async def checked(page: Page, name: str) -> None:
+    """Nothing serious for axe, nothing wider than the phone."""
+    assert await serious(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+    await picture(page, name, whole=True)
