@@ -38,7 +38,7 @@ class LanePolicy:
     window_bytes_min: int = 4 * KIB
     window_bytes_max: int = 64 * KIB
     raw_bytes_max: int = 160 * KIB  # of one batch before compression: stays below MESSAGE_BYTES_MAX whatever it holds
-    queue_delay_ms: int = 100  # how long what we sent may stand in the link's queue, before an alarm that comes now
+    queue_delay_ms: int = 120  # how long what we sent may stand in the link's queue, before an alarm that comes now
     resend_ms_min: int = 2_000
     resend_ms_max: int = 15_000
 
