@@ -74,6 +74,10 @@ class AdapterScan:
 
     async def run(self) -> None:
         """Scan, and follow bluetoothd's comings and goings."""
+        if self._watch is not None:
+            from gateway.radio_quiet import quiet_bluez
+
+            quiet_bluez()
         async with asyncio.TaskGroup() as tasks:
             if self._watch is not None:
                 tasks.create_task(self._follow(self._watch))

@@ -7,7 +7,6 @@ been restored judges every bed.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,14 +109,3 @@ def test_a_report_costs_its_own_bed_and_not_the_ward() -> None:
         return counted()
 
     assert calls(8) < 1.5 * calls(1)
-
-
-def main() -> int:
-    """More examples than a test has time for: `python -m tests.gateway.cores.leave_bed.test_judged_when_due N`."""
-    settings(max_examples=int(sys.argv[1]), deadline=None, suppress_health_check=list(HealthCheck))(
-        test_judging_every_bed_always_decides_the_same)()  # fmt: skip
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
