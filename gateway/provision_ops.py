@@ -10,11 +10,12 @@ import contextlib
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from gateway.alerting import Alerting
 from gateway.belt_rollout import BeltRollout
-from gateway.config import Config
+from gateway.config import Config, ConfigError
 from gateway.cores.labels import BedLabel, BeltLabel, LabelError, belt_label_text, parse_code, parse_label, parse_serial
 from gateway.cores.walk_test import WalkTest, result_state
 from gateway.outlets.outlets import Outlets
@@ -23,6 +24,7 @@ from gateway.provision_air import Said
 from gateway.provision_error import ProvisionError
 from gateway.site_upload import SiteUpload
 from gateway.wipe import PROOF_FILE
+from protocol.phrase import lines
 from protocol.wire import frames
 
 __all__ = ["Operations"]
@@ -31,6 +33,7 @@ TICK_S = 0.2
 LIVE_S = 10.0
 SURVEY_S_MAX = 900
 PLATFORM = "platform"
+BATCH_CHARS_MAX = 500_000
 
 EraseBed = Callable[[str, int, int, str], Awaitable[dict[str, Any]]]
 """(bed, from, to in UTC ms, who)"""
@@ -239,6 +242,27 @@ class Operations:
             raise ProvisionError("label_foreign", found=str(arguments["label"])[:12])
         await self._provisioner.plan(label, _text(arguments, "bed"))
         return {"belt": label.serial.hex(), "bed": arguments["bed"]}
+
+    async def _do_batch(self, arguments: Mapping[str, Any], who: str) -> dict[str, Any]:
+        """The `text` of a batch (CSV with the columns bed,label): every row that is good is planned."""
+        # Loaded by who has one.
+        from gateway.commands.provision_tables import batch_rows
+
+        text = arguments.get("text")
+        if not isinstance(text, str) or len(text) > BATCH_CHARS_MAX:
+            raise ProvisionError("bad_argument", name="text", allowed=f"CSV, at most {BATCH_CHARS_MAX} characters")
+        try:
+            rows = batch_rows(text, Path("CSV"))
+        except ConfigError as error:
+            raise ProvisionError(
+                "batch_wrong", problems=lines([problem.phrase() for problem in error.problems])) from None
+        planned, failed = [], []
+        for bed, label in rows:
+            try:
+                planned.append(await self._do_plan({"bed": bed, "label": label}, who))
+            except ProvisionError as error:
+                failed.append({"bed": bed, "code": error.code, "values": error.values})
+        return {"planned": planned, "failed": failed}
 
     async def _do_calibrate(self, arguments: Mapping[str, Any], _: str) -> dict[str, Any]:
         what = _text(arguments, "what")

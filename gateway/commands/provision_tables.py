@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from gateway.config import ConfigError, Problem
 from gateway.cores.labels import BeltLabel, LabelError, belt_label_text, code_of, grouped, parse_belt, parse_serial
 from protocol.phrase import Phrase
 
-__all__ = ["belt_labels", "read_batch", "read_belts"]
+__all__ = ["batch_rows", "belt_labels", "read_batch", "read_belts"]
 
 ROWS_MAX = 5000
 BELT_QR_MM = 16.0  # 12 mm of modules and the quiet zone
@@ -19,14 +20,19 @@ BELT_QR_MM = 16.0  # 12 mm of modules and the quiet zone
 
 def read_batch(file: Path) -> list[tuple[str, str]]:
     """(bed, label text) of each row; ConfigError with every row that is wrong."""
+    return batch_rows(_read(file), file)
+
+
+def batch_rows(text: str, file: Path) -> list[tuple[str, str]]:
+    """The same of a file's text; `file`: how it is called."""
     rows: list[tuple[str, str]] = []
     problems: list[Problem] = []
     labels: dict[str, int] = {}
     beds: dict[str, int] = {}
-    for number, row in _rows(file, ("bed", "label")):
-        bed, text = row["bed"].strip(), row["label"].strip()
+    for number, row in _rows(text, file, ("bed", "label")):
+        bed, label = row["bed"].strip(), row["label"].strip()
         try:
-            serial = parse_belt(text).serial
+            serial = parse_belt(label).serial
         except LabelError as error:
             problems.append(Problem(Phrase("line {line}, {path}", line=number, path="label"), error.code, Phrase(
                 "the text of a belt's label, BB1:...")))
@@ -37,7 +43,7 @@ def read_batch(file: Path) -> list[tuple[str, str]]:
                 place = Phrase("line {line}, {path}", line=number, path=what)
                 problems.append(Problem(place, found, Phrase("each once")))
             seen[key] = number
-        rows.append((bed, text))
+        rows.append((bed, label))
     if problems:
         raise ConfigError(file, problems)
     return rows
@@ -46,7 +52,7 @@ def read_batch(file: Path) -> list[tuple[str, str]]:
 def read_belts(file: Path) -> list[BeltLabel]:
     """Belts to print labels for: columns `serial,model,claim_secret` (hexadecimal), or one column `label`."""
     belts, problems = [], []
-    for number, row in _rows(file, ()):
+    for number, row in _rows(_read(file), file, ()):
         try:
             if row.get("label"):
                 belts.append(parse_belt(row["label"]))
@@ -74,16 +80,22 @@ def belt_labels(belts: Sequence[BeltLabel]) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(file: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+def _read(file: Path) -> str:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as opened:
-            reader = csv.DictReader(opened)
-            rows = [(number, {key: value or "" for key, value in row.items() if key})
-                    for number, row in enumerate(reader, 2)]
-            names = [name.strip() for name in reader.fieldnames or ()]
+        return file.read_text("utf-8")
     except FileNotFoundError:
         raise ConfigError(file, [Problem("file", Phrase("none"), Phrase("give a CSV file"))]) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(file, [Problem("file", str(error), Phrase("a CSV file in UTF-8"))]) from None
+
+
+def _rows(text: str, file: Path, needed: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+        rows = [(number, {key: value or "" for key, value in row.items() if key})
+                for number, row in enumerate(reader, 2)]  # fmt: skip
+        names = [name.strip() for name in reader.fieldnames or ()]
+    except csv.Error as error:
         raise ConfigError(file, [Problem("file", str(error), Phrase("a CSV file in UTF-8"))]) from None
     if missing := [name for name in needed if name not in names]:
         raise ConfigError(file, [Problem(Phrase("line {line}", line=1), ", ".join(names) or Phrase("nothing"), Phrase(

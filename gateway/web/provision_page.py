@@ -17,6 +17,7 @@ from starlette.routing import Route
 from cloud_sync.pages.kit import Kit, Visitor, error_json, script_texts
 from gateway.cores.walk_test import STEPS
 from gateway.provision_error import ProvisionError
+from gateway.provision_ops import BATCH_CHARS_MAX
 from gateway.provision_papers import PAPERS, paper
 from gateway.provision_words import change_text, explain, points_text, survey_text
 from gateway.qr import PICTURE_BYTES_MAX, read_codes
@@ -52,6 +53,7 @@ def provision_routes(kit: Kit, operations: Operations) -> list[Route]:
         guard.get("/provision/{name}", TECHNICIANS, pages.paper),
         guarded("/api/provision/picture", pages.picture, methods=["POST"], max_body_size=PICTURE_BYTES_MAX + 1),
         guarded("/api/provision/site", pages.site, methods=["POST"], max_body_size=SITE_BYTES_MAX + 1),
+        guarded("/api/provision/batch", pages.batch, methods=["POST"], max_body_size=BATCH_CHARS_MAX),
         guarded("/api/provision/{operation}", pages.operate, methods=["POST"], max_body_size=BODY_BYTES_MAX),
     ]
 
@@ -112,6 +114,14 @@ class _Pages:
         wanted = {name: request.query_params.get(name) == "1" for name in ("apply", "remove_beds")}
         return await self._answer(visitor, "site", {"text": text, **wanted})
 
+    async def batch(self, request: Request) -> Response:
+        """POST /api/provision/batch: a batch's CSV; what is planned, and what is wrong with the other rows."""
+        visitor = self._kit.visitor(request)
+        denied = self._kit.refusal(request, visitor, PROVISION)
+        if denied is not None:
+            return self._kit.error(request, visitor, *denied)
+        return await self._answer(visitor, "batch", {"text": (await request.body()).decode(errors="replace")})
+
     async def paper(self, request: Request, visitor: Visitor) -> Response:
         """Bed labels and the acceptance certificate."""
         name = request.path_params["name"]
@@ -136,6 +146,10 @@ class _Pages:
         if operation == "survey":
             for row in result["beds"]:
                 row["text"] = survey_text(visitor.t, row)
+        elif operation == "batch":
+            result["texts"] = [visitor.t("provision.batch_planned", count=len(result["planned"])), *(
+                f"{row['bed']}: {explain(visitor.t, ProvisionError(row['code'], **row['values']))}"
+                for row in result["failed"])]  # fmt: skip
         elif operation == "site":
             result["texts"] = [change_text(visitor.t, change) for change in result["changes"]]
         return JSONResponse({"ok": True, "result": result})

@@ -220,7 +220,10 @@ async def _beds(tina: Technician, belts: list[DrivenBelt], gateway: Gateway) -> 
     await tina.page.evaluate("window.scrollTo(0, 0)")
     await picture(tina.page, "provision-bed")
 
-    await gateway.operations.call("plan", {"label": label(belts[2]), "bed": "102-1"}, "batch")
+    table = f"bed,label\n102-1,{label(belts[2])}\n109-9,{label(belts[3])}\n".encode()
+    await tina.page.set_input_files("#batch", {"name": "belts.csv", "mimeType": "text/csv", "buffer": table})
+    await expect(tina.page.locator("#batch-said")).to_contain_text("1 belts planned", timeout=30_000)
+    await expect(tina.page.locator("#batch-said")).to_contain_text("109-9")
     tina.begin()
     await tina.scan(label(belts[2]))
     await expect(tina.page.get_by_role("heading", name="Bed 102-1")).to_be_visible(timeout=30_000)

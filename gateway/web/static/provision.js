@@ -186,6 +186,13 @@
     event.target.value = "";
     if (file) offer(await file.text());
   });
+  document.getElementById("batch").addEventListener("change", async (event) => {
+    const file = event.target.files[0];
+    event.target.value = "";
+    if (!file) return;
+    const result = await send("/api/provision/batch", await file.text(), "text/csv");
+    document.getElementById("batch-said").replaceChildren(...(result ? [listed(result.texts)] : []));
+  });
   document.getElementById("picture").addEventListener("change", async (event) => {
     const file = event.target.files[0];
     event.target.value = "";

@@ -102,6 +102,30 @@ async def test_what_is_wrong_is_said_with_the_next_step_in_both_languages(tmp_pa
             "X-CSRF-Token": tina.csrf})).status_code == 400
 
 
+async def test_a_batch_is_uploaded_on_the_page_and_rows_that_are_wrong_are_named(tmp_path: Path) -> None:
+    first, second = new_belt(1), new_belt(2)
+    labels = label_of(first), label_of(second)
+    async with technician(tmp_path, first, second) as (tina, site):
+        await tina.prepare()
+
+        async def upload(table: str) -> httpx.Response:
+            return await tina.client.post(
+                "/api/provision/batch", content=table.encode(), headers={"X-CSRF-Token": tina.csrf})
+
+        answer = await upload(f"\ufeffbed,label\n101-1,{labels[0]}\n109-9,{labels[1]}\n")
+        planned, refused = answer.json()["result"]["texts"]
+        assert planned == "1 belts planned."
+        assert refused.startswith("109-9: ")
+        assert site.gateway.provisioner.site.planned_bed(first.serial) == "101-1"
+        assert (await tina.tap("scan", text=labels[0], bed="")).json()["result"]["bed"] == "101-1"
+        await tina.client.get("/preference", params={"language": "zh", "back": "/provision"})
+        answer = await upload("bed,label\n101-2,BB1:zzz\n")
+        assert answer.status_code == 409
+        assert "第 2 行，label：发现" in answer.json()["error"]["message"]
+        tina.csrf = "0" * 64
+        assert (await upload(f"bed,label\n102-1,{labels[1]}\n")).status_code == 403
+
+
 async def test_the_page_and_its_parts_show_no_residents_rate(tmp_path: Path) -> None:
     belt = new_belt(1)
     label = label_of(belt)
