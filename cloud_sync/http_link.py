@@ -17,10 +17,12 @@ from urllib.parse import quote
 from cloud_sync.mqtt import BrokerError
 from protocol.packing import MESSAGE_BYTES_MAX
 
-__all__ = ["HttpAddress", "HttpLink", "http_link"]
+__all__ = ["HttpAddress", "HttpLink", "http_link", "is_let_in"]
 
 TIMEOUT_S = 20.0
 POSTS_MAX = 4  # the window bounds bytes; this bounds threads
+PROBED_LANE = "none"
+_ADVICE = {401: " (not this gateway's token, or it was revoked)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class HttpLink:
                 ack = await asyncio.to_thread(_post, self._address, gateway, lane, payload)
             except urllib.error.HTTPError as error:
                 if error.code in (401, 403, 404):
-                    on_refused(f"HTTP {error.code}")
+                    on_refused(f"{self._address} answers HTTP {error.code}{_ADVICE.get(error.code, '')}")
                 self._acks.put_nowait(BrokerError(f"{self._address} answers HTTP {error.code}"))
             except (OSError, http.client.HTTPException) as error:
                 self._acks.put_nowait(BrokerError(f"{self._address} does not answer: {error or type(error).__name__}"))
@@ -94,6 +96,22 @@ async def http_link(address: HttpAddress) -> AsyncIterator[HttpLink]:
         yield link
     finally:
         await link.close()
+
+
+async def is_let_in(address: HttpAddress, gateway: str) -> bool:
+    """Whether a receiver is there and takes this gateway's token; nothing is sent. BrokerError: nobody answers so."""
+    try:
+        await asyncio.to_thread(_post, address, gateway, PROBED_LANE, b"")
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            return False
+        # Asked with a good token, it knows no such lane.
+        if error.code == 404 and b"no_such_lane" in error.read(1000):
+            return True
+        raise BrokerError(f"{address} answers HTTP {error.code}: it takes no batches") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise BrokerError(f"{address} does not answer: {error or type(error).__name__}") from error
+    raise BrokerError(f"{address} is no receiver")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

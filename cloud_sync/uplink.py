@@ -314,7 +314,7 @@ class _Lane:
     def _refused(self, reason: str) -> None:
         self.refused_publishes += 1
         self._is_refused = True
-        self._say_up(False, f"the broker refuses to take batches of {self._settings.gateway}: {reason}")
+        self._say_up(False, f"batches of {self._settings.gateway} are refused: {reason}")
 
     async def _take_acks(self, link: Link | HttpLink) -> None:
         commands = topic(self._settings.gateway, COMMAND_LEAF)

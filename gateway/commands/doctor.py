@@ -23,6 +23,7 @@ from cloud_sync.words import Words, add_language
 from protocol.phrase import Phrase
 
 if TYPE_CHECKING:
+    from cloud_sync.http_link import HttpAddress
     from cloud_sync.mqtt import BrokerAddress
 
 SUMMARY = "find what is wrong with this gateway and say what to do about it"
@@ -35,7 +36,7 @@ _EPILOG = """\
 Without a subject it looks at the configuration, the running gateway, adapters, BlueZ, time, disk, wear, power,
 certificates, alert channels and belts. It changes nothing, needs no running gateway, and may run beside one; with
 sudo it sees more.
-`uplink` sends nothing but a subscription.
+`uplink` sends nothing but a subscription, and where uplink.http_url is set an empty request.
 --bundle writes a file for support: no names, keys, PINs, addresses or readings are in it.
 Exit code: 0 all is well (there may be warnings), 1 something fails, 2 bad input.
 
@@ -118,6 +119,7 @@ def _everything(config_file: Path, as_json: bool, bundle: Path | None, t: Words)
 
 
 def _uplink(config_file: Path, as_json: bool, t: Words) -> int:
+    from cloud_sync.http_link import HttpAddress
     from cloud_sync.mqtt import BrokerUrlError
     from cloud_sync.uplink import enrolled_address
     from gateway.config import ConfigError, load_config
@@ -130,6 +132,9 @@ def _uplink(config_file: Path, as_json: bool, t: Words) -> int:
             return BAD_INPUT
         address = enrolled_address(config.uplink.url, config.uplink.tls_dir)
         steps = asyncio.run(uplink_steps(address, config.gateway.id, config.gateway.data_dir))
+        if config.uplink.http_url and config.uplink.http_token:
+            http = HttpAddress(config.uplink.http_url, config.uplink.http_token)
+            steps.insert(-1, asyncio.run(_http_step(http, config.gateway.id)))
     except (ConfigError, BrokerUrlError) as error:
         print(f"sleepbelt doctor: {t(error)}", file=sys.stderr)
         return BAD_INPUT
@@ -166,6 +171,22 @@ async def uplink_steps(address: BrokerAddress, gateway: str, data_dir: Path) -> 
                 "and that it speaks MQTT 5")))  # fmt: skip
     steps.append(_waiting(data_dir))
     return steps
+
+
+async def _http_step(address: HttpAddress, gateway: str) -> Step:
+    """The second way, for when the broker is out of reach."""
+    from cloud_sync.http_link import is_let_in
+    from cloud_sync.mqtt import BrokerError
+
+    advice = Phrase("check uplink.http_url, and that the receiver has receiver.gateway_token")
+    try:
+        if await is_let_in(address, gateway):
+            return Step("HTTP", True, Phrase("{address} takes us in", address=address))
+        found: str | Phrase = Phrase("{address} refuses our token", address=address)
+        advice = Phrase("put the token of this gateway into uplink.http_token_file: sleepbelt platform gateway-token")
+    except BrokerError as error:
+        found = str(error)
+    return Step("HTTP", False, found, advice)
 
 
 async def _resolve(host: str, port: int) -> Step:

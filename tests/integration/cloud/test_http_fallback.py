@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +16,7 @@ from cloud_sync.http_link import HttpAddress
 from cloud_sync.outbox import LANE_ALARM, LANE_VITALS
 from cloud_sync.receiver.http_uplink import gateway_token
 from cloud_sync.uplink import Uplink, UplinkSettings
+from gateway.commands import doctor
 from protocol.batch import encode_item
 from protocol.clock_scale import REAL_TIME
 from tests.cloud_sync.outboxes import MemoryOutbox
@@ -79,6 +81,35 @@ def test_posts_without_the_token_too_long_or_to_no_lane_are_refused(tmp_path: Pa
         assert status_of(f"{receiver.address}uplink/gw-01/live", TOKEN, b"x") == 404
         assert status_of(lane, TOKEN, b"poison") == 200  # quarantined, and answered as unreadable
         assert receiver.get("api/stats")["quarantined"] == 1
+
+
+def test_the_doctor_tells_whether_the_second_way_is_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receiver = receiver_of(tmp_path, f"mqtt://127.0.0.1:{free_port()}")
+    config = tmp_path / "gateway.toml"
+
+    def step(url: str, token: str) -> tuple[bool, str, str]:
+        (tmp_path / "token").write_text(token)
+        config.write_text(
+            f'[gateway]\nid = "{GATEWAY}"\ndata_dir = "gateway"\n[uplink]\nurl = "mqtt://127.0.0.1:1"\n'
+            f'http_url = "{url}"\nhttp_token_file = "token"\n[[beds]]\nlabel = "101-A"\n'
+        )
+        doctor.main(["uplink", "--config", str(config), "--json"])
+        steps = json.loads(capsys.readouterr().out)["steps"]
+        (found,) = [one for one in steps if one["name"] == "HTTP"]
+        assert steps[-1]["name"] == "store"
+        return found["ok"], found["found"], found["advice"]
+
+    with running(receiver):
+        address = receiver.address.rstrip("/")
+        assert step(address, TOKEN)[:2] == (True, f"{address} takes us in")
+        refused = step(address, SECRET)
+        assert refused[:2] == (False, f"{address} refuses our token")
+        assert "sleepbelt platform gateway-token" in refused[2]
+        assert "it takes no batches" in step(f"{address}/elsewhere", TOKEN)[1]
+        assert receiver.get("api/stats")["quarantined"] == 0
+    assert "does not answer" in step(address, TOKEN)[1]
 
 
 def test_an_address_that_is_no_url_is_an_error_at_once() -> None:
