@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cloud_sync.clock import until_tick_s
 from gateway.alerter.signal import Signal
 from gateway.alerting import DEADLINES, RADIO, Alerting
 from gateway.bed_records import erase_bed
@@ -209,7 +210,7 @@ class Gateway:
         while True:
             # One timer for all that is heard meanwhile, not one for each event.
             try:
-                async with asyncio.timeout(HEAR_S_MAX) as pause:
+                async with asyncio.timeout(until_tick_s(HEAR_S_MAX)) as pause:
                     while True:
                         event = await self._radio.event()
                         self.provisioner.heard(event)
@@ -234,7 +235,7 @@ class Gateway:
     async def _publish(self) -> None:
         """Vitals reach the pages once a second; decisions do not wait for this."""
         while True:
-            await asyncio.sleep(PUBLISH_S)
+            await asyncio.sleep(until_tick_s(PUBLISH_S))
             if self._dirty:
                 self._dirty = False
                 self.port.publish()

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
+from cloud_sync.clock import until_tick_s
+
 ADVANCE_S_MAX = 0.5
 """Time alone tells some things (a silent belt); a bound on how late any decision can be."""
 WAIT_S_MIN = 0.001
@@ -40,11 +42,11 @@ async def meet_deadlines(room: Judged, clock: Elapsed, changed: asyncio.Event, t
         changed.clear()
         room.advance()
         turned()
-        wait_s = ADVANCE_S_MAX
+        wait_s = until_tick_s(ADVANCE_S_MAX)
         deadline_ms = room.next_deadline_ms()
         if deadline_ms is not None:
             ahead_s = max(0, deadline_ms - clock.elapsed_ms()) / 1000
-            wait_s = min(ADVANCE_S_MAX, clock.real_delay_s(ahead_s) + WAIT_S_MIN)
+            wait_s = min(wait_s, clock.real_delay_s(ahead_s) + WAIT_S_MIN)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await changed.wait()

@@ -16,6 +16,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 
+from cloud_sync.clock import until_tick_s
 from gateway.radio_bluez import ABSENT, DEAD, BluezWatch
 from gateway.radio_recovery import Recovery
 from protocol.wire import gatt
@@ -24,6 +25,7 @@ __all__ = ["AdapterScan", "Listener", "cancelled", "real_ms"]
 
 log = logging.getLogger(__name__)
 
+TURN_S = 1.0
 RETRY_S_MIN = 0.5
 RETRY_S_MAX = 15.0
 RETRY_S_NEW = 1.0
@@ -128,7 +130,7 @@ class AdapterScan:
         """Returns when the scan has ended, or nothing at all was heard for a while though belts should be there."""
         watched_ms = real_ms()
         while not cancelled():
-            if await self._changed_within(1.0):
+            if await self._changed_within(until_tick_s(TURN_S)):
                 self._say_anew("bluetoothd went away or came back")
                 return
             self.turn_ms = real_ms()

@@ -455,7 +455,7 @@ class Room:
             for effect in effects:
                 self._note(now, effect, views, writes, who)
         # Every touched bed is looked at: arming, say, is no line of the log, and must not be lost with the process.
-        moved = [bed for bed in touched if self._moved(bed, now)]
+        moved = [bed for bed in touched if self._moved(bed)]
         if effects or moved:
             writes.state = self._state()
             writes.belts |= {bed.belt: bed.session.to_state() for bed in moved if bed.belt}
@@ -493,14 +493,10 @@ class Room:
         self._decided(now, [effect], Writes(), [bed], who)
         return True, None
 
-    def _moved(self, bed: _Bed, now: Now) -> bool:
+    def _moved(self, bed: _Bed) -> bool:
         """Whether anything about the bed changed that a restart must know (when it was last heard may be older)."""
-        view = self.ward.view(bed.config.label, now)
         said = bed.state.said
-        signature = (
-            None if said is None else said.occupancy,
-            (view.state, view.since_ms, view.deadline_ms, view.alarm, view.level, view.mode, view.armed, view.silent),
-        )
+        signature = (None if said is None else said.occupancy, self.ward.essence(bed.config.label))
         if signature == bed.signature:
             return False
         bed.signature = signature

@@ -10,6 +10,7 @@ from collections.abc import Generator
 
 from starlette.applications import Starlette
 
+from cloud_sync.clock import until_tick_s
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.uvicorn_alone import Config, Server
 
@@ -69,7 +70,7 @@ class PageServer(Server):
         """A tick a second, for the date header, where uvicorn takes ten (canary: uvicorn 0.54 has this method)."""
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_S):
+                async with asyncio.timeout(until_tick_s(TICK_S)):
                     await self._stopping.wait()
 
     @contextlib.contextmanager

@@ -60,15 +60,14 @@ def view_of(bed: Bed, now: Now, *, running: bool, radio_down: bool) -> BedView:
     """The view of `bed`; labels by the wall clock of `now`."""
     state, episode, alarm = bed.state, bed.state.episode, bed.state.alarm
     offset_ms = now.utc_ms - now.now_ms
-    deadline_ms = realarm_ms = None
+    deadline_ms, realarm_ms = _deadline_ms(bed), None
     if episode is not None and not episode.held:
-        deadline_ms = _after_assist(bed, episode.deadline_ms() if alarm.state in NO_ALARM_YET else None)
         realarm_ms = _after_assist(bed, realarm_due_ms(bed))
     out_ms = None if episode is None else episode.out_since_ms
     reason = _not_watched(bed, running)
     return BedView(
         bed=bed.name,
-        state="held" if episode is not None and episode.held else state.occupancy,
+        state=_word(bed),
         since_ms=state.since_ms,
         out_since_ms=out_ms,
         out_since_utc_ms=None if out_ms is None else out_ms + offset_ms,
@@ -94,6 +93,25 @@ def view_of(bed: Bed, now: Now, *, running: bool, radio_down: bool) -> BedView:
         prealert=episode is not None and episode.prealert == "raised",
         notices=list(state.notices),
     )
+
+
+def essence_of(bed: Bed) -> tuple[object, ...]:
+    """What of the view a restart must know: state, since_ms, deadline_ms, alarm, level, mode, armed, silent."""
+    state, alarm = bed.state, bed.state.alarm
+    return (_word(bed), state.since_ms, _deadline_ms(bed), alarm.state, alarm.level, state.mode, state.armed,
+            not state.heard)  # fmt: skip
+
+
+def _word(bed: Bed) -> str:
+    episode = bed.state.episode
+    return "held" if episode is not None and episode.held else bed.state.occupancy
+
+
+def _deadline_ms(bed: Bed) -> int | None:
+    episode = bed.state.episode
+    if episode is None or episode.held or bed.state.alarm.state not in NO_ALARM_YET:
+        return None
+    return _after_assist(bed, episode.deadline_ms())
 
 
 def _after_assist(bed: Bed, due_ms: int | None) -> int | None:

@@ -29,7 +29,7 @@ from gateway.cores.leave_bed.link import assume_heard_all_along, gateway_started
 from gateway.cores.leave_bed.modes import end_assist, judge_mode
 from gateway.cores.leave_bed.rules import apply_fact, due_instants_ms, judge_attention, judge_resident
 from gateway.cores.leave_bed.state import BedState
-from gateway.cores.leave_bed.view import BedView, view_of
+from gateway.cores.leave_bed.view import BedView, essence_of, view_of
 from gateway.cores.leave_bed.vital_notices import count_vitals
 from gateway.cores.profile import Profile
 
@@ -127,6 +127,10 @@ class Ward:
         """What a page shows of `bed`."""
         self._set_clock(self._beds[bed])
         return view_of(self._beds[bed], now, running=self._running, radio_down=self._radio_down)
+
+    def essence(self, bed: str) -> tuple[object, ...]:
+        """What of the view a restart must know."""
+        return essence_of(self._beds[bed])
 
     def beds(self) -> list[str]:
         return list(self._beds)

@@ -81,6 +81,11 @@ def run(history: list[tuple[int, Any]], *, eager: bool) -> tuple[list[Effect], A
         now = Now(at_s * 1000, START_UTC_MS + at_s * 1000 + clock.off_ms, clock.trusted)
         stopped = [facts.GatewayDown()] if isinstance(what, facts.GatewayUp) else []
         decided += ward.handle(now) if what is None else ward.handle(now, *stopped, what)
+        if not eager:
+            for bed in PROFILES:
+                view = ward.view(bed, now)
+                assert ward.essence(bed) == (view.state, view.since_ms, view.deadline_ms, view.alarm, view.level,
+                                             view.mode, view.armed, view.silent)  # fmt: skip
     return in_log_order(decided), json.loads(json.dumps(ward.to_state()))
 
 
