@@ -45,7 +45,7 @@ const LIVE_BED = { 1: ["bed"], 2: ["state"], 3: ["belt", ""], 4: ["mode", "activ
   6: ["level", 0], 7: ["priority", ""], 8: ["out_since_utc_ms", 0], 9: ["heard_utc_ms", 0],
   10: ["heart_rate_bpm", null], 11: ["heart_reason", 1], 12: ["respiration_per_min", null],
   13: ["respiration_reason", 1], 14: ["movement", 0], 15: ["watched", true], 16: ["why_unwatched", ""],
-  17: ["battery_percent", -1] };
+  17: ["battery_percent", -1], 18: ["test_alarm_id", ""] };
 
 const stamp = ([boot_id, elapsed_ms, utc_ms, trusted]) =>
   ({ boot_id: number(boot_id), elapsed_ms: number(elapsed_ms), utc_ms: number(utc_ms), trusted });
