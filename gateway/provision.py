@@ -62,7 +62,7 @@ class Provisioner:
         """How long the radio keeps a belt in session that was claimed and has not come to a bed."""
         self.air = Voices()
         self.talk = BeltTalk(clock)
-        self._config, self._file, self._note = config, file, note
+        self._config, self._file, self.note = config, file, note
         self._identity = gateway_identity(config.gateway.id)
         self._busy, self._changing = asyncio.Lock(), asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,7 +109,7 @@ class Provisioner:
             else:
                 await self._new_key(BeltLabel(serial, record.model, under), under)
             log.info("belt %s has a new key", serial.hex())
-            self._note("belt_rekeyed", "", self.site.bed_of(serial), serial.hex())
+            self.note("belt_rekeyed", "", self.site.bed_of(serial), serial.hex())
         except ProvisionError as error:
             log.warning("belt %s keeps its key for now: %s", serial.hex(), error.code)
 
@@ -132,7 +132,7 @@ class Provisioner:
                 self.phase = "securing"
                 await self._new_key(label, key)
                 await self._change(lambda: self.site.right_code(label.serial))
-                self._note("belt_claimed", who, bed, label.serial.hex())
+                self.note("belt_claimed", who, bed, label.serial.hex())
                 hello = await self.talk.session(label.serial)
             except ProvisionError:
                 self._release_loose(label.serial)
@@ -229,7 +229,7 @@ class Provisioner:
         if bed:
             self.room.unbind(bed, who)
         self.talk.let_go(serial)
-        self._note("belt_decommissioned", who, bed, json.dumps(proof, sort_keys=True))
+        self.note("belt_decommissioned", who, bed, json.dumps(proof, sort_keys=True))
         return proof
 
     async def _wiped(self, serial: bytes, command: int) -> int | None:
@@ -256,7 +256,7 @@ class Provisioner:
     async def tested(self, bed: str, result: dict[str, Any], who: str) -> None:
         """Keep a finished walk test."""
         await self._change(lambda: self.site.tested.update({bed: result}))
-        self._note("walk_test", who, bed, "passed" if result["passed"] else "failed")
+        self.note("walk_test", who, bed, "passed" if result["passed"] else "failed")
 
     # -- the whole gateway -------------------------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class Provisioner:
         if bed:
             self.room.unbind(bed, who)
         self.talk.let_go(serial)
-        self._note("belt_handed_over", who, bed, serial.hex())
+        self.note("belt_handed_over", who, bed, serial.hex())
         return BeltLabel(serial, record.model, self.site.belts[serial].key)
 
     def all_belts(self) -> list[bytes]:
@@ -397,7 +397,7 @@ class Provisioner:
             left = self.site.wrong_code(serial, self.clock.elapsed_ms())
 
         await self._change(count)
-        self._note("claim_refused", "", "", serial.hex())
+        self.note("claim_refused", "", "", serial.hex())
         if not left:
             self._allow(self.site.may_claim(serial, "", self.clock.elapsed_ms()))
         raise ProvisionError("wrong_code", belt=serial.hex(), left=left)

@@ -381,6 +381,15 @@ class Operations:
         })  # fmt: skip
         return {"gateway": self._config.gateway.id, "ordered": True}
 
+    async def backup(self, passphrase: str, language: str, who: str) -> bytes:
+        """This gateway's backup, sealed; ProvisionError `no_backup`. For an admin alone: it holds the keys of belts."""
+        # Loaded by who asks for one.
+        from gateway.provision_backup import sealed_backup
+
+        made = await sealed_backup(self._config.file, passphrase, language)
+        self._provisioner.note("backup", who, "", f"{len(made)} bytes")
+        return made
+
     async def wipe_proof(self) -> bytes:
         """What was left when this gateway was last erased; ProvisionError `no_proof`."""
         try:

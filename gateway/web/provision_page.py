@@ -53,6 +53,7 @@ def provision_routes(kit: Kit, operations: Operations) -> list[Route]:
         guard.get("/provision/{name}", TECHNICIANS, pages.paper),
         guarded("/api/provision/picture", pages.picture, methods=["POST"], max_body_size=PICTURE_BYTES_MAX + 1),
         guarded("/api/provision/site", pages.site, methods=["POST"], max_body_size=SITE_BYTES_MAX + 1),
+        guarded("/api/provision/backup", pages.backup, methods=["POST"], max_body_size=BODY_BYTES_MAX),
         guarded("/api/provision/batch", pages.batch, methods=["POST"], max_body_size=BATCH_CHARS_MAX),
         guarded("/api/provision/{operation}", pages.operate, methods=["POST"], max_body_size=BODY_BYTES_MAX),
     ]
@@ -121,6 +122,22 @@ class _Pages:
         if denied is not None:
             return self._kit.error(request, visitor, *denied)
         return await self._answer(visitor, "batch", {"text": (await request.body()).decode(errors="replace")})
+
+    async def backup(self, request: Request) -> Response:
+        """POST /api/provision/backup with the passphrase as body: the sealed file, for an admin."""
+        visitor = self._kit.visitor(request)
+        denied = self._kit.refusal(request, visitor, PROVISION)
+        if denied is not None:
+            return self._kit.error(request, visitor, *denied)
+        assert visitor.account is not None
+        try:
+            if visitor.account.role != "admin":
+                raise ProvisionError("needs_admin")
+            passphrase = (await request.body()).decode(errors="replace")
+            made = await self._operations.backup(passphrase, visitor.t.language, visitor.account.name)
+        except ProvisionError as error:
+            return error_json(409, error.code, explain(visitor.t, error))
+        return Response(made, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
     async def paper(self, request: Request, visitor: Visitor) -> Response:
         """Bed labels and the acceptance certificate."""

@@ -215,6 +215,24 @@
     form.hidden = true;
     scanned(result);
   });
+  const backup = document.getElementById("backup");
+  if (backup) backup.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const field = document.getElementById("passphrase");
+    say(texts.working);
+    try {
+      const answer = await fetch("/api/provision/backup", { method: "POST", body: field.value, headers: { "Content-Type": "text/plain", "X-CSRF-Token": csrf } });
+      if (!answer.ok) return say((await answer.json()).error.message);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(await answer.blob());
+      link.download = "gateway.sbbk";
+      link.click();
+      field.value = "";
+      say(texts.done, true);
+    } catch {
+      say(texts.failed);
+    }
+  });
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button");
     if (!button) return;

@@ -9,13 +9,14 @@ from pathlib import Path
 import httpx
 
 from cloud_sync.pages.pins import hash_pin
+from gateway.backup import restore
 from tests.gateway.provisioned import Site, configured, label_of, new_belt, provisioning
 from tests.gateway.qr_pictures import nothing, picture
 from tests.gateway.spoken_belt import SpokenBelt
 from tests.gateway.web.managed_gateway import PIN, Browser, csrf_of
 
 HASH = hash_pin(PIN)
-ROLES = ", ".join(f'{{ name = "{role}", role = "{role}", pin = "{HASH}" }}' for role in ("carer", "technician"))
+ROLES = ", ".join(f'{{ name = "{role}", role = "{role}", pin = "{HASH}" }}' for role in ("carer", "technician", "admin"))
 
 
 class Technician(Browser):
@@ -124,6 +125,36 @@ async def test_a_batch_is_uploaded_on_the_page_and_rows_that_are_wrong_are_named
         assert "第 2 行，label：发现" in answer.json()["error"]["message"]
         tina.csrf = "0" * 64
         assert (await upload(f"bed,label\n102-1,{labels[1]}\n")).status_code == 403
+
+
+async def test_an_admin_takes_a_sealed_backup_from_the_page_and_a_technician_does_not(tmp_path: Path) -> None:
+    passphrase = "correct horse battery"
+    async with technician(tmp_path, account="admin") as (anna, site):
+        await anna.prepare()
+
+        async def make(who: Technician, words: str) -> httpx.Response:
+            return await who.client.post(
+                "/api/provision/backup", content=words.encode(), headers={"X-CSRF-Token": who.csrf})
+
+        made = await make(anna, passphrase)
+        assert made.status_code == 200
+        sealed = tmp_path / "gateway.sbbk"
+        sealed.write_bytes(made.content)
+        short = await make(anna, "short")
+        assert (short.status_code, "at least 12 characters" in short.json()["error"]["message"]) == (409, True)
+        await site.gateway.clock.sleep(1.0)
+        kinds = [(entry.kind, entry.who) for _, entry in await site.gateway.management.audit(20)]
+        assert kinds.count(("backup", "admin")) == 1
+        await anna.post("/logout", "/")
+        await anna.sign_in("technician")
+        await anna.prepare()
+        assert 'id="backup"' not in (await anna.get("/provision")).text
+        refused = await make(anna, passphrase)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (409, "needs_admin")
+    new = tmp_path / "new"
+    restored = restore(sealed, new / "gateway.toml", new / "data", passphrase, replace=False)
+    assert restored["config"] == str(new / "gateway.toml")
+    assert b"correct horse" not in made.content
 
 
 async def test_the_page_and_its_parts_show_no_residents_rate(tmp_path: Path) -> None:
