@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -85,7 +85,8 @@ def backlog(folder: Path, days: int) -> int:
     return days * len(_day())
 
 
-async def _listen(url: str, alarms: Alarms) -> None:
+async def listen(url: str, alarms: Alarms) -> None:
+    """Note when each alarm comes to the platform's broker."""
     async with connect(parse_broker_url(url), "bench-listener") as link:
         await link.subscribe(f"sb/v1/{GATEWAY}/alarm")
         async for _, payload in link.messages():
@@ -105,7 +106,7 @@ async def _site(folder: Path, shape: Shape | None, alarms: Alarms) -> AsyncItera
         store = await Store.open(folder / "gateway")
         settings = UplinkSettings(network.url, GATEWAY, flush_s=1.0)
         uplink = Uplink(TimedOutbox(store, alarms), settings, Clock(REAL_TIME))
-        tasks = [asyncio.create_task(task) for task in (store.run(), uplink.run(), _listen(broker.url, alarms))]
+        tasks = [asyncio.create_task(task) for task in (store.run(), uplink.run(), listen(broker.url, alarms))]
         try:
             yield store, uplink, network
         finally:
@@ -119,25 +120,33 @@ async def _floor(store: Store) -> int:
     return await store.call(lambda files: files.floor(LANE_VITALS))
 
 
+async def drain_with_alarms(
+    store: Store, uplink: Uplink, alarms: Alarms, chunks: int, shape: Shape | None, carried: Callable[[], int]
+) -> float:
+    """Give alarms while the backlog drains, until each is acked; the share of the link's rate used meanwhile."""
+    while await _floor(store) == 1:  # noqa: ASYNC110 - a figure, polled
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(2.0 if shape else 0.0)  # the window has found its size
+    began_s, before = time.monotonic(), carried()
+    for number in range(1, ALARMS_MAX):
+        if await _floor(store) > chunks * 0.97:
+            break
+        alarms.given_s[f"a-{number}"] = time.monotonic()
+        store.put(Writes(alarm_items=[encode_item(alarm(alarm_id=f"a-{number}", at_s=number))]))
+        await asyncio.sleep(ALARM_EVERY_S if shape else ALARM_EVERY_S / 10)
+    used = 8 * (carried() - before) / (time.monotonic() - began_s)
+    assert uplink.status().resent_messages == 0, "the link carried something twice"
+    while len(alarms.freed_s) < len(alarms.given_s):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    return used / shape.bits_per_s if shape else 0.0
+
+
 async def _under_load(folder: Path, shape: Shape | None, chunks: int) -> tuple[Alarms, float]:
     """The alarms' times while the backlog drains, and the share of the link's rate that was used meanwhile."""
     alarms = Alarms()
     async with _site(folder, shape, alarms) as (store, uplink, network), asyncio.timeout(PATIENCE_S):
-        while await _floor(store) == 1:  # noqa: ASYNC110 - a figure, polled
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(2.0 if shape else 0.0)  # the window has found its size
-        began_s, carried = time.monotonic(), network.carried_up
-        for number in range(1, ALARMS_MAX):
-            if await _floor(store) > chunks * 0.97:
-                break
-            alarms.given_s[f"a-{number}"] = time.monotonic()
-            store.put(Writes(alarm_items=[encode_item(alarm(alarm_id=f"a-{number}", at_s=number))]))
-            await asyncio.sleep(ALARM_EVERY_S if shape else ALARM_EVERY_S / 10)
-        used = 8 * (network.carried_up - carried) / (time.monotonic() - began_s)
-        assert uplink.status().resent_messages == 0, "the link carried something twice"
-        while len(alarms.freed_s) < len(alarms.given_s):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-    return alarms, used / shape.bits_per_s if shape else 0.0
+        used = await drain_with_alarms(store, uplink, alarms, chunks, shape, lambda: network.carried_up)
+    return alarms, used
 
 
 async def _caught_up_s(folder: Path) -> float:

@@ -56,24 +56,26 @@ class Broker:
 class Mosquitto:
     """mosquitto as a process of its own on one port, which keeps nothing and can be killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.host, self.port = host, free_port()
         self._conf = folder / "mosquitto.conf"
-        self._conf.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n")
+        self._conf.write_text(
+            f"listener {self.port} {host}\nallow_anonymous true\npersistence false\nset_tcp_nodelay true\n"
+        )
         if os.geteuid() == 0:  # else mosquitto would go on as a user that cannot read the test's folder
             self._conf.write_text(self._conf.read_text() + "user root\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"mqtt://{self.host}:{self.port}"
 
     def start(self) -> None:
         program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self._process = subprocess.Popen([program, "-c", str(self._conf)], stderr=subprocess.DEVNULL)
         for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 0.2):
                 return
             time.sleep(0.05)
         raise AssertionError(f"mosquitto does not listen (code {self._process.poll()})")
