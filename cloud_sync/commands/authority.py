@@ -13,6 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase
+
 SUMMARY = "enrol gateways: broker and its certificates, claim tokens, revocation"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 SERVER_DAYS = 397
@@ -64,18 +67,19 @@ topic readwrite sb/v1/#
 def main(argv: Sequence[str]) -> int:
     """Do what the subcommand says; 0 done, 1 failed, 2 bad input."""
     options = _parser().parse_args(argv)
+    t = Words(options.lang)
     from cloud_sync.authority import AuthorityError
     from cloud_sync.receiver.stores.base import StoreError
 
     try:
         said, lines = {"broker": _broker, "token": _token, "list": _list, "revoke": _revoke}[options.subject](options)
     except (AuthorityError, ValueError) as error:
-        print(f"sleepbelt authority: {error}", file=sys.stderr)
+        print(f"sleepbelt authority: {t(error)}", file=sys.stderr)
         return BAD_INPUT
     except (OSError, StoreError) as error:
-        print(f"sleepbelt authority: {error}", file=sys.stderr)
+        print(f"sleepbelt authority: {t(error)}", file=sys.stderr)
         return FAILED
-    print(json.dumps(said, ensure_ascii=False) if options.json else "\n".join(lines))
+    print(json.dumps(said, ensure_ascii=False) if options.json else "\n".join(map(t, lines)))
     return DONE
 
 
@@ -88,7 +92,7 @@ def _broker(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from cloud_sync.receiver.enrolment import REVOKED_FILE
 
     if not options.site.strip() or not options.host:
-        raise AuthorityError("--site and --host: a name each")
+        raise AuthorityError(Phrase("--site and --host: a name each"))
     now = datetime.now(UTC)
     folder, out = options.authority.absolute(), options.out.absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,10 +118,12 @@ def _broker(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
             "broker": str(out), "broker_valid_until": certificate.not_valid_after_utc.date().isoformat(),
             "receiver_tls": str(ours)}  # fmt: skip
     return said, [
-        f"authority {folder} ({'new' if is_new else 'was there'}), SHA-256 {authority.fingerprint.hex(':')}",
-        f"broker    {out}/mosquitto.conf, certificate until {said['broker_valid_until']}",
-        "          the user mosquitto must be able to read these files and the list of revoked certificates",
-        "receiver  in its configuration:",
+        Phrase("authority {folder} ({age}), SHA-256 {digest}", folder=folder,
+               age=Phrase("new") if is_new else Phrase("was there"), digest=authority.fingerprint.hex(":")),
+        Phrase("broker    {file}, certificate until {day}", file=out / "mosquitto.conf",
+               day=said["broker_valid_until"]),
+        Phrase("          the user mosquitto must be able to read these files and the list of revoked certificates"),
+        Phrase("receiver  in its configuration:"),
         f'            broker = "mqtts://{options.host[0]}:{options.port}"',
         f'            broker_tls = "{ours}"',
         f'            authority = "{folder}"',
@@ -128,22 +134,30 @@ def _token(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     enrolment = _open(options)
     token = enrolment.new_token(options.gateway, int(time.time()))
     said = {"gateway": options.gateway, "token": token, "good_for_s": 24 * 3600}
-    return said, [token, f"for {options.gateway}, once, within a day: sleepbelt enrol --platform URL --token {token}"]
+    return said, [token, Phrase(
+        "for {gateway}, once, within a day: sleepbelt enrol --platform URL --token {token}",
+        gateway=options.gateway, token=token)]  # fmt: skip
 
 
 def _list(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     found = _open(options).enrolled()
-    lines = [f"{one.gateway:<32} until {_day(one.expires_s)}{_revoked(one.revoked_s)}" for one in found]
-    return {"gateways": [asdict(one) for one in found]}, lines or ["no gateway is enrolled yet"]
+    lines: list[str] = [
+        Phrase("{gateway} until {day}{revoked}", gateway=f"{one.gateway:<32}", day=_day(one.expires_s),
+               revoked=_revoked(one.revoked_s)) for one in found
+    ]  # fmt: skip
+    return {"gateways": [asdict(one) for one in found]}, lines or [Phrase("no gateway is enrolled yet")]
 
 
 def _revoke(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     count = _open(options).revoke(options.gateway, int(time.time()))
     if not count:
-        raise ValueError(f"{options.gateway!r} has no valid certificate; sleepbelt authority list shows who has one")
+        raise ValueError(Phrase(
+            "{gateway} has no valid certificate; sleepbelt authority list shows who has one",
+            gateway=repr(options.gateway)))
     return {"gateway": options.gateway, "revoked": count}, [
-        f"{options.gateway}: {count} certificate{'s' if count > 1 else ''} revoked",
-        "now restart the broker: it reads the list of revoked certificates when it starts",
+        Phrase("{gateway}: {count} certificate revoked", gateway=options.gateway, count=count) if count == 1 else
+        Phrase("{gateway}: {count} certificates revoked", gateway=options.gateway, count=count),
+        Phrase("now restart the broker: it reads the list of revoked certificates when it starts"),
     ]
 
 
@@ -152,9 +166,9 @@ def _open(options: argparse.Namespace) -> Any:
     from cloud_sync.receiver.enrolment import ENROLMENT, Enrolment
 
     if options.data is None:
-        raise AuthorityError("--data: the receiver's data folder is needed")
+        raise AuthorityError(Phrase("--data: the receiver's data folder is needed"))
     if options.subject != "list" and options.gateway is None:
-        raise AuthorityError("--gateway: the gateway's id (gateway.id in its configuration) is needed")
+        raise AuthorityError(Phrase("--gateway: the gateway's id (gateway.id in its configuration) is needed"))
     authority = load_authority(options.authority)
     options.data.mkdir(parents=True, exist_ok=True)
     return Enrolment(options.data / ENROLMENT, authority, options.authority)
@@ -174,7 +188,7 @@ def _day(at_s: int) -> str:
 
 
 def _revoked(at_s: int | None) -> str:
-    return "" if at_s is None else f", revoked on {_day(at_s)}"
+    return "" if at_s is None else Phrase(", revoked on {day}", day=_day(at_s))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,4 +206,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8883, help="where the broker listens (default 8883)")
     parser.add_argument("--out", type=Path, default=Path("broker"), metavar="DIR", help="folder for the broker's files")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_language(parser)
     return parser

@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from cloud_sync.words import add_language
+from cloud_sync.words import Words, add_language
+from protocol.phrase import Phrase
 
 if TYPE_CHECKING:
     from gateway.cores.night_facts import Minute
@@ -44,19 +45,27 @@ def facts_from_file(name: str) -> Any:
     try:
         raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        raise BadInputError(f"{name}: cannot be read ({error.strerror})") from None
+        raise BadInputError(Phrase("{name}: cannot be read ({why})", name=name, why=error.strerror)) from None
     except ValueError as error:
-        raise BadInputError(f"{name!r}: is no file name ({error})") from None
+        raise BadInputError(Phrase("{name}: is no file name ({error})", name=repr(name), error=error)) from None
     try:
         return json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{name}: is not UTF-8 text (byte {error.start})") from None
+        raise BadInputError(Phrase("{name}: is not UTF-8 text (byte {start})", name=name, start=error.start)) from None
     except json.JSONDecodeError as error:
-        raise BadInputError(f"{name}: is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+        raise BadInputError(
+            Phrase(
+                "{name}: is not JSON: {msg} in line {lineno}, column {colno}",
+                name=name,
+                msg=error.msg,
+                lineno=error.lineno,
+                colno=error.colno,
+            )
+        ) from None
     except RecursionError:
-        raise BadInputError(f"{name}: is nested too deeply to be a night's facts") from None
+        raise BadInputError(Phrase("{name}: is nested too deeply to be a night's facts", name=name)) from None
     except ValueError as error:
-        raise BadInputError(f"{name}: is not JSON: {error}") from None
+        raise BadInputError(Phrase("{name}: is not JSON: {error}", name=name, error=error)) from None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         answer, minutes = _answer(options.facts) if options.facts is not None else _stored(options)
     except BadInputError as error:
-        print(f"sleepbelt night: {error}", file=sys.stderr)
+        print(f"sleepbelt night: {Words(options.lang)(error)}", file=sys.stderr)
         return BAD_INPUT
     if options.pdf is not None and (failed := _pdf(answer, options)):
         return failed
@@ -86,7 +95,7 @@ def _pdf(answer: dict[str, Any], options: argparse.Namespace) -> int:
     try:
         write_pdf(answer, options.lang, Path(options.pdf))
     except PdfError as error:
-        print(f"sleepbelt night: {error}", file=sys.stderr)
+        print(f"sleepbelt night: {Words(options.lang)(error)}", file=sys.stderr)
         return FAILED
     return DONE
 
@@ -97,7 +106,7 @@ def _plot(answer: dict[str, Any], minutes: Sequence[Minute], options: argparse.N
     try:
         write_plot(answer, minutes, options.lang, Path(options.plot))
     except PlotError as error:
-        print(f"sleepbelt night: {error}", file=sys.stderr)
+        print(f"sleepbelt night: {Words(options.lang)(error)}", file=sys.stderr)
         return FAILED
     return DONE
 
@@ -111,7 +120,7 @@ def _answer(facts_file: str) -> tuple[dict[str, Any], Sequence[Minute]]:
     try:
         facts = parse_facts(document)
     except FactsError as error:
-        raise BadInputError(f"{facts_file}: {error}") from None
+        raise BadInputError(Phrase("{facts_file}: {error}", facts_file=facts_file, error=error)) from None
     if ignored := unknown_keys(document):
         print(f"sleepbelt night: {facts_file}: not read: {', '.join(ignored)}", file=sys.stderr)
     return report_json(build_report(facts)), facts.minutes
@@ -124,22 +133,24 @@ def _stored(options: argparse.Namespace) -> tuple[dict[str, Any], Sequence[Minut
     bed, text = options.bed or options.bed_of_night, options.date or options.date_of_night
     if bed is None or text is None:
         raise BadInputError(
-            "a stored night needs BED and DATE (or --bed, --date): its bed and waking day, such as 3-1 2026-11-24"
+            Phrase(
+                "a stored night needs BED and DATE (or --bed, --date): its bed and waking day, such as 3-1 2026-11-24"
+            )
         )
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise BadInputError(f"--date: {text!r} is no date; write it as 2026-11-24") from None
+        raise BadInputError(Phrase("--date: {text} is no date; write it as 2026-11-24", text=repr(text))) from None
     folder = Path(options.store or STORE)
     try:
         answer = stored_answer(folder, bed, day.isoformat())
         has_curves = options.plot is not None and answer["night"] is not None
         minutes = stored_minutes(folder, bed, answer["night"]) if has_curves else ()
     except NoStoreError as error:
-        raise BadInputError(f"--store: {error}") from None
+        raise BadInputError(Phrase("--store: {error}", error=error)) from None
     # Asked last: a demo's clock runs ahead. 14 h: a day that has begun nowhere on earth.
     if answer["night"] is None and day > (datetime.now(UTC) + timedelta(hours=14)).date():
-        raise BadInputError(f"--date: the night to {day.isoformat()} has not been yet")
+        raise BadInputError(Phrase("--date: the night to {isoformat} has not been yet", isoformat=day.isoformat()))
     return answer, minutes
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from cloud_sync.pages.pdf import MARGIN_MM, WIDTH_MM, PdfError, new_sheet
 from gateway.commands.night_text import TEXTS, comparisons, remarks, rows, timeline
+from protocol.phrase import Phrase
 
 _SHADES = {
     "in_bed_asleep": (58, 91, 160),
@@ -44,7 +45,7 @@ def write_pdf(answer: Mapping[str, Any], lang: str, file: Path) -> None:
     try:
         sheet.output(str(file))
     except OSError as error:
-        raise PdfError(f"{file}: cannot be written ({error.strerror})") from None
+        raise PdfError(Phrase("{file}: cannot be written ({why})", file=file, why=error.strerror)) from None
 
 
 def _paragraph(sheet: Any, lines: Iterable[str], size_pt: int) -> None:

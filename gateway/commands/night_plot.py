@@ -13,6 +13,7 @@ from markupsafe import escape
 from cloud_sync.pages import charts, night_view
 from gateway.commands.night_text import TEXTS, remarks
 from gateway.cores.night_facts import Minute
+from protocol.phrase import Phrase
 
 __all__ = ["PlotError", "night_svg", "write_plot"]
 
@@ -38,11 +39,11 @@ class PlotError(Exception):
 def write_plot(answer: Mapping[str, Any], minutes: Sequence[Minute], lang: str, file: Path) -> None:
     """The answer of `sleepbelt night --json` as an SVG file; PlotError."""
     if file.suffix.lower() != ".svg":
-        raise PlotError(f"{file}: a picture is written as SVG; give a name that ends in .svg")
+        raise PlotError(Phrase("{file}: a picture is written as SVG; give a name that ends in .svg", file=file))
     try:
         file.write_text(night_svg(answer, minutes, lang), encoding="utf-8")
     except OSError as error:
-        raise PlotError(f"{file}: cannot be written ({error.strerror})") from None
+        raise PlotError(Phrase("{file}: cannot be written ({why})", file=file, why=error.strerror)) from None
 
 
 def night_svg(answer: Mapping[str, Any], minutes: Sequence[Minute], lang: str) -> str:

@@ -16,6 +16,7 @@ from gateway.store_copy import events_copy, store_copy
 from gateway.store_files import StoreFiles
 from gateway.store_repair import StoreError
 from protocol.batch import VitalsChunk, decode_item
+from protocol.phrase import Phrase
 
 
 class NoStoreError(Exception):
@@ -29,14 +30,21 @@ def stored_answer(folder: Path, bed: str, night_of: str) -> dict[str, Any]:
             row = store.execute("SELECT report FROM nights WHERE bed = ? AND night_of = ?", (bed, night_of)).fetchone()
             known = [] if row is not None else _beds(store)
     except StoreError as error:
-        raise NoStoreError(str(error)) from None
+        raise NoStoreError(error.args[0]) from None
     except sqlite3.Error as error:
-        raise NoStoreError(f"{folder}/events.db: cannot be read ({error})") from None
+        raise NoStoreError(Phrase("{name}: cannot be read ({why})", name=f"{folder}/events.db", why=error)) from None
     if row is not None:
         report = json.loads(row[0])
         return dict(report) if "night" in report else {"night": report, "reason": None}
     if bed not in known:
-        raise NoStoreError(f"{folder}: knows no bed {bed!r}" + (f"; it knows {', '.join(known)}" if known else ""))
+        raise NoStoreError(
+            Phrase(
+                "{folder}: knows no bed {bed}{known}",
+                folder=folder,
+                bed=repr(bed),
+                known=Phrase("; it knows {names}", names=", ".join(known)) if known else "",
+            )
+        )
     return {"night": None, "reason": "no_night_recorded"}
 
 
@@ -53,7 +61,7 @@ def stored_minutes(folder: Path, bed: str, night: dict[str, Any]) -> Sequence[Mi
             finally:
                 files.close()
     except (StoreError, sqlite3.Error) as error:
-        raise NoStoreError(str(error)) from None
+        raise NoStoreError(error.args[0]) from None
 
 
 def _chunks(files: StoreFiles, bed: str, from_utc_ms: int, to_utc_ms: int) -> Iterator[VitalsChunk]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cloud_sync.words import add_language
+from cloud_sync.words import Words, add_language
 from gateway.cores.explain import explain
 from gateway.cores.scenario import Line, Scenario, as_result, read_scenario, run_scenario
 from gateway.cores.scenario_fields import ScenarioError
+from protocol.phrase import Phrase
 
 SUMMARY = "run leave-bed scenario files, or a stored night, through the alarm rules"
 DONE, FAILED, BAD_INPUT = 0, 1, 2
@@ -80,7 +81,7 @@ def _replay_night(options: argparse.Namespace) -> int:
     try:
         replay_from_store(options)
     except StoreInputError as wrong:
-        _complain(BadFile(str(wrong)))
+        _complain(BadFile(Words(options.lang)(wrong)))
         return BAD_INPUT
     return DONE
 
@@ -149,14 +150,15 @@ def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _print_for_people(
     path: Path, scenario: Scenario, lines: Sequence[Line], ok: bool | None, options: argparse.Namespace
 ) -> None:
-    verdict = {None: "nothing expected", True: "as expected", False: "NOT as expected"}[ok]
-    print(f"{scenario.id}  {scenario.title}  ({_printable(str(path))}): {verdict}")
+    t = Words(options.lang)
+    verdict = {None: Phrase("nothing expected"), True: Phrase("as expected"), False: Phrase("NOT as expected")}[ok]
+    print(f"{scenario.id}  {scenario.title}  ({_printable(str(path))}): {t(verdict)}")
     for line in lines:
         print(f"  {line.text}")
         if options.explain:
             print(f"      {explain(line.effect, options.lang)}")
     if ok is False and scenario.expect is not None:
-        print("  expected (-) and decided (+):")
+        print(f"  {t(Phrase('expected (-) and decided (+):'))}")
         for text in _difference(scenario.expect, [line.text for line in lines]):
             print(f"    {text}")
 

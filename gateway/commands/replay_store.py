@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cloud_sync.words import Words
 from gateway.cores.effects import WATCHED_BY_DEFAULT, Effect
 from gateway.cores.explain import explain
 from gateway.cores.profile import DEFAULT_TIMEZONE, SHIPPED, Profile
 from gateway.cores.scenario import log_line
+from protocol.phrase import Phrase
 
 __all__ = ["STORES", "StoreInputError", "replay_from_store"]
 
 STORES = ("data", "/var/lib/sleepbelt")
+
+_NOTHING = Phrase("nothing at all")
 
 
 class StoreInputError(ValueError):
@@ -45,9 +49,16 @@ def replay_from_store(options: argparse.Namespace) -> None:
             finally:
                 files.close()
     except (StoreError, sqlite3.Error) as error:
-        raise StoreInputError(str(error)) from None
+        raise StoreInputError(error.args[0]) from None
     if not past.heard_s and not past.log:
-        raise StoreInputError(f"{folder}: holds nothing of bed {bed} in the night to {night.isoformat()}")
+        raise StoreInputError(
+            Phrase(
+                "{folder}: holds nothing of bed {bed} in the night to {isoformat}",
+                folder=folder,
+                bed=bed,
+                isoformat=night.isoformat(),
+            )
+        )
     if options.profile is not None:
         profile = _shipped(options.profile).merged({"timezone": timezone})
     effects = [effect for effect in would_have(past, profile, timezone) if effect.event in WATCHED_BY_DEFAULT]
@@ -73,17 +84,20 @@ def _print(
             result["explain"] = [explain(effect, options.lang) for effect in effects]
         print(json.dumps(result, ensure_ascii=False))
         return
-    settings = "the settings now in force" if options.profile is None else f"profile {options.profile}"
-    print(f"bed {bed}, night to {night.isoformat()}, by {settings} (heard {heard:.0%} of 24 h):")
+    t = Words(options.lang)
+    now = Phrase("the settings now in force")
+    settings = now if options.profile is None else Phrase("profile {profile}", profile=options.profile)
+    print(t(Phrase("bed {bed}, night to {night}, by {settings} (heard {heard} of 24 h):", bed=bed,
+                   night=night.isoformat(), settings=settings, heard=f"{heard:.0%}")))  # fmt: skip
     for effect, line in zip(effects, lines, strict=True):
         print(f"  {line}")
         if options.explain:
             print(f"      {explain(effect, options.lang)}")
     if not lines:
-        print("  nothing")
-    print("what was decided then:")
-    for line in happened or ["nothing"]:
-        print(f"  {line}")
+        print(f"  {t(_NOTHING)}")
+    print(t(Phrase("what was decided then:")))
+    for line in happened or [_NOTHING]:
+        print(f"  {t(line)}")
 
 
 def _folder(given: str | None) -> Path:
@@ -92,19 +106,29 @@ def _folder(given: str | None) -> Path:
     for name in STORES:
         if (Path(name) / "events.db").is_file():
             return Path(name)
-    raise StoreInputError(f"--store: neither {' nor '.join(STORES)} holds a store; give the gateway's data folder")
+    raise StoreInputError(
+        Phrase(
+            "--store: none of {names} holds a store; give the gateway's data folder", names=", ".join(map(str, STORES))
+        )
+    )
 
 
 def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise StoreInputError(f"--from-store: {text!r} is no date; write the waking day as 2026-11-24") from None
+        raise StoreInputError(
+            Phrase("--from-store: {text} is no date; write the waking day as 2026-11-24", text=repr(text))
+        ) from None
 
 
 def _shipped(name: str) -> Profile:
     if name not in SHIPPED:
-        raise StoreInputError(f"--profile: there is no profile {name!r}; there are: {', '.join(SHIPPED)}")
+        raise StoreInputError(
+            Phrase(
+                "--profile: there is no profile {name}; there are: {names}", name=repr(name), names=", ".join(SHIPPED)
+            )
+        )
     return SHIPPED[name]
 
 
@@ -113,12 +137,14 @@ def _in_force(state: dict[str, Any] | None, bed: str, folder: Path) -> tuple[str
     ward = (state or {}).get("ward") or {}
     beds = ward.get("beds", {})
     if bed not in beds:
-        known = f"; it knows {', '.join(sorted(beds))}" if beds else ""
-        raise StoreInputError(f"{folder}: knows no bed {bed!r}{known}")
+        known = Phrase("; it knows {names}", names=", ".join(sorted(beds))) if beds else ""
+        raise StoreInputError(Phrase("{folder}: knows no bed {bed}{known}", folder=folder, bed=repr(bed), known=known))
     try:
         return str(ward.get("timezone", DEFAULT_TIMEZONE)), Profile.from_state(beds[bed]["profile"])
     except (KeyError, TypeError) as error:
-        raise StoreInputError(f"{folder}: its state is of another version ({error})") from None
+        raise StoreInputError(
+            Phrase("{folder}: its state is of another version ({error})", folder=folder, error=error)
+        ) from None
 
 
 def _stored_line(utc_ms: int, event: str, detail: str, zone: ZoneInfo) -> str:

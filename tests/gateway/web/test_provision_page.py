@@ -16,7 +16,8 @@ from tests.gateway.spoken_belt import SpokenBelt
 from tests.gateway.web.managed_gateway import PIN, Browser, csrf_of
 
 HASH = hash_pin(PIN)
-ROLES = ", ".join(f'{{ name = "{role}", role = "{role}", pin = "{HASH}" }}' for role in ("carer", "technician", "admin"))
+ROLES = ", ".join(
+    f'{{ name = "{role}", role = "{role}", pin = "{HASH}" }}' for role in ("carer", "technician", "admin"))
 
 
 class Technician(Browser):
