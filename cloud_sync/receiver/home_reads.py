@@ -73,8 +73,8 @@ def beds(store: StoreReads) -> dict[BedKey, str]:
 
 def alarm_lines(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> list[AlarmLine]:
     """Alarms raised and absences missed in [from, to), newest first, each with the outcome somebody gave it."""
-    # An outcome is told after the alarm, perhaps after the period, and belongs to its bed's latest alarm before it: that
-    # may be one that was raised after the period.
+    # An outcome is told after the alarm, perhaps after the period, and belongs to its bed's latest alarm before it:
+    # that may be one raised after the period.
     told_to_ms = to_utc_ms + DAY_MS
     rows = [
         AlarmLine(AlarmRow(row[0], *row[1:]))
