@@ -53,6 +53,16 @@ class SqliteDatabase:
 
     def prepare_days(self, start_utc_ms: Iterable[int], now_utc_ms: int) -> None: ...
 
+    @contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """What is deleted inside is overwritten in the file and, afterwards, gone from the log beside it."""
+        self._connection.execute("PRAGMA secure_delete=ON")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA secure_delete=FAST")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         self._connection.close()
 
@@ -139,6 +149,8 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA wal_autocheckpoint=1000")
     connection.execute("PRAGMA foreign_keys=ON")
+    # What is deleted is overwritten where that costs no page of its own (`forgetting` overwrites all of it).
+    connection.execute("PRAGMA secure_delete=FAST")
 
 
 def _damage(connection: sqlite3.Connection) -> str:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from cloud_sync.receiver.port import ResidentCard
+from cloud_sync.receiver.stores.base import StoreReads
 from cloud_sync.receiver.stores.minute_sums import FIELDS
 from cloud_sync.receiver.stores.pack_rows import minutes_alone
 from protocol.batch import NightReportItem
@@ -305,3 +306,29 @@ async def test_erasing_leaves_nothing_but_the_record_of_who_looked(opened: OpenH
         assert await count(opened, f"{table} JOIN beds USING (bed_id) WHERE bed = '{card.bed}'") == 0
     async with browser(opened, "lead") as client:
         assert (await post(client, "/admissions/r2", do="erase", again="r2")).status_code == 403
+
+
+async def test_erasing_leaves_no_byte_of_a_name_or_a_night_in_the_files(opened: OpenHome) -> None:
+    def told(store: StoreReads) -> list[bytes]:
+        """Pieces of what is stored of r1 and of nobody else."""
+        names = [(one.resident_id == "r1", one.sealed) for one in store.names()]
+        reports = store.select("SELECT bed = '201-1', report FROM nights JOIN beds USING (bed_id)")
+        packs = store.select("SELECT bed = '201-1', body, minutes FROM packs JOIN beds USING (bed_id)")
+        rows = [(bool(row[0]), bytes(part)) for row in (*names, *reports, *packs) for part in row[1:] if len(part) > 16]
+        others = b"".join(row for is_own, row in rows if not is_own)
+        pieces = [row[at : at + 48] for is_own, row in rows if is_own for at in (0, len(row) // 2, len(row) - 48)]
+        return [piece for piece in pieces if len(piece) > 16 and piece not in others]
+
+    def left(needles: list[bytes]) -> int:
+        assert isinstance(opened.database, Path)
+        files = [path.read_bytes() for path in opened.database.parent.glob(f"{opened.database.name}*")]
+        return sum(any(needle in content for content in files) for needle in needles)
+
+    async with browser(opened, "admin") as client:
+        needles = await opened.reads.call(told)
+        await post(client, "/admissions/r1", do="rename", name="Another Name")
+        needles += await opened.reads.call(told)
+        assert len(needles) > 8
+        assert left(needles) > 8
+        await post(client, "/admissions/r1", do="erase", again="r1")
+    assert left(needles) == 0
