@@ -61,14 +61,17 @@ class Commander:
 
     async def ask(self, gateway: str, kind: str, bed: str, who: str, argument: Mapping[str, str]) -> Answer:
         """The gateway's answer, or one with code `not_delivered` after two seconds (or at once without a broker)."""
-        answer = await self._once(gateway, kind, bed, who, argument)
+        until_s = asyncio.get_running_loop().time() + ANSWER_S
+        answer = await self._once(gateway, kind, bed, who, argument, until_s)
         if answer.code == REPLAYED:
             # Our clock stands behind what the gateway has seen from us, as after a restore: count on from there.
             self._counter = max(self._counter, answer.last_counter)
-            answer = await self._once(gateway, kind, bed, who, argument)
+            answer = await self._once(gateway, kind, bed, who, argument, until_s)
         return answer
 
-    async def _once(self, gateway: str, kind: str, bed: str, who: str, argument: Mapping[str, str]) -> Answer:
+    async def _once(
+        self, gateway: str, kind: str, bed: str, who: str, argument: Mapping[str, str], until_s: float
+    ) -> Answer:
         now_ms = self._clock.utc_ms()
         self._counter = max(self._counter + 1, now_ms)
         key = (gateway, self._counter)
@@ -81,7 +84,7 @@ class Commander:
         try:
             self._link.send(topic(gateway, COMMAND_LEAF), message, lambda reason: log.error(
                 "the broker refuses a command to %s: %s", gateway, reason))
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout_at(until_s):
                 return await future
         except (TimeoutError, BrokerError):
             return lost

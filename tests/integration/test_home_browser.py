@@ -12,11 +12,11 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from gateway.web.board import build_app as build_board
-from protocol.batch import LiveBed, LiveSnapshot
+from protocol.batch import AlarmEvent, LiveBed, LiveSnapshot
 from tests.gateway.web.small_ward import SmallWard, alarming, bed
 from tests.integration.chromium import OPEN, opened, picture, quiet, serious, serving
 from tests.integration.home_pages import PAGES, SETTINGS, sign_in, signed_in
-from tools.home_month import NOW_UTC_MS, bed_of, make_month
+from tools.home_month import NOW, NOW_UTC_MS, bed_of, deliver, gateway_of, make_month, stamp
 from tools.home_pages import OpenHome, open_home
 
 FIRST_VIEW_BYTES_MAX = 150_000
@@ -141,3 +141,27 @@ async def test_the_wall_board_follows_a_bed_and_shows_no_name(browser: Browser, 
         await expect(tile.locator(".tile-state")).to_contain_text("Out of bed")
         assert "桂兰" not in await page.content()
         quiet(page)
+
+
+@pytest.mark.parametrize("path", ["residents", "residents/r2", "alarms"])
+@pytest.mark.parametrize("width", [360, 1024])
+async def test_an_alarm_is_acknowledged_by_a_click_on_every_page_that_shows_it(
+    browser: Browser, home: OpenHome, path: str, width: int
+) -> None:
+    name = f"{path}{width}"
+    deliver(home.database, "alarm", gateway_of(1), name, [alarm_event(name, "alarm_raise", "high")])
+    async with signed_in(browser, home) as (page, address):
+        await page.set_viewport_size({"width": width, "height": 740})
+        await page.goto(f"{address}{path}")
+        await page.locator(f'button[value="{name}"]').click(timeout=5_000)
+        await page.wait_for_url("**told=done")
+        assert urlsplit(page.url).path == f"/{path}"
+        await expect(page.get_by_role("status").filter(has_text="The gateway has confirmed it")).to_be_visible()
+        assert await serious(page) == []
+        quiet(page)
+    cleared = alarm_event(name, "alarm_clear", "returned")
+    deliver(home.database, "alarm", gateway_of(1), f"{name}-over", [cleared])
+
+
+def alarm_event(name: str, event: str, detail: str) -> AlarmEvent:
+    return AlarmEvent(bed_of(1), stamp(NOW), event, detail, name, "", "high", 1)
