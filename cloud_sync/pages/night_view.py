@@ -170,9 +170,14 @@ def sleep_reason(t: Strings, coverage_percent: float | None) -> str:
     return t("residents.why_coverage" if low else "residents.why_unknown")
 
 
-def figures(report: Mapping[str, Any], t: Strings) -> list[list[Figure]]:
-    """All figures of a report in three groups: sleep; out of bed and turning; heart, breath and the record itself."""
-    view = _View(report, t)
+def figures(
+    report: Mapping[str, Any], t: Strings, hidden: frozenset[str] = frozenset()
+) -> list[list[Figure]]:
+    """All figures of a report in three groups: sleep; out of bed and turning; heart, breath and the record itself.
+
+    `hidden`: fields whose consent was withdrawn.
+    """
+    view = _View(report, t, hidden)
     return [
         [
             view.clock("in_bed_at", "in_bed_at"),
@@ -205,8 +210,8 @@ def figures(report: Mapping[str, Any], t: Strings) -> list[list[Figure]]:
 
 
 class _View:
-    def __init__(self, report: Mapping[str, Any], t: Strings) -> None:
-        self._report, self._t = report, t
+    def __init__(self, report: Mapping[str, Any], t: Strings, hidden: frozenset[str]) -> None:
+        self._report, self._t, self._hidden = report, t, hidden
         coverage = report.get("coverage_percent")
         self._coverage = float(coverage) if coverage is not None else None
         self._usual_of: Mapping[str, Any] = report.get("versus_usual") or {}
@@ -217,8 +222,11 @@ class _View:
         if value is not None:
             return Figure(label, str(value)[11:16], remark=str(value)[5:10])
         running = field == "rise_at" and self._report.get("provisional")
-        why = "resident.still_in_bed" if running else "resident.before_noon"
-        return Figure(label, self._t("common.none"), remark=self._t(why))
+        why = self._t("resident.still_in_bed" if running else "resident.before_noon")
+        return Figure(label, self._t("common.none"), remark=self._why(field, why))
+
+    def _why(self, field: str, else_: str) -> str:
+        return self._t("residents.no_consent") if field in self._hidden else else_
 
     def span(self, name: str, field: str) -> Figure:
         return self._figure(name, field, lambda value: duration(self._t, value))
@@ -245,7 +253,8 @@ class _View:
     def alarms(self) -> Figure:
         value, label = self._report.get("alarms"), self._t("resident.alarms")
         if value is None:
-            return Figure(label, self._t("common.none"), remark=self._t("residents.why_unknown"))
+            why = self._why("alarms", self._t("residents.why_unknown"))
+            return Figure(label, self._t("common.none"), remark=why)
         answer_s = value.get("response_time_median_s")
         answered = "" if answer_s is None else exact_duration(self._t, answer_s)
         remark = self._t("resident.response", duration=answered) if answered else ""
@@ -255,7 +264,7 @@ class _View:
         value, label = self._report.get(field), self._t(f"resident.{name}")
         if value is None:
             why = sleep_reason(self._t, self._coverage) if sleep else self._t("residents.why_unknown")
-            return Figure(label, self._t("common.none"), remark=why)
+            return Figure(label, self._t("common.none"), remark=self._why(field, why))
         plain = duration if field.endswith("_s") else None
         usual = self._usual(field, (lambda v: plain(self._t, v)) if plain else (lambda v: f"{v:g}"))
         return Figure(label, text(value), unit, usual=usual)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from cloud_sync.pages.settings import Account
 from cloud_sync.receiver import home_reads
 from cloud_sync.receiver.commander import Commander
+from cloud_sync.receiver.consent import night_shown
 from cloud_sync.receiver.home_reads import BedKey
 from cloud_sync.receiver.home_rows import AlarmLine, Belt, Gateway, ShiftLine, TestAlarm, Trend, Unwatched
 from cloud_sync.receiver.people import AuditRow, People, WatchSpan
@@ -94,9 +95,11 @@ class Home:
 
     async def trend(self, resident_id: str) -> Trend:
         """The last 30 nights of a resident, in whichever bed, and what is usual for them."""
-        if NIGHTS in self.port.withheld(resident_id):
+        withheld = self.port.withheld(resident_id)
+        if NIGHTS in withheld:
             return Trend([], {})
-        return await self._reads.call(lambda store: home_reads.trend(store, resident_id, NIGHTS_MAX))
+        found = await self._reads.call(lambda store: home_reads.nights(store, resident_id, NIGHTS_MAX))
+        return home_reads.trend([night_shown(night, withheld) for night in found])
 
     async def devices(self) -> tuple[list[Gateway], list[Belt]]:
         """Gateways, and belts by room and bed."""

@@ -231,9 +231,8 @@ def _as_json(usual: Mapping[str, Usual | None] | None) -> dict[str, Any] | None:
     return {name: None if one is None else asdict(one) for name, one in usual.items()}
 
 
-def trend(store: StoreReads, resident_id: str, nights_max: int) -> Trend:
-    """A resident's last nights and what is usual for them."""
-    found = nights(store, resident_id, nights_max)
+def trend(found: Sequence[Night]) -> Trend:
+    """A resident's last nights, newest first, and what is usual for them."""
     return Trend([night.card for night in found], _usual(night.report for night in found))
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from cloud_sync.clock import Clock
 from cloud_sync.pages.avatar import initials
 from cloud_sync.receiver import home_reads
+from cloud_sync.receiver.consent import card_shown, night_shown
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.port import (
     AlarmRow,
@@ -133,8 +134,7 @@ class Platform:
         found, stays = await self._reads.call(
             lambda store: (home_reads.nights(store, resident_id, NIGHTS_MAX), home_reads.stays(store, resident_id))
         )
-        if NIGHTS in card.withheld:
-            found = []
+        found = [] if NIGHTS in card.withheld else [night_shown(night, card.withheld) for night in found]
         night = next((one for one in found if night_of is None or one.card.night_of == night_of), None)
         asked = night_of or (night.card.night_of if night else self._waking_date())
         try:
@@ -180,7 +180,8 @@ class Platform:
             for place in store.places():
                 if NIGHTS not in self.withheld(place.resident_id):
                     of_one = home_reads.nights(store, place.resident_id, NIGHTS_MAX)
-                    found += [_night_row(place.resident_id, night) for night in of_one
+                    withheld = self.withheld(place.resident_id)
+                    found += [_night_row(place.resident_id, night_shown(night, withheld)) for night in of_one
                               if night_of in (None, night.card.night_of)][:1]  # fmt: skip
             return found
 
@@ -192,7 +193,8 @@ class Platform:
         if NIGHTS in self.withheld(resident_id):
             return []
         found = await self._reads.call(lambda store: home_reads.nights(store, resident_id, limit))
-        return [_night_row(resident_id, night) for night in found]
+        withheld = self.withheld(resident_id)
+        return [_night_row(resident_id, night_shown(night, withheld)) for night in found]
 
     async def minutes_of(self, resident_id: str, from_utc_ms: int, to_utc_ms: int) -> Sequence[MinuteRow] | None:
         if not await self._is_here(resident_id):
@@ -272,7 +274,7 @@ class Platform:
                 row for row in alarms
                 if (row.gateway, row.bed) == key and row.resident_id in (None, place.resident_id)
             ),
-            night=None if NIGHTS in withheld else nights.get(key),
+            night=None if NIGHTS in withheld else card_shown(nights.get(key), withheld),
             withheld=tuple(sorted(withheld)),
         )
 

@@ -5,7 +5,7 @@ Names appear only here, only to roles that may see residents, and in no log. A t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
@@ -24,10 +24,12 @@ from cloud_sync.pages.kit import script_texts, wall_time
 from cloud_sync.pages.language import Strings, duration
 from cloud_sync.pages.settings import WebSettings
 from cloud_sync.pages.streams import Streams
+from cloud_sync.receiver.consent import hidden_fields
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.home_rows import AlarmLine
 from cloud_sync.receiver.port import AlarmRow, MinuteRow, NightCard, ReceiverPort, ResidentCard, ResidentPage
 from cloud_sync.receiver.register import Register
+from cloud_sync.receiver.stores.forgetting import PRESENCE
 from cloud_sync.receiver.web_belts import belt_routes
 from cloud_sync.receiver.web_care import care_routes, told_text
 from cloud_sync.receiver.web_home import home_routes
@@ -224,7 +226,7 @@ class _Pages:
                 card=card,
                 is_old=self._is_old(card.night),
                 clock=self._clock,
-                at_a_glance=at_a_glance(card.night, t) if card.night else [],
+                at_a_glance=at_a_glance(card.night, t, card.withheld) if card.night else [],
                 rates=_rates(card, t),
             )
         return pieces
@@ -247,18 +249,20 @@ class _Pages:
             "curves": [],
         }
         if report is not None:
-            values |= self._night(report, page.minutes, t)
-        elif page.minutes:
+            values |= self._night(report, page.minutes, t, hidden_fields(card.withheld))
+        if not values["curves"] and page.minutes and (report is None or PRESENCE in card.withheld):
             span = (page.minutes[0].utc_ms // 1000, page.minutes[-1].utc_ms // 1000 + 60)
             values["curves"] = _curves(page.minutes, span, _ticks(span, self._zone), t)
         return {"now": now, "night": self._kit.fragment("resident_night.html", t, **values)}
 
-    def _night(self, report: Mapping[str, Any], minutes: Sequence[MinuteRow], t: Strings) -> dict[str, Any]:
+    def _night(
+        self, report: Mapping[str, Any], minutes: Sequence[MinuteRow], t: Strings, hidden: frozenset[str]
+    ) -> dict[str, Any]:
         zone = ZoneInfo(report.get("timezone") or self._zone)
         pieces = night_view.timeline_pieces(report, self._zone)
         span = night_view.night_span(pieces)
         values: dict[str, Any] = {
-            "figures": night_view.figures(report, t),
+            "figures": night_view.figures(report, t, hidden),
             "chart": "",
             "curves": [],
             "absences": [],
@@ -285,8 +289,9 @@ def _alarms_first(cards: Sequence[ResidentCard]) -> list[ResidentCard]:
     return sorted(cards, key=lambda card: all(alarm.state != "unacknowledged" for alarm in card.open_alarms))
 
 
-def at_a_glance(night: NightCard, t: Strings) -> list[night_view.Figure]:
+def at_a_glance(night: NightCard, t: Strings, withheld: Collection[str] = ()) -> list[night_view.Figure]:
     """The four figures of the overview: sleep, times out of bed, turn-overs, average heart rate."""
+    why_times_out = t("residents.no_consent" if PRESENCE in withheld else "residents.why_unknown")
     coverage = night.coverage_percent
     dash = t("common.none")
     why_sleep = night_view.sleep_reason(t, coverage) if night.sleep_s is None else ""
@@ -296,7 +301,7 @@ def at_a_glance(night: NightCard, t: Strings) -> list[night_view.Figure]:
         night_view.Figure(
             t("residents.times_out"),
             night_view.count_text(t, night.times_out, coverage),
-            remark=t("residents.why_unknown") if night.times_out is None else "",
+            remark=why_times_out if night.times_out is None else "",
         ),
         night_view.Figure(
             t("residents.turn_overs"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -257,6 +258,32 @@ async def test_presence_withdrawn_shows_neither_state_nor_alarms(opened: OpenHom
     assert not any(row.resident_id == "r2" for row in await opened.platform.alarms())
     lines = await opened.home.alarm_lines(0, 2**53)
     assert not any(line.alarm.resident_id == "r2" for line in lines)
+
+
+async def test_presence_withdrawn_takes_in_and_out_of_bed_from_the_night_report_too(opened: OpenHome) -> None:
+    async with browser(opened, "lead") as client:
+        before = (await client.get("/residents/r1")).text
+        await post(client, "/admissions/r1", do="consent", vitals="on", nights="on")
+        page = (await client.get("/residents/r1")).text
+        board = (await client.get("/residents")).text
+    assert 'class="t-out"' in before
+    assert "In and out of bed" in before
+    words = ('class="t-out', 'class="t-in_bed', "In and out of bed", "21:30", "Left the bed", "Level 1")
+    assert [word for word in words if word in page] == []
+    assert page.count('class="c-line"') == 3  # heart, breath and movement are another class
+    assert re.search(r"<dt>Times out of bed</dt><dd><b[^>]*>–</b>.*?Not shown: consent was withdrawn", board)
+    shown = await opened.platform.resident("r1")
+    assert shown is not None
+    assert shown.report is not None
+    assert [shown.report[name] for name in ("in_bed_at", "times_out_of_bed", "alarms", "timeline")] == [None] * 3 + [[]]
+    assert shown.report["total_sleep_s"] or shown.report["coverage_percent"] < 90
+    assert all(night.times_out is None for night in shown.nights)
+    nights = await opened.platform.nights_of("r1", 9)
+    assert nights is not None
+    assert all(row.report["out_of_bed_total_s"] is None for row in nights)
+    trend = await opened.home.trend("r1")
+    assert "times_out_of_bed" not in trend.usual
+    assert "turn_overs" in trend.usual
 
 
 async def test_retention_deletes_what_is_older_by_class(opened: OpenHome) -> None:
