@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 _EN = {
@@ -210,4 +209,5 @@ def _duration(seconds: float, text: Mapping[str, str]) -> str:
 
 
 def _clock(local_iso: str) -> str:
-    return datetime.fromisoformat(local_iso).strftime("%H:%M:%S")
+    """`02:10:00`; with its offset where a clock change makes that reading ambiguous."""
+    return local_iso[11:]

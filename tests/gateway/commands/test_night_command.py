@@ -191,3 +191,16 @@ def test_a_plot_that_cannot_be_written_says_why(
 ) -> None:
     assert main(["--facts", facts_file(FULL), "--plot", str(tmp_path / name)]) == 1
     assert name.rpartition("/")[2] in capsys.readouterr().err
+
+
+def test_in_the_hour_that_comes_twice_the_text_tells_which_one(
+    facts_file: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = "2026-10-25"
+    spans = [(f"{day}T00:00:00", f"{day}T02:10:00+02:00"), (f"{day}T02:10:00+01:00", f"{day}T06:00:00")]
+    occupancy = [{"state": "present", "start": start, "end": end} for start, end in spans]
+    facts = {"timezone": "Europe/Berlin", "night_of": day, "occupancy": occupancy}
+    assert main(["--facts", facts_file(facts)]) == 0
+    out = capsys.readouterr().out
+    assert "02:10:00+02:00-02:10:00+01:00  out of bed" in out
+    assert "Out of bed in total: 1 h 00 min" in out
