@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cloud_sync.pages.night_view import timeline_pieces
 from cloud_sync.pages.pdf import MARGIN_MM, WIDTH_MM, PdfError, new_sheet
 from gateway.commands.night_text import TEXTS, comparisons, remarks, rows, timeline
 from protocol.phrase import Phrase
@@ -20,7 +20,7 @@ _SHADES = {
 }
 _BAR_MM = 8
 
-__all__ = ["PdfError", "write_pdf"]
+__all__ = ["PdfError", "bar_widths", "write_pdf"]
 
 
 def write_pdf(answer: Mapping[str, Any], lang: str, file: Path) -> None:
@@ -34,7 +34,7 @@ def write_pdf(answer: Mapping[str, Any], lang: str, file: Path) -> None:
         title, *notes = remarks(night, lang)
         _paragraph(sheet, [title], 14)
         _paragraph(sheet, notes, 10)
-        _bar(sheet, night["timeline"], text)
+        _bar(sheet, bar_widths(night), text)
         _table(sheet, rows(night, lang))
         if compared := comparisons(night, lang):
             _paragraph(sheet, [text["usual"]], 11)
@@ -63,26 +63,25 @@ def _table(sheet: Any, lines: Iterable[tuple[str, str]]) -> None:
     sheet.ln(2)
 
 
-def _bar(sheet: Any, pieces: list[dict[str, str]], text: Mapping[str, str]) -> None:
+def bar_widths(night: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """(state, mm) of each piece of the night's bar: in proportion to elapsed time, also where the clocks change."""
+    pieces = timeline_pieces(night, night["timezone"])
+    whole_s = sum(piece.end_s - piece.start_s for piece in pieces)
+    return [(piece.state, WIDTH_MM * (piece.end_s - piece.start_s) / max(1, whole_s)) for piece in pieces]
+
+
+def _bar(sheet: Any, widths: list[tuple[str, float]], text: Mapping[str, str]) -> None:
     """The night as one bar in proportion, and what its shades mean."""
-    lengths = [_seconds(piece) for piece in pieces]
     x, y = float(MARGIN_MM), sheet.get_y()
-    for piece, length in zip(pieces, lengths, strict=True):
-        width = WIDTH_MM * length / max(1.0, sum(lengths))
-        sheet.set_fill_color(*_SHADES[piece["state"]])
+    for state, width in widths:
+        sheet.set_fill_color(*_SHADES[state])
         sheet.rect(x, y, width, _BAR_MM, style="F")
         x += width
     sheet.set_xy(MARGIN_MM, y + _BAR_MM + 1)
     sheet.set_font_size(8)
-    for state in dict.fromkeys(piece["state"] for piece in pieces):
+    for state in dict.fromkeys(state for state, _ in widths):
         sheet.set_fill_color(*_SHADES[state])
         sheet.rect(sheet.get_x(), sheet.get_y() + 1, 3, 3, style="F")
         sheet.set_x(sheet.get_x() + 4)
         sheet.cell(sheet.get_string_width(text[state]) + 6, 5, text[state])
     sheet.ln(8)
-
-
-def _seconds(piece: Mapping[str, str]) -> float:
-    # Wall time is enough for a drawing; the hour of a clock change is drawn as the clock shows it.
-    start, end = (datetime.fromisoformat(piece[key]).replace(tzinfo=None) for key in ("start", "end"))
-    return max(0.0, (end - start).total_seconds())

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from gateway.commands.night import main
+from gateway.commands.night_pdf import bar_widths
 from gateway.store_files import NightRow, StoreFiles, Writes
 from tests.gateway.cores.night_cases import minutes, night_facts, night_json, spans, stages
 
@@ -193,14 +194,24 @@ def test_a_plot_that_cannot_be_written_says_why(
     assert name.rpartition("/")[2] in capsys.readouterr().err
 
 
-def test_in_the_hour_that_comes_twice_the_text_tells_which_one(
-    facts_file: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def out_in_the_doubled_hour() -> dict[str, Any]:
+    """Facts: out of bed from 02:10 to 02:10, an hour later."""
     day = "2026-10-25"
     spans = [(f"{day}T00:00:00", f"{day}T02:10:00+02:00"), (f"{day}T02:10:00+01:00", f"{day}T06:00:00")]
     occupancy = [{"state": "present", "start": start, "end": end} for start, end in spans]
-    facts = {"timezone": "Europe/Berlin", "night_of": day, "occupancy": occupancy}
-    assert main(["--facts", facts_file(facts)]) == 0
+    return {"timezone": "Europe/Berlin", "night_of": day, "occupancy": occupancy}
+
+
+def test_the_bar_on_the_sheet_has_the_hour_that_comes_twice() -> None:
+    widths = bar_widths(night_json(out_in_the_doubled_hour()))
+    assert [state for state, _ in widths] == ["in_bed", "out", "in_bed"]
+    assert widths[1][1] / sum(width for _, width in widths) == pytest.approx(1 / 7)
+
+
+def test_in_the_hour_that_comes_twice_the_text_tells_which_one(
+    facts_file: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--facts", facts_file(out_in_the_doubled_hour())]) == 0
     out = capsys.readouterr().out
     assert "02:10:00+02:00-02:10:00+01:00  out of bed" in out
     assert "Out of bed in total: 1 h 00 min" in out
