@@ -175,7 +175,9 @@ class _Pages:
             state: tuple[ResidentPage | None, list[AlarmLine]], t: Strings
         ) -> tuple[dict[str, str], dict[str, Any]]:
             page, alarms = state
-            return (self._one(page, night_of, alarms, t) if page else {}), {}
+            if page is None:  # discharged or erased while the page was open
+                return {"now": self._kit.fragment("resident_gone.html", t), "night": "", "trend": ""}, {}
+            return self._one(page, night_of, alarms, t), {}
 
         await self._note_stream(request, "view", resident_id)
         return self._desk.stream(request, SEE, read, pieces, concerns)

@@ -165,3 +165,14 @@ async def test_an_alarm_is_acknowledged_by_a_click_on_every_page_that_shows_it(
 
 def alarm_event(name: str, event: str, detail: str) -> AlarmEvent:
     return AlarmEvent(bed_of(1), stamp(NOW), event, detail, name, "", "high", 1)
+
+
+async def test_a_page_that_is_open_while_its_resident_leaves_shows_nothing_of_them_any_more(
+    browser: Browser, home: OpenHome
+) -> None:
+    async with signed_in(browser, home) as (page, address):
+        await page.goto(f"{address}residents/r5")
+        await expect(page.locator(".figures").first).to_be_visible()
+        await home.register.discharge("r5")
+        await expect(page.locator(".now-panel")).to_contain_text("discharged", timeout=15_000)
+        assert await page.locator(".figures, .trend, table").count() == 0
