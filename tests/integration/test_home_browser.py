@@ -129,6 +129,16 @@ async def test_the_hand_over_sheet_prints_on_a4_without_its_navigation(browser: 
         assert (await page.pdf(prefer_css_page_size=True)).startswith(b"%PDF-")
 
 
+async def test_a_residents_page_prints_dark_on_white_and_fills_its_paper(browser: Browser, home: OpenHome) -> None:
+    async with signed_in(browser, home, settings=replace(SETTINGS, theme="dark")) as (page, address):
+        await page.goto(f"{address}residents/r1")
+        await page.emulate_media(media="print")
+        colour = "getComputedStyle(document.documentElement).getPropertyValue('--absent')"
+        assert await page.evaluate(colour) == "#9a4a04"  # the light one: the dark one is a yellow on white
+        sheets = (await page.pdf(prefer_css_page_size=True)).count(b"/Type /Page\n")
+        assert 1 < sheets <= 6
+
+
 async def test_the_wall_board_follows_a_bed_and_shows_no_name(browser: Browser, home: OpenHome) -> None:
     await home.platform.refresh_places()
     async with signed_in(browser, home) as (page, address):
