@@ -33,13 +33,12 @@ from cloud_sync.receiver.stores.forgetting import PRESENCE
 from cloud_sync.receiver.web_belts import belt_routes
 from cloud_sync.receiver.web_care import care_routes, told_text
 from cloud_sync.receiver.web_home import home_routes
-from cloud_sync.receiver.web_kit import SCRIPT_TEXTS, SEE, Desk
+from cloud_sync.receiver.web_kit import ID_CHARS_MAX, SCRIPT_TEXTS, SEE, Desk
 from cloud_sync.receiver.web_people import people_routes
 from cloud_sync.receiver.web_staff import staff_routes
 from cloud_sync.receiver.web_trend import trend_pieces
 
 _YEARS = range(1970, 2200)  # beyond them no clock of ours can count
-ID_CHARS_MAX = 64  # a longer one is nobody's
 _UNSEEN = ("audio_on", "audio_off")  # the sound of the room: in the log, no news for people
 # What protocol/wire/frames.py REASON_* say, as the words both page servers share.
 _REASONS = ("", "no_signal", "irregular", "moving", "weak", "sensor_fault")
@@ -156,7 +155,7 @@ class _Pages:
 
     async def _note_stream(self, request: Request, kind: str, resident_id: str = "") -> None:
         visitor = self._kit.visitor(request, touch=False)
-        if visitor.may(SEE) and len(resident_id) <= ID_CHARS_MAX:
+        if visitor.may(SEE) and resident_id.isprintable() and len(resident_id) <= ID_CHARS_MAX:
             await self._desk.note_stream(visitor, kind, resident_id)
 
     async def resident_stream(self, request: Request) -> Response:

@@ -34,6 +34,7 @@ REFRESH_S = 0.5  # a page is told at most twice a second, however fast the chang
 REREAD_S = 10.0  # that a gateway has gone silent is no change anybody tells
 FOLD_S = 600.0  # a stream that is opened again (a connection was lost) is the same look
 NOTED_MAX = 10_000
+ID_CHARS_MAX = 64  # of a resident's id: a longer one is nobody's
 State = TypeVar("State")
 SCRIPT_TEXTS = ("common.hours_minutes", "common.minutes", "common.seconds")
 

@@ -19,7 +19,7 @@ from cloud_sync.pages.settings import ACCOUNTS_MAX, ROLES, Account
 from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.people import VIEWS_OF_ALL, AuditRow
 from cloud_sync.receiver.stores.base import StoreError
-from cloud_sync.receiver.web_kit import AUDIT, STAFF, Desk
+from cloud_sync.receiver.web_kit import AUDIT, ID_CHARS_MAX, STAFF, Desk
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ class _StaffPages:
         if not visitor.may(AUDIT):
             return self._desk.closed(request, visitor)
         resident_id = request.query_params.get("resident") or None
+        if resident_id is not None and not (resident_id.isprintable() and len(resident_id) <= ID_CHARS_MAX):
+            return self._kit.error(request, visitor, 404, "unknown_resident")
         await self._desk.note(visitor, "audit", resident_id or "")
         rows = await self._home.who_looked(resident_id, AUDIT_SHOWN)
         names = {card.resident_id: card.display_name for card in await self._desk.port.residents()}

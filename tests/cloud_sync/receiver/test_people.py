@@ -19,6 +19,7 @@ from cloud_sync.receiver.stores.base import StoreError
 from cloud_sync.receiver.stores.forgetting import VITALS
 from cloud_sync.receiver.stores.opening import open_writes
 from cloud_sync.receiver.web import build_app
+from tests.cloud_sync.pages.test_home_pages import browser
 from tests.cloud_sync.postgres_server import emptied, postgres_server
 from tools.bench_pages import sign_in
 from tools.home_month import NOW_UTC_MS, bed_of, gateway_of
@@ -196,3 +197,10 @@ async def test_who_was_moved_at_one_worker_is_told_of_at_the_other(workers: tupl
     await one.register.move(row, (gateway_of(0), bed_of(1)))
     await two.register.reload()
     assert resident in await asyncio.wait_for(told, 5)
+
+
+@pytest.mark.parametrize("resident", ["%00", "a%00b", "%FF", "x" * 65, "%E2%80%AE"])
+async def test_an_id_that_no_database_takes_is_nobodys(workers: tuple[OpenHome, OpenHome], resident: str) -> None:
+    async with browser(workers[0], "lead") as client:
+        for path in (f"/audit?resident={resident}", f"/residents/{resident}", f"/admissions/{resident}"):
+            assert (await client.get(path)).status_code in (200, 404)
