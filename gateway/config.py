@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import time
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +22,7 @@ from gateway import config_checks as checks
 from gateway.alerter_config import ALERTER, AlerterConfig, read_alerter
 from gateway.config_outlets import HOME_ASSISTANT, STATISTICS, read_webhooks
 from gateway.config_problems import ConfigError, Problem
+from gateway.cores.night_facts import NIGHT_WINDOW
 from gateway.cores.profile import SHIPPED, Profile, ProfileError
 from gateway.outlets import HomeAssistantConfig, WebhookConfig
 from protocol.phrase import Phrase
@@ -82,6 +84,7 @@ class BedConfig:
     serial: bytes | None  # 8 bytes
     key: bytes | None  # 16 bytes: the claim secret of the belt's label, or the bound key
     overrides: Mapping[str, Any] = field(default_factory=dict)  # as written; `profile` has them merged
+    night_window: tuple[time, time] = NIGHT_WINDOW  # which rest is the night (local); not the leave-bed rule's windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,7 @@ _BED: checks.Keys = {
     "key": (checks.hexadecimal(16, Phrase("the belt's key")), None),
     "key_file": (checks.text(4096), None),
     "overrides": (lambda value: value, None),
+    "night_window": (checks.night_window, NIGHT_WINDOW),
 }
 _UPLINK: checks.Keys = {
     "url": (checks.mqtt_url, checks.REQUIRED),
@@ -356,7 +360,7 @@ class _Reader:
                     "with a serial goes key or key_file (the belt's label has it)"))
             if label is not None and profile is not None:
                 beds.append(BedConfig(label, values.get("room", ""), values["profile"], profile, serial, key,
-                                      values.get("overrides") or {}))
+                                      values.get("overrides") or {}, values.get("night_window", NIGHT_WINDOW)))
         return beds
 
     def _labels(self) -> list[str]:

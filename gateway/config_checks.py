@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import time
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,6 +21,7 @@ __all__ = [
     "hexadecimal",
     "meant",
     "mqtt_url",
+    "night_window",
     "text",
     "texts",
     "whole",
@@ -113,6 +115,22 @@ def zone(value: object) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         pass
     raise NotAllowed(Phrase("a zone of the IANA database, such as \"Asia/Shanghai\" (unknown_timezone)"))
+
+
+def night_window(value: object) -> tuple[time, time]:
+    """Two times of day as texts; a time from noon on is of the evening before, an end of 12:00 is noon."""
+    times = [_time(each) for each in value] if isinstance(value, list) else []
+    if len(times) == 2 and times[0] is not None and times[1] is not None:
+        start, end = times[0], times[1]
+        minutes = [(each.hour * 60 + each.minute - 720) % 1440 for each in (start, end)]
+        if minutes[0] < (minutes[1] or 1440):
+            return start, end
+    raise NotAllowed(Phrase("two times of day between noon and noon, such as [\"22:00\", \"06:00\"]"))
+
+
+def _time(value: object) -> time | None:
+    fits = isinstance(value, str) and re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value, re.ASCII)
+    return time.fromisoformat(str(value)) if fits else None
 
 
 def mqtt_url(value: object) -> str:

@@ -68,14 +68,15 @@ class NightJob:
         for bed, night in sorted(self._touched):
             if bed not in self._beds:
                 self._touched.discard((bed, night))
-            elif now_s >= self._window_end_s(night):
+            elif now_s >= self._window_end_s(self._beds[bed], night):
                 await self._report(self._beds[bed], night, now_s)
 
-    def _window_end_s(self, night: date) -> int:
+    def _window_end_s(self, bed: BedConfig, night: date) -> int:
         # Imported when a night is over: the estimator's tables are not needed before.
         from gateway.cores.night_rest import window_span
 
-        return window_span(NightFacts(self._config.gateway.timezone, night, ())).end_utc_s
+        facts = NightFacts(self._config.gateway.timezone, night, (), night_window=bed.night_window)
+        return window_span(facts).end_utc_s
 
     async def _report(self, bed: BedConfig, night: date, now_s: int) -> None:
         key = (bed.label, night)
@@ -136,7 +137,8 @@ def _compute(files: StoreFiles, bed: BedConfig, night: date, config: Config, now
 
     profile = bed.profile
     confirm_s = (profile.exit_confirm_s, profile.entry_confirm_s, profile.assist_s)
-    facts = stored_facts(files, bed.label, night, config.gateway.timezone, confirm_s, now_s)
+    stored = stored_facts(files, bed.label, night, config.gateway.timezone, confirm_s, now_s)
+    facts = replace(stored, night_window=bed.night_window)
     built = build_report(facts)
     known = next((row for row in files.nights(bed.label) if row.night_of == night.isoformat()), None)
     if built is None:

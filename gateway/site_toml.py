@@ -31,7 +31,7 @@ SAME_SECTIONS = {"channels": "alerter", "platform": "uplink", "webhooks": "webho
 """Section of a site file -> section of gateway.toml."""
 SECTIONS = ("site", *SAME_SECTIONS, "rooms")
 SITE_KEYS = ("gateway", "timezone", "data_dir", "retention_days")
-ROOM_KEYS = ("name", "beds", "profile", "overrides")
+ROOM_KEYS = ("name", "beds", "profile", "overrides", "night_window")
 DATA_DIR = "/var/lib/sleepbelt"
 BELT_KEYS = ("serial", "key", "key_file")
 
@@ -116,7 +116,7 @@ def as_configuration(site: Mapping[str, Any], base: Mapping[str, Any]) -> dict[s
     belts = {bed.get("label"): {key: bed[key] for key in BELT_KEYS if key in bed} for bed in base.get("beds", ())}
     made["beds"] = [
         {"label": bed, "room": str(room.get("name", "")),
-         **{key: room[key] for key in ("profile", "overrides") if key in room}, **belts.get(bed, {})}
+         **{key: room[key] for key in ("profile", "overrides", "night_window") if key in room}, **belts.get(bed, {})}
         for room in site["rooms"] for bed in room["beds"]
     ]  # fmt: skip
     return made

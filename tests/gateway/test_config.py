@@ -46,6 +46,16 @@ def test_a_short_file_is_enough(tmp_path: Path) -> None:
     assert [warning for warning in config.warnings if "chmod" in warning] == []
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("", ("22:00", "06:00")), ('night_window = ["20:30", "12:00"]', ("20:30", "12:00")),
+     ('night_window = ["00:30", "09:00"]', ("00:30", "09:00"))],
+)  # fmt: skip
+def test_a_bed_has_the_night_window_of_its_resident(tmp_path: Path, written: str, read: tuple[str, str]) -> None:
+    start, end = load(tmp_path, f"{GOOD}{written}\n").beds[0].night_window
+    assert (f"{start:%H:%M}", f"{end:%H:%M}") == read
+
+
 def test_the_sample_of_the_documentation_is_valid(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
     sample = re.findall(r"```toml\n(.*?)```", text, re.S)[0]
@@ -78,6 +88,9 @@ def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
         ('[[beds]]\nlabel = "x"\nserial = "0011223344556677"\nkey = "00"\n', "beds[1].serial", "only once"),
         ('[[beds]]\nlabel = "x"\nserial = "0011223344556678"\n', "beds[1].key", "key_file"),
         ('[[beds]]\nlabel = "x"\nprofile = "standrad"\n', "beds[1].profile", "did you mean 'standard'"),
+        ('[[beds]]\nlabel = "x"\nnight_window = ["06:00", "22:00"]\n', "beds[1].night_window", "between noon and noon"),
+        ('[[beds]]\nlabel = "x"\nnight_window = ["22:00"]\n', "beds[1].night_window", "between noon and noon"),
+        ('[[beds]]\nlabel = "x"\nnight_window = [22, 6]\n', "beds[1].night_window", "between noon and noon"),
         ('[[beds]]\nlabel = "x"\n[beds.overrides]\nallowed_s = -1\n', "beds[1].overrides.allowed_s", "invalid"),
         ('[[beds]]\nlabel = "x"\n[beds.overrides]\nwindows = [{start="22:00", end="22:00"}]\n',
          "beds[1].overrides.windows[0]", "window_empty"),

@@ -49,9 +49,9 @@ def chunks(start: int, end: int, **changes: Any) -> Writes:
 class Room:
     """A night job on a store of its own; `reports` runs it and gives what it would send."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, bed: str = "") -> None:
         file = folder / "gateway.toml"
-        file.write_text('[gateway]\nid = "g"\ntimezone = "UTC"\ndata_dir = "d"\n[[beds]]\nlabel = "A"\n')
+        file.write_text(f'[gateway]\nid = "g"\ntimezone = "UTC"\ndata_dir = "d"\n[[beds]]\nlabel = "A"\n{bed}\n')
         self.store, self.clock = store, At(None, "always", ClockScale())
         self.job = NightJob(load_config(file), store, self.clock)
 
@@ -131,3 +131,17 @@ async def test_a_night_that_was_none_does_not_stop_the_next_ones_report(room: Ro
     room.clock.said_utc_s = UP + day + 2 * 3600
     (next_one,) = await room.reports()
     assert next_one.night_of == "2026-11-25"
+
+
+async def test_a_bed_with_a_window_of_its_own_has_its_night_there(room: Room, tmp_path: Path) -> None:
+    late = Room(tmp_path, room.store, 'night_window = ["02:00", "09:00"]')
+    morning = UP - 2 * 3600  # 03:00; in the usual window the three hours before were a gap
+    await late.commit(chunks(IN_BED, IN_BED + 2 * 3600))
+    await late.commit(chunks(IN_BED + 2 * 3600, morning, **EMPTY))
+    await late.commit(chunks(morning, morning + 19_800))
+    await late.commit(chunks(morning + 19_800, morning + 21_600, **EMPTY))
+    late.clock.said_utc_s = UP + 3 * 3600
+    assert await late.reports() == []  # 08:00: this window is still open
+    late.clock.said_utc_s = UP + 4 * 3600
+    (night,) = await late.reports()
+    assert (night.report["in_bed_at"], night.report["rise_at"]) == ("2026-11-24T03:00:00", "2026-11-24T08:30:00")
