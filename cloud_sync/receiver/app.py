@@ -35,7 +35,7 @@ from cloud_sync.receiver.platform import Platform
 from cloud_sync.receiver.port import PlatformStats
 from cloud_sync.receiver.register import Register
 from cloud_sync.receiver.renewals import Renewals
-from cloud_sync.receiver.residents import admissions, read_residents
+from cloud_sync.receiver.residents import read_residents
 from cloud_sync.receiver.settings import COMMAND_KEY, ReceiverSettings
 from cloud_sync.receiver.stores.base import Committed, StoreError, StoreReads, StoreWrites
 from cloud_sync.receiver.stores.database import Database
@@ -74,8 +74,6 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         writes, reads, remark = _open_store(settings, owned)
         names = NameBook(settings.name_key)
         platform = Platform(reads, names, clock, settings.web.timezone)
-        if residents:
-            await writes.call(lambda store: store.admit(admissions(residents, names), clock.utc_ms()))
         await platform.refresh_places()
         people = StoreThread("people", lambda: open_people(settings.database, settings.data))
         owned.callback(_close, people)
@@ -83,6 +81,8 @@ async def serve(settings: ReceiverSettings, on_ready: Callable[[Ready], None], s
         commander = Commander(address, open_command_key(settings.data / COMMAND_KEY), clock)
         home = Home(platform, reads, people, commander)
         register = Register(platform, home, reads, writes, names)
+        if residents:
+            await register.admit_listed(residents)
         await register.reload()
 
         hooks = _open_hooks(settings, platform, clock, owned) if settings.webhooks else None

@@ -37,6 +37,7 @@ RETENTION_DAYS = {"presence": 1095, "vitals": 400, "nights": 1095}
 RETENTION_DAYS_MAX = 36_500
 AUDIT_ROWS_MAX = 1_000_000  # beyond it the oldest go: about three years of a home with 60 residents
 SPANS_MAX = 500_000
+ERASED = "resident_erase"
 VIEWS_OF_ALL = ("overview", "alarms", "handover", "handover_pdf", "wall", "admissions", "api")
 """Kinds of audit rows which, without a resident, tell that somebody saw all who were here then."""
 _SCHEMA = """
@@ -251,6 +252,10 @@ class People:
             *values, limit,
         )  # fmt: skip
         return [AuditRow(*row) for row in rows]
+
+    def erased(self) -> frozenset[str]:
+        """Ids of residents who were erased: they come back by no list."""
+        return frozenset(row[0] for row in self._all("SELECT DISTINCT resident_id FROM audit WHERE kind = ?", ERASED))
 
     # watching
 

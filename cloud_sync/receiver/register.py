@@ -17,6 +17,7 @@ from cloud_sync.receiver.home import Home
 from cloud_sync.receiver.names import NameBook
 from cloud_sync.receiver.people import Consent
 from cloud_sync.receiver.platform import Platform
+from cloud_sync.receiver.residents import Resident, admissions
 from cloud_sync.receiver.stores.base import Admission, StoreError, StoreReads, StoreWrites
 from cloud_sync.receiver.stores.forgetting import DATA_CLASSES
 from cloud_sync.receiver.threads import StoreThread
@@ -86,6 +87,23 @@ class Register:
         resident_id = f"r-{secrets.token_hex(6)}"
         await self._put(resident_id, name, place, room)
         return resident_id
+
+    async def admit_listed(self, listed: Sequence[Resident]) -> int:
+        """Those of a file whom nobody here has known yet, into beds that are nobody's; how many.
+
+        Who is known was perhaps moved, renamed or discharged since the file was written, and who was erased stays so.
+        """
+        rows = await self.residents()
+        known = {row.resident_id for row in rows} | await self._home.people(lambda people: people.erased())
+        taken = {(row.gateway, row.bed) for row in rows}
+        fresh = [one for one in listed if one.resident_id not in known and (one.gateway, one.bed) not in taken]
+        now_ms = self._platform.now_utc_ms()
+        await self._writes.call(lambda store: store.admit(admissions(fresh, self._names), now_ms))
+        if len(fresh) < len(listed):
+            log.info("%d of %d listed residents are known or their bed is taken: left as they are here",
+                     len(listed) - len(fresh), len(listed))  # fmt: skip
+        await self._platform.refresh_places()
+        return len(fresh)
 
     async def rename(self, row: ResidentRow, name: str) -> None:
         """Another name for a resident who is here."""

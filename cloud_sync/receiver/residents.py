@@ -10,7 +10,7 @@ id = "r-101a"        # optional; without one it is made from gateway and bed
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def read_residents(path: Path) -> list[Resident]:
     return residents
 
 
-def admissions(residents: list[Resident], names: NameBook) -> list[Admission]:
+def admissions(residents: Sequence[Resident], names: NameBook) -> list[Admission]:
     """What the store admits: names are sealed here and go no further in clear."""
     return [
         Admission(names.seal(resident.resident_id, resident.name), resident.gateway, resident.bed, resident.room)

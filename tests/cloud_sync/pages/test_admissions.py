@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from cloud_sync.receiver.port import ResidentCard
+from cloud_sync.receiver.residents import Resident
 from cloud_sync.receiver.stores.base import StoreReads
 from cloud_sync.receiver.stores.minute_sums import FIELDS
 from cloud_sync.receiver.stores.pack_rows import minutes_alone
@@ -359,3 +360,21 @@ async def test_erasing_leaves_no_byte_of_a_name_or_a_night_in_the_files(opened: 
         assert left(needles) > 8
         await post(client, "/admissions/r1", do="erase", again="r1")
     assert left(needles) == 0
+
+
+async def test_a_list_of_residents_undoes_nothing_that_was_done_here(opened: OpenHome) -> None:
+    before = [row for row in await opened.register.residents() if row.bed is not None and row.gateway is not None]
+    listed = [Resident(row.resident_id, f"{row.name} listed", row.gateway or "", row.bed or "", "") for row in before]
+    async with browser(opened, "admin") as client:
+        await post(client, "/admissions/r1", do="discharge")
+        gone = f"{before[0].gateway}\t{before[0].bed}"
+        await post(client, "/admissions", do="admit", name="Ines Vidal", place=gone, room="")
+        await post(client, "/admissions/r2", do="rename", name="Renamed Here")
+        await post(client, "/admissions/r3", do="erase", again="r3")
+    here = [(row.resident_id, row.name, row.bed) for row in await opened.register.residents()]
+    # One comes into the bed of who was erased, the other would push somebody out of theirs.
+    beds = {"r-new": before[2].bed or "", "r-x": "201-1"}
+    newcomers = [Resident(name, "Bea", "gw-01", bed, "") for name, bed in beds.items()]
+    assert await opened.register.admit_listed([*listed, *newcomers]) == 1
+    after = [(row.resident_id, row.name, row.bed) for row in await opened.register.residents()]
+    assert sorted(after, key=str) == sorted([*here, ("r-new", "Bea", before[2].bed)], key=str)
