@@ -17,6 +17,7 @@ from cloud_sync.receiver.port import (
     AlarmRow,
     BedRow,
     DeliveryRow,
+    EventRow,
     GapRow,
     HookCount,
     LiveState,
@@ -141,27 +142,27 @@ class Platform:
             start_ms, end_ms = self._noon_to_noon(asked)
         except (ValueError, OverflowError):
             return None  # not a date, or none that a night can have
-        withheld = card.withheld
-        gateway, bed = night.bed if night else (card.gateway, card.bed)
-        # What was recorded in this bed before or after it was theirs is somebody else's.
-        own = [stay for stay in stays if stay.bed == (gateway, bed)]
-        return await self._reads.call(
-            lambda store: ResidentPage(
-                card=card,
-                night=night.card if night else None,
-                report=dict(night.report) if night else None,
-                nights=tuple(one.card for one in found),
-                events=tuple(
-                    row
-                    for row in store.events(gateway, bed, start_ms, end_ms, EVENTS_MAX)
-                    if PRESENCE not in withheld and any(stay.covers(row.utc_ms) for stay in own)
-                ),
-                minutes=tuple(
-                    row
-                    for row in store.minutes(gateway, bed, start_ms, end_ms)
-                    if VITALS not in withheld and any(stay.covers(row.utc_ms) for stay in own)
-                ),
-            )
+        # In whichever beds the resident had in that time: what was recorded there before or after is somebody else's.
+        spans = [(stay.bed, *stay.within(start_ms, end_ms)) for stay in stays]
+
+        def read(store: StoreReads) -> tuple[list[EventRow], list[MinuteRow]]:
+            events: list[EventRow] = []
+            minutes: list[MinuteRow] = []
+            for bed, from_ms, to_ms in spans:
+                if from_ms < to_ms:
+                    events += () if PRESENCE in card.withheld else store.events(*bed, from_ms, to_ms, EVENTS_MAX)
+                    minutes += () if VITALS in card.withheld else store.minutes(*bed, from_ms, to_ms)
+            events.sort(key=lambda row: row.utc_ms, reverse=True)
+            return events[:EVENTS_MAX], sorted(minutes, key=lambda row: row.utc_ms)
+
+        events, minutes = await self._reads.call(read)
+        return ResidentPage(
+            card=card,
+            night=night.card if night else None,
+            report=dict(night.report) if night else None,
+            nights=tuple(one.card for one in found),
+            events=tuple(events),
+            minutes=tuple(minutes),
         )
 
     async def beds(self) -> Sequence[BedRow]:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from cloud_sync.receiver.port import ResidentCard
+from cloud_sync.receiver.register import ResidentRow
 from cloud_sync.receiver.residents import Resident
 from cloud_sync.receiver.stores.base import StoreReads
 from cloud_sync.receiver.stores.minute_sums import FIELDS
@@ -86,6 +87,32 @@ async def test_history_goes_along_to_another_bed(opened: OpenHome) -> None:
     on_board = await card_of(opened, "r1")
     assert on_board is not None
     assert on_board.night == before.night
+
+
+async def test_readings_of_a_day_without_a_report_go_along_to_another_bed(opened: OpenHome) -> None:
+    tonight = f"{NOW.date() + timedelta(days=1)}"  # runs since noon: no report yet
+    bed = await card_of(opened, "r1")
+    assert bed is not None
+    add_minute(opened, opened.platform.now_utc_ms() // 60_000 * 60_000 + 3_600_000)
+    before = await opened.platform.resident("r1", tonight)
+    assert before is not None
+    assert (before.report, len(before.minutes)) == (None, 1)
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r3", do="discharge")
+        free = next(iter(await opened.register.free_beds()))
+        await opened.register.move(await row_of(opened, "r1"), free)
+        with sqlite3.connect(opened.database) as file:  # as if two hours later
+            file.execute("UPDATE assignments SET to_utc_ms = to_utc_ms + 7200000 WHERE resident_id = 'r1'")
+        file.close()
+    after = await opened.platform.resident("r1", tonight)
+    assert after is not None
+    assert (after.card.bed, after.minutes) == (free[1], before.minutes)
+
+
+async def row_of(opened: OpenHome, resident_id: str) -> ResidentRow:
+    row = await opened.register.resident(resident_id)
+    assert row is not None
+    return row
 
 
 async def test_a_version_that_comes_after_a_move_is_still_of_who_slept_there(opened: OpenHome) -> None:
