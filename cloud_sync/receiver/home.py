@@ -168,8 +168,8 @@ class Home:
             ShiftLine(
                 card=card,
                 alarms=tuple(line for line in lines if line.alarm.resident_id == card.resident_id),
-                exits=exits.get((card.gateway, card.bed), 0),
-                notices=() if PRESENCE in card.withheld else tuple(notices.get((card.gateway, card.bed), ())),
+                exits=exits.get(card.resident_id, 0),
+                notices=() if PRESENCE in card.withheld else tuple(notices.get(card.resident_id, ())),
                 unwatched=unwatched.get((card.gateway, card.bed)),
                 recorded_percent=min(100.0, 100 * recorded.get((card.gateway, card.bed), 0) / minutes),
             )

@@ -63,6 +63,11 @@ _WHO = (
     "assignments ON assignments.bed_id = beds.bed_id AND assignments.from_utc_ms <= {at} "
     "AND (assignments.to_utc_ms IS NULL OR assignments.to_utc_ms > {at})"
 )
+# The same of residents, each event of who had the bed then.
+_EVENTS_OF = (
+    f"FROM beds CROSS JOIN alarm_events JOIN {_WHO.format(at='alarm_events.utc_ms')} "
+    "WHERE alarm_events.bed_id = beds.bed_id AND utc_ms >= ? AND utc_ms < ? AND event "
+)
 
 
 def beds(store: StoreReads) -> dict[BedKey, str]:
@@ -255,22 +260,23 @@ def devices(store: StoreReads) -> list[tuple[str, DeviceState]]:
     return found
 
 
-def exits(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, int]:
-    """How often each bed was left in [from, to), as its gateway judged (LEAVE_BED.md: event `exit`)."""
+def exits(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[str, int]:
+    """How often each resident left their bed in [from, to), as its gateway judged (LEAVE_BED.md: event `exit`)."""
     rows = store.select(
-        f"SELECT gateway, bed, count(*) {_EVENTS} = 'exit' GROUP BY gateway, bed", from_utc_ms, to_utc_ms
-    )
-    return {(gateway, bed): count for gateway, bed, count in rows}
+        f"SELECT assignments.resident_id, count(*) {_EVENTS_OF} = 'exit' GROUP BY assignments.resident_id",
+        from_utc_ms, to_utc_ms,
+    )  # fmt: skip
+    return dict(rows)
 
 
-def notices(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[BedKey, list[EventRow]]:
-    """Attention notices and technical ones of each bed in [from, to), newest first."""
-    found: dict[BedKey, list[EventRow]] = {}
-    for gateway, bed, at_ms, trusted, event, detail in store.select(
-        f"SELECT gateway, bed, utc_ms, trusted, event, detail {_EVENTS} IN ('notice', 'tech_raise') "
+def notices(store: StoreReads, from_utc_ms: int, to_utc_ms: int) -> dict[str, list[EventRow]]:
+    """Attention notices and technical ones of each resident in [from, to), newest first."""
+    found: dict[str, list[EventRow]] = {}
+    for resident, at_ms, trusted, event, detail in store.select(
+        f"SELECT assignments.resident_id, utc_ms, trusted, event, detail {_EVENTS_OF} IN ('notice', 'tech_raise') "
         "ORDER BY utc_ms DESC", from_utc_ms, to_utc_ms,
     ):  # fmt: skip
-        found.setdefault((gateway, bed), []).append(EventRow(at_ms, bool(trusted), event, detail, "alarm"))
+        found.setdefault(resident, []).append(EventRow(at_ms, bool(trusted), event, detail, "alarm"))
     return found
 
 

@@ -115,6 +115,23 @@ async def row_of(opened: OpenHome, resident_id: str) -> ResidentRow:
     return row
 
 
+async def test_the_hand_over_counts_what_a_resident_did_and_not_who_had_the_bed_before(opened: OpenHome) -> None:
+    shift = (opened.platform.now_utc_ms() - 16 * 3_600_000, opened.platform.now_utc_ms())
+    before = {line.card.resident_id: line.exits for line in await opened.home.shift(*shift)}
+    assert before["r1"] > 0
+    bed = await card_of(opened, "r1")
+    assert bed is not None
+    async with browser(opened, "lead") as client:
+        await post(client, "/admissions/r3", do="discharge")
+        free = next(iter(await opened.register.free_beds()))
+        await post(client, "/admissions/r1", do="move", place="\t".join(free))
+        place = f"{bed.gateway}\t{bed.bed}"
+        await post(client, "/admissions", do="admit", name="Ines Vidal", place=place, room="")
+    after = {line.card.resident_id: line.exits for line in await opened.home.shift(*shift)}
+    (new,) = set(after) - set(before)
+    assert (after["r1"], after["r2"], after[new]) == (before["r1"], before["r2"], 0)
+
+
 async def test_a_version_that_comes_after_a_move_is_still_of_who_slept_there(opened: OpenHome) -> None:
     before = await card_of(opened, "r1")
     assert before is not None
