@@ -45,10 +45,10 @@ class Absence:
 class Spell:
     """One stretch in or out of bed, UTC seconds; `start_s` None: in bed since before the day counted.
 
-    `end_s` None: it goes on, or past the day counted. `known_s`: how much of it was recorded, None = nothing of it.
+    `end_s` None: it goes on, or past the day counted. `known_s`: how much of it was recorded; None: nothing.
     """
 
-    state: str  # in_bed | out
+    state: str  # in_bed | out | no_data: where somebody was is not known
     start_s: int | None
     end_s: int | None
     known_s: int | None
@@ -119,7 +119,9 @@ def _in_bed(pieces: Sequence[Piece], start_s: int, end_s: int) -> list[Spell]:
         return []
     inside = [piece for piece in pieces if start_s <= piece.start_s < end_s]
     known_s = sum(piece.end_s - piece.start_s for piece in inside if piece.state.startswith("in_bed"))
-    return [Spell("in_bed", start_s, end_s, known_s or None, known_s == end_s - start_s)]
+    if not known_s:
+        return [Spell("no_data", start_s, end_s, None, whole=False)]
+    return [Spell("in_bed", start_s, end_s, known_s, known_s == end_s - start_s)]
 
 
 def _joined(pieces: Sequence[Piece]) -> list[Absence]:
@@ -148,9 +150,9 @@ def absence_text(t: Strings, absence: Absence) -> str:
 
 
 def spell_text(t: Strings, spell: Spell) -> str:
-    """How long a stretch lasted: to the second, `at least` where it is not known to the end, `no data`."""
+    """How long a stretch lasted: to the second, `at least` where not all of it is known, a dash where nothing is."""
     if spell.known_s is None:
-        return t("resident.legend_no_data")
+        return t("common.none")
     told = exact_duration(t, spell.known_s)
     return told if spell.whole else t("residents.at_least", value=told)
 

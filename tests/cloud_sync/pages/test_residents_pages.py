@@ -201,7 +201,7 @@ def test_between_two_absences_without_any_data_nobody_is_said_to_have_been_in_be
     pieces.append(Piece("in_bed", 700, 900))
     night = {"times_out_of_bed": 2, "in_bed_at": "x", "rise_at": "x"}
     told = [(each.state, spell_text(strings("en"), each)) for each in spells(pieces, night)]
-    assert told[1:4] == [("out", "5 min 0 s"), ("in_bed", "no data"), ("out", "3 min 20 s")]
+    assert told[1:4] == [("out", "5 min 0 s"), ("no_data", "–"), ("out", "3 min 20 s")]
     assert spells([], night) == []
 
 
