@@ -145,7 +145,15 @@ class SimulatedDisk:
             (folder / Path(name).name).write_bytes(file.seen)
 
 
-class _Vfs(apsw.VFS):
+class _Quiet:
+    def excepthook(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """A cut is no news; apsw would print it where SQLite's own interface cannot carry it."""
+        return True
+
+
+class _Vfs(_Quiet, apsw.VFS):
     def __init__(self, name: str, disk: SimulatedDisk) -> None:
         self._disk = disk
         super().__init__(name, "")
@@ -173,14 +181,7 @@ class _Vfs(apsw.VFS):
         return str(Path(filename).absolute())
 
 
-    def excepthook(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        """A cut is no news; apsw would print it where SQLite's own interface cannot carry it."""
-        return True
-
-
-class _VfsFile(apsw.VFSFile):
+class _VfsFile(_Quiet, apsw.VFSFile):
     def __init__(self, disk: SimulatedDisk, file: _File, powersafe: bool) -> None:
         self._disk, self._file, self._powersafe = disk, file, powersafe
         self._lock = 0
