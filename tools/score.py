@@ -247,7 +247,9 @@ DISTURBED_BEDS: tuple[tuple[str, tuple[Interference, ...]], ...] = (
     ("mains", (Interference("mains", 0, 900),)),
     ("object", (Interference("object", 60, 900), Interference("door", 100, 102))),
     ("carer", (Interference("carer", 60, 150), Interference("footsteps", 40, 60))),
-    ("neighbour", (Interference("partner", 0, 900, 0.0, 9.0),)),
+    ("neighbour", (Interference("partner", 0, 900, 0.0, 9.0),)),  # -20 dB
+    ("neighbour", (Interference("partner", 0, 900, 0.0, 16.0),)),
+    ("neighbour", (Interference("partner", 0, 900, 0.0, 28.0),)),  # -10 dB
     ("pet", (Interference("pet", 0, 900, 0.0, 9.0),)),
     ("pet", (Interference("pet", 0, 900, 2.1, 14.0),)),
 )

@@ -27,7 +27,9 @@ WEIGHT_UNKNOWN, WEIGHT_OFF, WEIGHT_ON = 0, 1, 2
 # Strength of the beat band, 1/64 count rms at 10 bits (real beds: 60-400 in bed, 3-8 empty).
 ALIVE_MIN = 20
 ENTER_MIN = 44
-STRANGER_MIN = 54  # whoever was not felt coming: a neighbour at -14 dB has 45-53, a resident at -10 dB 54-100
+STRANGER_MIN = 125  # whoever was not felt coming: a neighbour at -10 dB has 95, who lies on the sensor 150 and more
+STRANGER_PERCENT = 40  # of the usual strength where it is known, but not less than STRANGER_LEAST
+STRANGER_LEAST = 54
 FELT_S = 30  # how long ago the movement of coming may have been
 ALIVE_MAX = 110  # the relative thresholds stop here
 USUAL_S = 40
@@ -154,7 +156,7 @@ class Occupancy:
         if self.weight == WEIGHT_OFF or (self._calm_s < ENTER_S and self._alive_s < ENTER_RESTLESS_S):
             return
         felt = self._burst_age_s <= FELT_S or (self.state == UNCLEAR and self._seen)
-        if not felt and self._strength < STRANGER_MIN:
+        if not felt and self._strength < self._stranger_min():
             return
         came_s = self._active_s
         if self.state == EMPTY and self._seen:
@@ -165,6 +167,11 @@ class Occupancy:
             self.usual = level
         self._seen = True
         self._change(OCCUPIED, came_s)
+
+    def _stranger_min(self) -> int:
+        if not self.usual:
+            return STRANGER_MIN
+        return min(STRANGER_MIN, max(STRANGER_LEAST, self.usual * STRANGER_PERCENT // 100))
 
     def _doubt(self, fault_s: int) -> None:
         self._alive_s = 0

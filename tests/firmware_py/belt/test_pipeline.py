@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from firmware_py.belt.pipeline import Pipeline
+from firmware_py.belt.pipeline import RATE_HZ, Pipeline
 from firmware_py.belt.signal import isqrt, ones
 from hil.synth import Event, Interference, Sensor, Synth
 from protocol.wire.frames import (
@@ -41,8 +42,8 @@ def test_the_native_rate_of_the_sensor_does_not_matter(rate_hz: int) -> None:
     assert np.abs(heart_errors(rows, synth)).mean() < 0.6
 
 
-def test_a_weak_signal_still_gives_a_rate() -> None:
-    rows, synth = reports(night(120, resident=replace(OLD, gain=0.3)))
+def test_a_weak_resident_who_was_felt_coming_still_gives_a_rate() -> None:
+    rows, synth = reports(night(140, events=(Event(20, "enter"),), resident=replace(OLD, gain=0.3)))
     errors = heart_errors(rows, synth)
     assert errors.size > 80
     assert np.abs(errors).mean() < 0.6
@@ -217,11 +218,24 @@ def test_set_bits_are_counted() -> None:
 
 
 
-@pytest.mark.parametrize("db", [-14, -17, -20])
-def test_a_neighbour_beside_an_empty_bed_has_no_vitals(db: int) -> None:
+@pytest.mark.parametrize("seed", [1, 402])
+@pytest.mark.parametrize("db", [-10, -12, -16, -20])
+def test_a_neighbour_beside_an_empty_bed_has_no_vitals(db: int, seed: int) -> None:
     partner = Interference("partner", 0, 150, counts=90 * 10 ** (db / 20))
-    rows, _ = reports(night(150, events=(), interference=(partner,)))
+    rows, _ = reports(night(150, events=(), interference=(partner,), seed=seed))
     assert [row for row in rows if row[2] >= 0 or row[5] >= 0] == []
+
+
+@pytest.mark.parametrize(("usual", "known"), [(0, False), (110, True)])
+def test_as_weak_as_a_neighbour_at_start_is_somebody_only_on_a_bed_known_to_be_weak(usual: int, known: bool) -> None:
+    synth = Synth(night(120, resident=replace(OLD, gain=0.3)), RATE_HZ)
+    pipeline = Pipeline(10)
+    pipeline.occupancy.usual = usual  # as a calibrated belt starts
+    samples = synth.all()
+    for start in range(0, len(samples), RATE_HZ):
+        pipeline.push(array("i", samples[start : start + RATE_HZ].tolist()), RATE_HZ)
+        pipeline.advance()
+    assert pipeline.occupancy.state == (OCCUPIED if known else UNCLEAR)
 
 
 def test_a_weak_resident_who_was_asleep_before_the_belt_started_is_followed() -> None:
