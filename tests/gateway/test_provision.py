@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.provision_socket import GatewayAwayError, ask
+from gateway.store_files import StoreFiles
+from protocol.batch import VitalsChunk, decode_item
 from protocol.wire import frames
 from tests.gateway.provisioned import Site, configured, label_of, new_belt, provisioning, until
 from tests.gateway.spoken_belt import SpokenBelt
@@ -61,6 +63,7 @@ async def test_two_scans_swap_a_belt_and_the_old_one_is_a_spare(tmp_path: Path) 
         await site.ask("scan", text=labels[0], bed="101-1")
         await site.ask("bind", belt=old.serial.hex(), bed="101-1")
         await site.live("101-1")
+        await until(lambda: bool(site.gateway.room.beds["101-1"].report_ms))
         chosen = await site.ask("scan", text="BED1:gw-01:101-1")
         swapped = await site.ask("scan", text=labels[1], bed=str(chosen["bed"]))
         assert (swapped["bound"], swapped["replaced"]) == (True, old.serial.hex())
@@ -72,6 +75,15 @@ async def test_two_scans_swap_a_belt_and_the_old_one_is_a_spare(tmp_path: Path) 
         await site.ask("scan", text=labels[0], bed="101-2")
         await site.ask("bind", belt=old.serial.hex(), bed="101-2")
         await site.live("101-2")
+        await until(lambda: all(bed.report_ms for bed in site.gateway.room.beds.values() if bed.belt))
+    # The bed's history is one, whichever belt told it; what the old belt tells at its new bed is that bed's.
+    files = StoreFiles(tmp_path / "data")
+    try:
+        told = {bed: {item.belt for body in files.chunks(bed, 0, 2**53)
+                      if isinstance(item := decode_item(body), VitalsChunk)} for bed in ("101-1", "101-2")}
+    finally:
+        files.close()
+    assert told == {"101-1": {old.serial.hex(), new.serial.hex()}, "101-2": {old.serial.hex()}}
 
 
 async def test_a_spare_from_before_a_restart_is_bound_by_its_serial_without_its_old_records(tmp_path: Path) -> None:
