@@ -180,3 +180,22 @@ async def test_a_receiver_restored_from_a_backup_gets_back_what_was_acked_since(
                         await uplink.flush(5)
     assert (stats["readings"], stats["alarms"]) == (readings, 15)
     assert stats["missing"] == stats["conflicts"] == 0
+
+
+async def test_a_receiver_with_an_empty_database_gets_all_that_gateways_still_keep(tmp_path: Path) -> None:
+    """As after a move from SQLite to PostgreSQL."""
+    broker = Broker()
+    first, second = Receiver(tmp_path / "old", broker.url), Receiver(tmp_path / "new", broker.url)
+    outbox = MemoryOutbox()
+    with running(broker):
+        async with uplink_of(outbox, broker.url) as uplink:
+            with running(first):
+                readings = fill(outbox, 0, 8)
+                assert await uplink.flush(20)
+            with running(second):
+                readings += fill(outbox, 8, 2)
+                async with asyncio.timeout(30):
+                    while (stats := second.get("api/stats"))["readings"] < readings:
+                        await uplink.flush(5)
+    assert (stats["readings"], stats["alarms"]) == (readings, 10)
+    assert stats["missing"] == stats["conflicts"] == 0
