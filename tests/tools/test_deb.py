@@ -97,7 +97,8 @@ def test_the_environment_runs_from_wherever_it_lies(tree: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("script", ["DEBIAN/postinst", "DEBIAN/prerm", "DEBIAN/postrm", "usr/bin/sleepbelt",
-                                    "usr/lib/sleepbelt/choose-slot", "opt/sleepbelt/bin/sleepbelt"])  # fmt: skip
+                                    "usr/lib/sleepbelt/choose-slot", "usr/lib/sleepbelt/read-only-root",
+                                    "opt/sleepbelt/bin/sleepbelt"])  # fmt: skip
 def test_scripts_are_programs_that_a_plain_shell_reads(tree: Path, script: str) -> None:
     assert os.access(tree / script, os.X_OK)
     assert (tree / script).read_text().startswith("#!/bin/sh\n")
@@ -121,3 +122,32 @@ def test_the_lock_holds_all_that_the_gateway_needs_and_the_pins_library() -> Non
     pinned = {line.split(" ")[0] for line in runtime if "==" in line and not line.startswith(" ")}
     assert "lgpio" in names
     assert pinned <= {line.split(" ")[0] for line in LOCK.read_text().splitlines()}
+
+
+READ_ONLY = ROOT / "tools/deb/root/usr/lib/sleepbelt/read-only-root"
+
+
+def shown(folder: Path, fstab: str) -> subprocess.CompletedProcess[str]:
+    file = folder / "fstab"
+    file.write_text(fstab)
+    return subprocess.run(["sh", str(READ_ONLY), "show", str(file)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("defaults,noatime", "ro,noatime"), ("defaults", "ro"), ("noatime,rw", "ro,noatime"),
+    ("rw,errors=remount-ro", "ro,errors=remount-ro"),
+])  # fmt: skip
+def test_a_root_is_laid_out_to_be_read_only_and_other_lines_stay(tmp_path: Path, before: str, after: str) -> None:
+    rest = "# / is on the card\nPARTUUID=a-01 /boot/firmware vfat defaults 0 2\n"
+    lines = shown(tmp_path, f"{rest}PARTUUID=a-02 / ext4 {before} 0 1\n").stdout.splitlines()
+    assert "\n".join(lines[:2]) + "\n" == rest
+    assert lines[2] == f"PARTUUID=a-02 / ext4 {after} 0 1"
+    # What must be writable, beside the partition itself: the scratch folders of services with PrivateTmp.
+    assert {line.split()[1] for line in lines[3:]} >= {"/srv/sleepbelt", "/tmp", "/var/tmp", "/var/log"}
+
+
+def test_a_root_that_is_laid_out_already_is_left_alone(tmp_path: Path) -> None:
+    once = shown(tmp_path, "PARTUUID=a-02 / ext4 defaults 0 1\n").stdout
+    again = shown(tmp_path, once)
+    assert again.returncode == 1
+    assert "already" in again.stderr
