@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--arch", nargs="+", choices=sorted(MACHINES), default=sorted(MACHINES))
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR")
     parser.add_argument("--version", help="another version than pyproject.toml's (for tests of updates)")
+    parser.add_argument("--light", action="store_true", help="gzip in place of xz: larger, and sooner unpacked")
     arguments = parser.parse_args()
     epoch = os.environ.setdefault("SOURCE_DATE_EPOCH", _commit_time())
     version = arguments.version or _version()
@@ -51,7 +52,8 @@ def main() -> int:
         for architecture in arguments.arch:
             wheels = locked_wheels(architecture)
             tree = WORK / f"tree-{architecture}"
-            print(build(architecture, version, own, wheels, tree, arguments.out, int(epoch)), flush=True)
+            built = build(architecture, version, own, wheels, tree, arguments.out, int(epoch), arguments.light)
+            print(built, flush=True)
     except subprocess.CalledProcessError as error:
         print(f"deb: {error.cmd[0]} failed:\n{error.stderr or error.stdout}", file=sys.stderr)
         return 1
@@ -59,8 +61,9 @@ def main() -> int:
 
 
 def build(
-    architecture: str, version: str, own: Path, wheels: Sequence[Path], tree: Path, out: Path, epoch: int
-) -> Path:
+    architecture: str, version: str, own: Path, wheels: Sequence[Path], tree: Path, out: Path, epoch: int,
+    is_light: bool = False,
+) -> Path:  # fmt: skip
     """The package of one architecture in `out`, by way of the folder `tree`; every time in it is `epoch` (Unix s)."""
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(HERE / "root", tree)
@@ -79,7 +82,8 @@ def build(
         os.utime(path, (epoch, epoch), follow_symlinks=False)
     package = out / f"sleepbelt_{version}_{architecture}.deb"
     # One thread: what xz makes of a file depends on how many there are.
-    command = ("dpkg-deb", "--root-owner-group", "-Zxz", "-z6", "--threads-max=1", "--build", str(tree), str(package))
+    packing = ("-Zgzip", "-z1") if is_light else ("-Zxz", "-z6", "--threads-max=1")
+    command = ("dpkg-deb", "--root-owner-group", *packing, "--build", str(tree), str(package))
     _run(*command, SOURCE_DATE_EPOCH=str(epoch))
     return package
 
