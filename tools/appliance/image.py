@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hil.radio.box_build import BOX_DIRECTORY, MODULES, Cpio, kernel_package, unpack_kernel
 
-__all__ = ["build_image", "build_kernel"]
+__all__ = ["build_image", "build_kernel", "make_ext4"]
 
 PACKAGES = ("systemd-sysv", "systemd-timesyncd", "dbus", "udev", "bluez", "polkitd", "python3", "socat", "kmod")
 SUITE = "bookworm"
@@ -25,7 +25,8 @@ INIT = """#!/bin/busybox sh
 export PATH=/bin
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs dev /dev 2>/dev/null
 for module in $(cat /modules/order); do insmod /modules/$module 2>/dev/null; done
-until mount -t ext4 /dev/vda /root; do sleep .2; done
+mode=rw; grep -qw ro /proc/cmdline && mode=ro
+until mount -t ext4 -o $mode /dev/vda /root; do sleep .2; done
 mount --move /dev /root/dev; mount --move /proc /root/proc; mount --move /sys /root/sys
 exec switch_root /root /lib/systemd/systemd
 """
@@ -41,7 +42,9 @@ FILES = {
         "ExecStart=/usr/bin/socat TCP-LISTEN:5556,fork,reuseaddr,nodelay EXEC:/bin/bash,stderr\n"
         "[Install]\nWantedBy=multi-user.target\n"
     ),
-    "etc/systemd/system/test-attach@.service": "[Service]\nExecStart=/usr/bin/btattach -B /dev/%i -P h4\n",
+    "etc/systemd/system/test-attach@.service": (
+        "[Service]\nExecStart=/usr/bin/btattach -B /dev/%i -P h4\n[Install]\nWantedBy=multi-user.target\n"
+    ),
 }
 ENABLED = {"multi-user.target.wants": ("test-shell.service", "systemd-networkd.service")}
 MASKED = ("serial-getty@hvc0.service", "serial-getty@hvc1.service", "getty.target", "apt-daily.timer",
@@ -87,10 +90,15 @@ def build_image(folder: Path) -> Path:
         root.chmod(0o755)
         _configure(root)
         image.unlink(missing_ok=True)
-        mke2fs = shutil.which("mke2fs", path="/usr/sbin:/sbin:/usr/bin") or "mke2fs"
-        _run(mke2fs, "-q", "-t", "ext4", "-d", str(root), str(image), SIZE)
+        make_ext4(image, SIZE, "-d", str(root))
     stamp_file.write_text(stamp)
     return image
+
+
+def make_ext4(file: Path, size: str, *options: str, label: str = "root") -> None:
+    """An ext4 file system in a new file; `size` as mke2fs takes it."""
+    mke2fs = shutil.which("mke2fs", path="/usr/sbin:/sbin:/usr/bin") or "mke2fs"
+    _run(mke2fs, "-q", "-t", "ext4", "-L", label, *options, str(file), size)
 
 
 def _configure(root: Path) -> None:

@@ -7,6 +7,8 @@ import shlex
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 __all__ = ["Machine", "MachineError"]
@@ -14,6 +16,7 @@ __all__ = ["Machine", "MachineError"]
 KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=5 mitigations=off no_timer_check random.trust_cpu=on"
 BOOT_S = 600.0
 COMMAND_S = 300.0
+SHUTDOWN_S = 120.0
 _MARK = "appliance-command-done"
 
 
@@ -22,49 +25,56 @@ class MachineError(Exception):
 
 
 class Machine:
-    """Start it, `run` commands in it as root, `cut` its power; the disk is a copy that may be ruined."""
+    """Start it, `run` commands in it as root, `cut` its power; the disks are copies that may be ruined."""
 
-    def __init__(self, kernel: Path, initramfs: Path, disk: Path, folder: Path, patience: float = 1.0) -> None:
+    def __init__(self, kernel: Path, initramfs: Path, folder: Path, patience: float = 1.0) -> None:
         """`patience`: factor on every time limit, for a host that does much else."""
         self.patience = patience
-        self._kernel, self._initramfs, self._disk, self._folder = kernel, initramfs, disk, folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self._port = 0
-        self.page_port = 0
+        self.folder = folder
+        self.disks = [folder / "disk.ext4"]
         self.adapter = folder / "hci0.sock"
+        self.clock = "utc"
+        """What its hardware clock says at the start: "utc", or an instant as QEMU's -rtc base= takes it."""
+        self.is_read_only = False
+        """Whether the first disk is mounted read-only from the first moment on."""
+        self._kernel, self._initramfs = kernel, initramfs
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = self._page_port = 0
 
     def start(self) -> float:
         """Boot; seconds until the shell answers."""
-        self._port, self.page_port = _free_port(), _free_port()
-        forwards = f"hostfwd=tcp:127.0.0.1:{self._port}-:5556,hostfwd=tcp:127.0.0.1:{self.page_port}-:8080"
+        self._port, self._page_port = _free_port(), _free_port()
+        forwards = f"hostfwd=tcp:127.0.0.1:{self._port}-:5556,hostfwd=tcp:127.0.0.1:{self._page_port}-:8080"
         # cache=unsafe: what the machine has not flushed is lost with it all the same, which is what a power cut is.
+        disks = [part for disk in self.disks
+                 for part in ("-drive", f"file={disk},format=raw,if=virtio,cache=unsafe")]  # fmt: skip
         command = [
             "nice", "-n", str(max(0, 10 - os.nice(0))),
             "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "1", "-m", "512",
             "-nodefaults", "-nographic", "-kernel", str(self._kernel), "-initrd", str(self._initramfs),
-            "-append", KERNEL_ARGUMENTS, "-serial", f"file:{self._folder / 'console.log'}",
-            "-drive", f"file={self._disk},format=raw,if=virtio,cache=unsafe",
+            "-append", KERNEL_ARGUMENTS + (" ro" if self.is_read_only else ""), "-rtc", f"base={self.clock}",
+            "-serial", f"file:{self.folder / 'console.log'}", *disks,
             "-netdev", f"user,id=net,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=net,romfile=",
             "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset",
             "-device", "virtio-serial-pci", "-chardev", f"socket,id=hci0,path={self.adapter},server=off,reconnect=1",
             "-device", "virtconsole,chardev=hci0",
         ]  # fmt: skip
         began = time.monotonic()
-        log = (self._folder / "qemu.log").open("ab")
+        log = (self.folder / "qemu.log").open("ab")
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.wait_shell(BOOT_S)
+        self.wait_shell()
         return time.monotonic() - began
 
-    def wait_shell(self, patience_s: float) -> None:
+    def wait_shell(self) -> None:
         """Until it answers, also after it was reset."""
-        until = time.monotonic() + patience_s * self.patience
+        until = time.monotonic() + BOOT_S * self.patience
         while True:
             try:
                 self.run("true", 20)
                 return
             except MachineError as error:
                 if time.monotonic() > until or (self._process is not None and self._process.poll() is not None):
-                    raise MachineError(f"it does not answer: {error}; see {self._folder}") from None
+                    raise MachineError(f"it does not answer: {error}; see {self.folder}") from None
                 time.sleep(1.0)
 
     def run(self, command: str, patience_s: float = COMMAND_S, check: bool = True) -> str:
@@ -105,17 +115,26 @@ class Machine:
         folder, file = shlex.quote(os.path.dirname(target)), shlex.quote(target)
         self.run(f"mkdir -p {folder}; printf %s {shlex.quote(text)} >{file}")
 
-    def until(self, command: str, patience_s: float, every_s: float = 1.0) -> float:
-        """Seconds until a command succeeds; MachineError if it does not in time."""
-        began = time.monotonic()
-        while True:
-            try:
-                self.run(command, 60)
-                return time.monotonic() - began
-            except MachineError as error:
-                if time.monotonic() - began > patience_s * self.patience:
-                    raise MachineError(f"not in {patience_s:g} s: {error}") from None
-                time.sleep(every_s)
+    def page(self, path: str) -> int:
+        """The status with which the gateway answers a browser that is not in this machine."""
+        try:
+            address = f"http://127.0.0.1:{self._page_port}{path}"
+            with urllib.request.urlopen(address, timeout=60 * self.patience) as said:
+                return int(said.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError as error:
+            raise MachineError(f"{path}: {error}") from None
+
+    def shut_down(self) -> None:
+        """Switch it off as its users should: everything is on the disk when this returns."""
+        assert self._process is not None
+        self.run("systemctl poweroff", check=False)
+        try:
+            self._process.wait(SHUTDOWN_S * self.patience)
+        except subprocess.TimeoutExpired:
+            raise MachineError(f"it does not switch itself off; see {self.folder}") from None
+        self._process = None
 
     def cut(self) -> None:
         """The power fails."""
