@@ -69,7 +69,12 @@ class Story:
         raise MachineError(f"not seen in {patience_s * self.machine.patience:g} s: {what} {said}")
 
     def begin(self, leaves: tuple[int, int] | None = None, bed: int = 1) -> None:
-        """Belts on, machine on, until the gateway hears both; `leaves` as belts.night has it, from `bed`."""
+        """Belts on, machine on, until the gateway hears both; `leaves` as belts.night has it, from `bed`.
+
+        On a busy host, where the boot takes longer, the resident leaves later.
+        """
+        if leaves is not None:
+            leaves = round(leaves[0] * (2 + self.machine.patience) / 3), leaves[1]
         nights = [night(7000 + number, leaves if number == bed else None) for number in (1, 2)]
         with self.step("the machine boots; the gateway starts by itself and hears both belts") as seen:
             self.belts.start(nights)
