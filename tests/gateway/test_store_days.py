@@ -27,31 +27,31 @@ def filled(folder: Path) -> StoreFiles:
     return files
 
 
-def open_days() -> int:
-    """How many day files this process has open."""
-    opened = []
+def open_days(folder: Path) -> int:
+    """How many day files of the folder this process has open."""
+    opened = set()
     for link in Path("/proc/self/fd").iterdir():
         try:
-            opened.append(link.readlink().name)
+            opened.add(link.readlink())
         except OSError:
             continue  # the listing's own
-    return len({name for name in opened if name.startswith("vitals-") and name.endswith(".db")})
+    return len(opened & set(folder.glob("vitals-*.db")))
 
 
 def test_only_the_newest_days_stay_open_while_days_go_by_and_after_a_start(tmp_path: Path) -> None:
     filled(tmp_path).close()
     files = StoreFiles(tmp_path)
-    assert open_days() == OPEN_DAYS
+    assert open_days(tmp_path) == OPEN_DAYS
     files.commit(Writes(chunks=[chunk(DAYS)]))
-    assert open_days() == OPEN_DAYS
+    assert open_days(tmp_path) == OPEN_DAYS
     files.close()
-    assert open_days() == 0
+    assert open_days(tmp_path) == 0
 
 
 def test_a_closed_day_is_read_and_takes_what_comes_late(tmp_path: Path) -> None:
     files = filled(tmp_path)
     files.commit(Writes(chunks=[chunk(3, minute=7)]))
-    assert open_days() == OPEN_DAYS
+    assert open_days(tmp_path) == OPEN_DAYS
     third_ms = FIRST_MS + 3 * DAY_MS
     assert list(files.chunks("A", third_ms, third_ms + DAY_MS)) == [b"day 3 minute 0", b"day 3 minute 7"]
     assert len(list(files.chunks("A", 0, 2 * FIRST_MS))) == DAYS + 1
@@ -89,6 +89,6 @@ def test_a_damaged_old_day_is_put_aside_at_the_start(tmp_path: Path) -> None:
     file.write_bytes(b"no database at all" * 300)
     files = StoreFiles(tmp_path)
     assert [repair.file for repair in files.repairs] == [file]
-    assert open_days() == OPEN_DAYS
+    assert open_days(tmp_path) == OPEN_DAYS
     assert len(list(files.chunks("A", 0, 2 * FIRST_MS))) == DAYS - 1
     files.close()
