@@ -39,12 +39,13 @@ class LanePolicy:
     window_bytes_max: int = 64 * KIB
     raw_bytes_max: int = 160 * KIB  # of one batch before compression: stays below MESSAGE_BYTES_MAX whatever it holds
     queue_delay_ms: int = 120  # how long what we sent may stand in the link's queue, before an alarm that comes now
+    yields: bool = False  # paced, and the link is let run empty now and then: for the alarms' sake, so not theirs
     resend_ms_min: int = 2_000
     resend_ms_max: int = 15_000
 
 
 ALARM_POLICY = LanePolicy(LANE_ALARM, items_max=64)
-VITALS_POLICY = LanePolicy(LANE_VITALS, items_max=1024)
+VITALS_POLICY = LanePolicy(LANE_VITALS, items_max=1024, yields=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,8 @@ class LaneDelivery:
             flight.was_alone = len(self._flights) == 1
             flight.first_sent_ms, flight.freed_bytes = now_ms, self._freed_bytes
             flight.freed_ms = now_ms if flight.was_alone else self._freed_ms
-            if len(self._rates) == RATES_KEPT:  # a whole window at once would stand in the queue before an alarm
+            # A whole window at once would stand in the queue before an alarm.
+            if self.policy.yields and len(self._rates) == RATES_KEPT:
                 self._paced_until_ms = now_ms + int(wire_bytes / (PACE_GAIN * self._rate()))
         delay_ms = min(self._resend_delay_ms() << (flight.attempts - 1), self.policy.resend_ms_max)
         flight.resend_at_ms = now_ms + round(delay_ms * (1 + 0.5 * jitter))
@@ -331,7 +333,7 @@ class LaneDelivery:
             shortest = min(rtt_ms, shortest * 1.25)
             self._rtt_until_ms = now_ms + RTT_VALID_MS
         self._rtt_ms_min = shortest
-        self._is_emptying = now_ms >= self._rtt_until_ms
+        self._is_emptying = self.policy.yields and now_ms >= self._rtt_until_ms
 
     def _rate(self) -> float:
         """Bytes a ms that the link carries; 0 while that is not known."""

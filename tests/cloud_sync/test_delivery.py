@@ -201,6 +201,14 @@ def test_a_lane_is_overdue_after_two_resends_without_an_ack() -> None:
     assert core.is_overdue()
 
 
+def test_an_alarm_never_waits_for_the_ack_of_another() -> None:
+    core = connected()
+    for seq in range(1, 60):
+        core.loaded(items(seq, seq), 1000 * seq, 0)
+        assert seqs(send(core, 1000 * seq)) == [seq]  # while the one before is still under way
+        core.acked(accept((seq - 1, seq - 1)), 1000 * seq + 50)
+
+
 def test_a_full_window_holds_new_batches_back_until_an_ack() -> None:
     core = connected(VITALS_POLICY)
     core.loaded(items(1, 200, size=1000, lane=LANE_VITALS), 0, 0)
