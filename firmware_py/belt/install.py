@@ -49,11 +49,6 @@ def slot_in_use(root: str) -> str:
         return "a"
 
 
-def on_trial(root: str) -> bool:
-    """Whether the slot in use has not been confirmed yet."""
-    return _exists(root + TRIAL_FILE)
-
-
 def install(
     root: str, image: str, sha256: bytes, model: int, version: "tuple[int, int, int]", key: bytes
 ) -> "Iterator[int]":

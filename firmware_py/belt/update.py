@@ -34,6 +34,8 @@ class Update:
         self._version = version
         self.features = FEATURE_UPDATE if config.update_key else 0
         self.on_trial = _exists(directory + TRIAL_FILE)
+        self._tried = self.on_trial and _is_started(directory + TRIAL_FILE)  # else boot.py could not note it: this is
+        # the old slot, which neither confirms the new one nor ends its trial
         self._installing: "Iterator[int] | None" = None
         self._size, self._sha256 = self._begun()
         self._received = self._length() if self._size else 0
@@ -42,13 +44,13 @@ class Update:
 
     def confirm(self) -> None:
         """A gateway was served: what runs now is good, boot.py need not revert it."""
-        if self.on_trial:
-            self.on_trial = False
+        if self._tried:
+            self.on_trial = self._tried = False
             os.remove(self._directory + TRIAL_FILE)
 
     def trial_failed(self, uptime_ms: int) -> bool:
         """No gateway's session in all the time that a trial has: restart, boot.py takes the old slot again."""
-        return self.on_trial and uptime_ms > TRIAL_MS
+        return self._tried and uptime_ms > TRIAL_MS
 
     def handle(self, kind: int, values: "tuple[int | bytes, ...]", tail: bytes) -> "tuple[int, int]":
         """UPDATE_BEGIN (size, sha256), UPDATE_DATA (offset; bytes), UPDATE_END. Value: bytes received so far."""
@@ -135,3 +137,12 @@ def _exists(path: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_started(path: str) -> bool:
+    try:
+        with open(path) as file:
+            text: str = file.read(2)
+    except (OSError, ValueError):
+        return False
+    return text[1:] == "1"

@@ -31,17 +31,25 @@ def _write(path: str, text: str) -> None:
 
 
 def choose(root: str = "") -> str:
-    """Directory of the slot to start; notes the start of a trial before it happens, ends a failed one."""
+    """Directory of the slot to start; notes the start of a trial before it happens, ends a failed one.
+
+    On a file system that takes no note there is no trial: the slot that was in use before starts, each time anew.
+    """
     slot = "b" if _read(root + SLOT_FILE, "a") == "b" else "a"
+    other = "a" if slot == "b" else "b"
     trial = _read(root + TRIAL_FILE, "")
-    if trial == slot + _STARTED:
-        slot = "a" if slot == "b" else "b"
-        _write(root + SLOT_FILE, slot)
-        os.remove(root + TRIAL_FILE)
-    elif trial == slot + _FRESH:
-        _write(root + TRIAL_FILE, slot + _STARTED)
-    elif trial:
-        os.remove(root + TRIAL_FILE)  # of the slot that was already left, or torn
+    try:
+        if trial == slot + _STARTED:
+            slot = other
+            _write(root + SLOT_FILE, slot)
+            os.remove(root + TRIAL_FILE)
+        elif trial == slot + _FRESH:
+            _write(root + TRIAL_FILE, slot + _STARTED)
+        elif trial:
+            os.remove(root + TRIAL_FILE)  # of the slot that was already left, or torn
+    except OSError:
+        if trial == slot + _FRESH:
+            slot = other
     return root + "/" + slot
 
 

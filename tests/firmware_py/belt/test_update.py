@@ -161,10 +161,20 @@ def test_no_update_begins_while_one_is_on_trial(root: Path) -> None:
 
 def test_a_trial_without_a_session_has_failed_in_the_end(root: Path) -> None:
     _installed(root, _image())
+    choose(str(root))
     update = _update(root)
     assert [update.trial_failed(TRIAL_MS), update.trial_failed(TRIAL_MS + 1)] == [False, True]
     update.confirm()
     assert not update.trial_failed(TRIAL_MS + 1)
+
+
+def test_the_old_slot_neither_confirms_nor_ends_a_trial_that_boot_py_could_not_note(root: Path) -> None:
+    _installed(root, _image())
+    update = _update(root)
+    update.confirm()
+    assert update.on_trial
+    assert not update.trial_failed(TRIAL_MS + 1)
+    assert choose(str(root)) == f"{root}/b", "it is tried when a note can be taken"
 
 
 def test_power_cuts_at_every_flash_operation_leave_a_belt_that_starts(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import pytest
 
 from firmware_py.boot.boot import choose, is_in_service
 from tests.interpreters import run_unix
@@ -25,6 +28,23 @@ def test_a_trial_that_is_not_confirmed_is_reverted_at_the_next_start(tmp_path: P
     (tmp_path / "slot").write_text("b")
     (tmp_path / "trial").write_text("b0")
     assert [_start(tmp_path) for _ in range(3)] == ["b", "a", "a"]
+
+
+@pytest.mark.parametrize(("trial", "starts"), [("b0", "a"), ("b1", "a"), ("a1", "b")])
+def test_a_file_system_that_takes_no_note_starts_the_slot_that_is_known_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: str, starts: str
+) -> None:
+    (tmp_path / "slot").write_text("b")
+    (tmp_path / "trial").write_text(trial)
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(os, "remove", refuse)
+    assert [_start(tmp_path) for _ in range(2)] == [starts, starts]
+    monkeypatch.undo()
+    assert _start(tmp_path) == ("b" if trial == "b0" else starts), "a trial that could not be noted is still to come"
 
 
 def test_a_confirmed_trial_stays(tmp_path: Path) -> None:
