@@ -100,6 +100,15 @@ def test_judging_every_bed_always_decides_the_same(history: list[tuple[int, Any]
     assert lazy[1] == eager[1]
 
 
+def test_a_fact_that_waits_for_its_judgement_moves_the_next_deadline() -> None:
+    ward = Ward({"A": PROFILES["A"]}, "Asia/Shanghai", Now(0, START_UTC_MS))
+    ward.assume("A", facts.OCCUPIED, 7200)
+    ward.advance(Now(1000, START_UTC_MS + 1000))
+    before_ms = ward.next_deadline_ms()
+    ward.apply(Now(2000, START_UTC_MS + 2000), facts.Occupancy("A", facts.EMPTY))
+    assert before_ms != ward.next_deadline_ms() == 7000
+
+
 def test_a_report_costs_its_own_bed_and_not_the_ward() -> None:
     def calls(beds: int) -> int:
         ward = Ward({str(n): PROFILES["A"] for n in range(beds)}, "Asia/Shanghai", Now(0, START_UTC_MS))
