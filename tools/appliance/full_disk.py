@@ -6,6 +6,7 @@ from tools.appliance.story import Story, expect
 
 __all__ = ["tell"]
 
+LEFT_BYTES = 65_536  # a few blocks that the file system keeps for itself
 # First what root may take at once, then, as the gateway's user, byte by byte what is left for it.
 FILL = (
     "fallocate -l $(( $(stat -f -c '%a*%S' /var) - 4194304 )) /var/filler;"
@@ -15,13 +16,13 @@ FILL = (
 
 def tell(story: Story) -> None:
     """Filled before an absence, freed after its alarm."""
-    story.begin(leaves=(130, 300))
+    story.begin(leaves=(90, 300))
     machine = story.machine
-    with story.step("the disk is filled to the last block") as seen:
+    with story.step("the disk is filled to the last blocks") as seen:
         machine.run("journalctl --relinquish-var")  # in memory we can read what the relay says
         expect("No space left" in machine.run(FILL, check=False), "there is still space")
         seen["free for the gateway"] = int(machine.run("stat -f -c %a /var")) * 4096
-        expect(seen["free for the gateway"] == 0, str(seen))
+        expect(seen["free for the gateway"] <= LEFT_BYTES, str(seen))
     with story.step("the alarm fires and the relay opens all the same") as seen:
         story.alarm()
         seen["relay"] = story.relay()
