@@ -123,3 +123,45 @@ def test_a_report_costs_its_own_bed_and_not_the_ward() -> None:
         return counted()
 
     assert calls(8) < 1.5 * calls(1)
+
+
+def _now(second: int) -> Now:
+    return Now(second * 1000, START_UTC_MS + second * 1000)
+
+
+def _two_beds() -> Ward:
+    ward = Ward({"A": PROFILES["A"], "B": PROFILES["A"]}, "Asia/Shanghai", _now(0))
+    for bed in ("A", "B"):
+        ward.assume(bed, facts.OCCUPIED, 7200)
+    ward.advance(_now(0))
+    return ward
+
+
+def test_the_beds_that_were_judged_are_told_once_and_in_their_order() -> None:
+    ward = _two_beds()
+    assert ward.take_judged() == ["A", "B"]
+    assert ward.take_judged() == []
+    ward.handle(_now(1), facts.BeltReport("B", facts.OCCUPIED, 7201, True))
+    assert ward.take_judged() == ["B"]
+    ward.advance(_now(2))
+    assert ward.take_judged() == []
+
+
+def test_a_bed_that_nothing_happened_to_is_shown_in_the_window_that_began_meanwhile() -> None:
+    night = Profile(windows=(Window(start_min=23 * 60 + 40, end_min=360, allowed_s=300),))
+    ward = Ward({"A": night, "B": PROFILES["A"]}, "Asia/Shanghai", _now(0))
+    for bed in ("A", "B"):
+        ward.assume(bed, facts.OCCUPIED, 7200)
+    ward.advance(_now(0))
+    assert not ward.view("A", _now(0)).window_open
+    for second in range(60, 660, 60):
+        ward.handle(_now(second), facts.BeltReport("B", facts.OCCUPIED, 7200, True))
+    assert ward.view("A", _now(601)).window_open
+
+
+def test_a_bed_that_is_told_to_have_been_heard_all_along_is_judged_anew() -> None:
+    ward = _two_beds()
+    ward.take_judged()
+    ward.assume("A", facts.EMPTY, 100)
+    ward.advance(_now(1))
+    assert "A" in ward.take_judged()
