@@ -41,6 +41,7 @@ FAULTS = (
 SERVER_FAULTS = ("restart database",)
 PAUSE_S = 0.5
 STALL_S = 1.0
+REPEAT_S = 10.0
 MINUTES_PER_FAULT = 8  # 300 faults are 1.15 million readings
 DRAIN_S = 60.0
 COMMIT_S_MAX = 1.0  # of a minute of the gateway, on a machine that does many other things at once
@@ -94,11 +95,22 @@ class Repeater:
         with self._lock:
             self._recorded = [*self._recorded[-RECORDED_MAX:], (message.topic, bytes(message.payload))]
 
-    def repeat(self) -> None:
+    def repeat(self) -> bool:
+        """Whether there was something to repeat and the broker has it."""
+        until_s = time.monotonic() + REPEAT_S
+        while not (self._recorded and self._client.is_connected()):
+            if time.monotonic() > until_s:
+                return False
+            time.sleep(0.05)
         with self._lock:
             recorded = list(self._recorded)
-        for topic, payload in self._draw.sample(recorded, min(20, len(recorded))):
-            self._client.publish(topic, payload, 1)
+        chosen = self._draw.sample(recorded, min(20, len(recorded)))
+        said = [self._client.publish(topic, payload, 1) for topic, payload in chosen]
+        with contextlib.suppress(RuntimeError):  # the connection broke
+            for one in said:
+                one.wait_for_publish(REPEAT_S)
+            return all(one.is_published() for one in said)
+        return False
 
     def stop(self) -> None:
         self._client.loop_stop()
@@ -178,7 +190,9 @@ class Site:
             self._wait()
             side.heal(reset=self.draw.random() < 0.5)
         else:
-            self.repeater.repeat()
+            is_out = self.repeater.repeat()
+            self._wait()  # what the next fault hits at once would be heard by nobody
+            return is_out
         return True
 
     def _kill(self, part: Gateway | Receiver | Mosquitto, what: str) -> None:
@@ -209,7 +223,7 @@ def soak(faults: int, seed: int, folder: Path, on_server: bool, say: bool = Fals
     draw = random.Random(seed)
     minutes = max(60, faults * MINUTES_PER_FAULT)
     site = Site(folder, minutes, draw, on_server)
-    kinds = (*FAULTS, *SERVER_FAULTS) if on_server else FAULTS
+    kinds = (*SERVER_FAULTS, *FAULTS) if on_server else FAULTS
     done: dict[str, int] = dict.fromkeys(kinds, 0)
     with contextlib.ExitStack() as stack:
         stack.callback(site.remove_database)

@@ -39,6 +39,8 @@ PAGES = {
     "audit": "audit",
 }
 """Name of a page's picture -> its path; the form to sign in comes before them."""
+ON_A_PHONE = ("test-alarm", "belt-firmware")
+"""Pages of a technician beside a bed; cloud/test_platform_technician.py makes their pictures."""
 
 
 class AnsweringGateway(Commander):
