@@ -45,6 +45,7 @@ TIMESYNCD = "[Time]\nNTP=127.0.0.1\nFallbackNTP=\n"
 def tell(story: Story) -> None:
     """A boot in 1970, an alarm, and the clock set in the middle of it."""
     story.machine.clock = "1970-01-01T00:00:00"
+    story.machine.forget_time()
     story.begin(leaves=(110, 400))
     machine = story.machine
     with story.step("it starts in another year; nobody can tell the time: the gateway does not believe it") as seen:
