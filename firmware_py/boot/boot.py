@@ -33,7 +33,8 @@ def _write(path: str, text: str) -> None:
 def choose(root: str = "") -> str:
     """Directory of the slot to start; notes the start of a trial before it happens, ends a failed one.
 
-    On a file system that takes no note there is no trial: the slot that was in use before starts, each time anew.
+    A trial that cannot be noted waits: the slot that was in use before starts. A failed trial that cannot be ended is
+    an OSError: the old slot would be served and confirm the bad one.
     """
     slot = "b" if _read(root + SLOT_FILE, "a") == "b" else "a"
     other = "a" if slot == "b" else "b"
@@ -48,8 +49,9 @@ def choose(root: str = "") -> str:
         elif trial:
             os.remove(root + TRIAL_FILE)  # of the slot that was already left, or torn
     except OSError:
-        if trial == slot + _FRESH:
-            slot = other
+        if trial != slot + _FRESH:
+            raise
+        slot = other
     return root + "/" + slot
 
 

@@ -30,21 +30,26 @@ def test_a_trial_that_is_not_confirmed_is_reverted_at_the_next_start(tmp_path: P
     assert [_start(tmp_path) for _ in range(3)] == ["b", "a", "a"]
 
 
-@pytest.mark.parametrize(("trial", "starts"), [("b0", "a"), ("b1", "a"), ("a1", "b")])
-def test_a_file_system_that_takes_no_note_starts_the_slot_that_is_known_to_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: str, starts: str
+def test_a_trial_that_cannot_be_noted_waits_and_one_that_cannot_be_ended_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slot").write_text("b")
-    (tmp_path / "trial").write_text(trial)
+    (tmp_path / "trial").write_text("b0")
 
     def refuse(*_: object) -> None:
         raise OSError(28, "no space")
 
     monkeypatch.setattr(os, "rename", refuse)
     monkeypatch.setattr(os, "remove", refuse)
-    assert [_start(tmp_path) for _ in range(2)] == [starts, starts]
+    assert [_start(tmp_path) for _ in range(2)] == ["a", "a"]
+    (tmp_path / "trial").write_text("b1")
+    with pytest.raises(OSError, match="no space"):
+        _start(tmp_path)
     monkeypatch.undo()
-    assert _start(tmp_path) == ("b" if trial == "b0" else starts), "a trial that could not be noted is still to come"
+    assert _start(tmp_path) == "a"
+    (tmp_path / "slot").write_text("b")
+    (tmp_path / "trial").write_text("b0")
+    assert _start(tmp_path) == "b", "what could not be noted is still to come"
 
 
 def test_a_confirmed_trial_stays(tmp_path: Path) -> None:
