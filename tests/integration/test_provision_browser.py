@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from gateway.acceptance import verify
 from gateway.app import Gateway
@@ -120,6 +120,45 @@ async def test_a_technician_brings_a_gateway_and_its_beds_to_life(browser: Brows
         await _beds(tina, belts, gateway)
         refused = [text for text in tina.page.__dict__["complaints"] if "409" not in text]
         assert refused == []
+
+
+async def test_answers_that_overtake_each_other_change_neither_the_page_nor_where_a_belt_goes(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with belts_in_the_room(tmp_path, 1) as (belts, _, socket), installed(tmp_path, socket) as gateway:
+        tina = Technician(await opened(browser, gateway.page + "setup", width=412, height=860))
+        await _make_admin(tina, gateway)
+        await tina.scan(at("101-1"))
+        await expect(tina.page.get_by_role("heading", name="Bed 101-1")).to_be_visible(timeout=30_000)
+        old, let_go = asyncio.Event(), asyncio.Event()
+
+        async def late(route: Route) -> None:
+            if "bed=101-1" in route.request.url and not old.is_set():
+                answer = await route.fetch()
+                old.set()
+                await let_go.wait()
+                await route.fulfill(response=answer)
+            else:
+                await route.continue_()
+
+        async def slow(route: Route) -> None:
+            await asyncio.sleep(1.0)  # the bed's label is still read when the belt's picture is there
+            await route.continue_()
+
+        await tina.page.route("**/api/provision/parts*", late)
+        await tina.page.route("**/api/provision/picture?bed=101-1", slow, times=1)
+        await asyncio.wait_for(old.wait(), 30)
+        await tina.scan(at("102-1"))
+        await tina.scan(label(belts[0]))
+        bind = tina.page.locator('[data-part="current"] button[data-op="bind"]')
+        await expect(bind).to_contain_text("102-1", timeout=30_000)
+        async with tina.page.expect_response("**/api/provision/parts?bed=101-1*"):
+            let_go.set()
+        await expect(tina.page.get_by_role("heading", name="Bed 102-1")).to_be_visible()
+        assert await tina.page.get_by_role("heading", name="Bed 101-1").count() == 0
+        await tina.tap('[data-part="current"] button[data-op="bind"]')
+        await tina.live()
+        assert gateway.provisioner.site.bed_of(belts[0].identity.serial) == "102-1"
 
 
 @pytest.mark.timeout(600)

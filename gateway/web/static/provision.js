@@ -11,6 +11,15 @@
   let busy = 0;
   let pressed = "";
   let restarting = false;
+  let asked = 0;  // answers overtake each other: of the parts, only what is newer than what is shown counts
+  let shown = 0;
+  let scans = Promise.resolve();
+
+  // Scans are worked on in the order in which they were made: a belt goes to the bed that was scanned before it.
+  const inTurn = (work) => {
+    scans = scans.then(work).catch(() => say(texts.failed));
+    return scans;
+  };
 
   const say = (text, good) => {
     said.textContent = text;
@@ -155,11 +164,18 @@
 
   const refresh = async () => {
     const query = new URLSearchParams({ bed, belt });
+    const selected = query.toString();
+    asked += 1;
+    const mine = asked;
     try {
       const answer = await fetch(`/api/provision/parts?${query}`);
       if (answer.status === 401) return location.assign("/login?back=/provision");
       if (!answer.ok) return;
-      for (const [name, html] of Object.entries(await answer.json())) {
+      const parts = await answer.json();
+      // Asked for another bed, or older than what is shown: the page never goes back.
+      if (mine < shown || selected !== new URLSearchParams({ bed, belt }).toString()) return;
+      shown = mine;
+      for (const [name, html] of Object.entries(parts)) {
         const place = document.querySelector(`[data-part="${name}"]`);
         // A button that waits for its second tap stays as it is.
         if (place.dataset.html === html || place.querySelector("[data-asked]")) continue;
@@ -193,27 +209,36 @@
     const result = await send("/api/provision/batch", await file.text(), "text/csv");
     document.getElementById("batch-said").replaceChildren(...(result ? [listed(result.texts)] : []));
   });
-  document.getElementById("picture").addEventListener("change", async (event) => {
+  document.getElementById("picture").addEventListener("change", (event) => {
     const file = event.target.files[0];
     event.target.value = "";
-    if (file) scanned(await send(`/api/provision/picture?${new URLSearchParams({ bed: chosen })}`, file, "application/octet-stream"));
+    if (!file) return;
+    inTurn(async () => {
+      const query = new URLSearchParams({ bed: chosen });
+      scanned(await send(`/api/provision/picture?${query}`, file, "application/octet-stream"));
+    });
   });
-  document.getElementById("typed").addEventListener("submit", async (event) => {
+  document.getElementById("typed").addEventListener("submit", (event) => {
     event.preventDefault();
     const field = document.getElementById("text");
-    const result = await send("/api/provision/scan", JSON.stringify({ text: field.value, bed: chosen }), "application/json");
-    if (result) field.value = "";
-    scanned(result);
+    const text = field.value;
+    inTurn(async () => {
+      const result = await send("/api/provision/scan", JSON.stringify({ text, bed: chosen }), "application/json");
+      if (result && field.value === text) field.value = "";
+      scanned(result);
+    });
   });
-  document.getElementById("take").addEventListener("submit", async (event) => {
+  document.getElementById("take").addEventListener("submit", (event) => {
     event.preventDefault();
     const form = event.target;
-    const body = JSON.stringify({ belt: taken, code: document.getElementById("code").value, bed: chosen });
-    const result = await send("/api/provision/claim", body, "application/json");
-    if (!result) return;
-    form.reset();
-    form.hidden = true;
-    scanned(result);
+    const [serial, code] = [taken, document.getElementById("code").value];
+    inTurn(async () => {
+      const result = await send("/api/provision/claim", JSON.stringify({ belt: serial, code, bed: chosen }), "application/json");
+      if (!result) return;
+      form.reset();
+      form.hidden = true;
+      scanned(result);
+    });
   });
   const backup = document.getElementById("backup");
   if (backup) backup.addEventListener("submit", async (event) => {
@@ -233,11 +258,12 @@
       say(texts.failed);
     }
   });
-  document.addEventListener("click", async (event) => {
+  document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
     if (button.dataset.choose) {
-      scanned(await send("/api/provision/choose", JSON.stringify({ bed: button.dataset.choose }), "application/json"));
+      const body = JSON.stringify({ bed: button.dataset.choose });
+      inTurn(async () => scanned(await send("/api/provision/choose", body, "application/json")));
     } else if (button.dataset.wipe) {
       wipe(button);
     } else if (button.dataset.take) {
