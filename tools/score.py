@@ -203,7 +203,28 @@ def simulated_hearts(count: int) -> list[Line]:
     lines.append(line("fibrillation: wrong by > 5 bpm", "<= 5 % of time", wrong, share, lambda v: v <= 5, "%"))
     lines.append(line("fibrillation: values off by > 5 bpm", "<= 5 % of values", emitted, share, within(5), "%"))
     lines.append(line("normal rhythm flagged irregular", "<= 2 % of time", false, share, lambda v: v <= 2, "%"))
-    return lines
+    return [*lines, *premature_beats(count)]
+
+
+def premature_beats(count: int) -> list[Line]:
+    """Hearts with 10, 20 and 30 % premature beats, and with every second beat premature (bigeminy)."""
+    emitted: list[object] = []
+    doubled: list[object] = []
+    for seed in range(count):
+        premature = (0.1, 0.2, 0.3, 1.0)[seed % 4]
+        resident = _still(rhythm="premature", premature_share=premature, hrv=0.35, heart_rate_bpm=52 + 6 * (seed % 7),
+                          snr_db=3.0 * (seed % 3))  # fmt: skip
+        synth = Synth(_script(350 + seed, 240, resident), RATE_HZ)
+        errors = _heart_errors(synth, rows_of(synth.all(), RATE_HZ))
+        off = sum(abs(e) > 5 for e in errors.values)
+        if premature == 1.0:
+            doubled.append((off, errors.windows))
+        else:
+            emitted.append((off, len(errors.values)))
+    return [
+        line("premature beats, 10-30 %: off by > 5 bpm", "<= 5 % of values", emitted, share, within(5), "%"),
+        line("bigeminy: wrong by > 5 bpm", "<= 5 % of time", doubled, share, within(5), "%"),
+    ]
 
 
 def measured_hearts(folder: Path, count: int) -> list[Line]:

@@ -29,6 +29,10 @@ IRREGULAR_DOUBT = 330
 CLEAR_DOUBT = 80
 CLEAR_S = 7
 CALM_S = 60
+SLOW_LAG = 62  # from here on the tracked interval may be two of a heart whose every second beat is premature
+EARLY_UNKNOWN_16 = -256
+EARLY_CLEAR_16 = -64
+EARLY = 10  # samples after a beat from which another may come
 RATE_SPAN = 225  # samples whose beats make the rate
 RATE_BEATS_MIN = 5
 
@@ -63,6 +67,9 @@ class Rhythm:
         self._learnt = 0
         self._mean_16 = 256
         self.over_16 = 0  # how much higher the beats are than what lies between two, followed over 16 beats, in 1/16
+        # After a slow beat's own waves: how much higher the best is than .4 of a beat, and than the best as long before
+        # the next beat and a twelfth of a beat; both followed over 16 beats, in 1/16.
+        self._early_16 = self._early_over_16 = EARLY_UNKNOWN_16
         self._fresh = 0  # beats kept since the last movement
         self._ahead = self._ahead_span = 0  # of the chain that is not final yet: beats, samples
         self._clear_s = 0  # seconds without doubt after an irregular time
@@ -212,7 +219,24 @@ class Rhythm:
         for k in range(t - 2 * back // 3, t - back // 3 + 1):
             if high[k & MASK] > between:
                 between = high[k & MASK]
-        self.over_16 += (((high[t & MASK] - between) << 4) - self.over_16) >> 4
+        height = high[t & MASK]
+        self.over_16 += (((height - between) << 4) - self.over_16) >> 4
+        if 2 * back >= SLOW_LAG:
+            early = late = 0
+            for k in range(EARLY, 9 * back // 20 + 1):
+                after = high[(t - back + k) & MASK]
+                before = high[(t - k) & MASK]
+                if after > early:
+                    early = after
+                if before > late:
+                    late = before
+            self._early_16 += ((early << 4) - (height << 5) // 5 - self._early_16) >> 4
+            self._early_over_16 += ((early - late << 4) - (height << 2) // 3 - self._early_over_16) >> 4
+
+    def _doubled(self, lag: int) -> bool:
+        """A small beat follows each beat early: the heart beats twice in the tracked interval (bigeminy)."""
+        least = EARLY_CLEAR_16 if self.irregular else 0
+        return lag >= SLOW_LAG and self._early_16 > least and self._early_over_16 > least
 
     def _learn(self, t: int, shift: int) -> None:
         """Let the beat at t + shift shape the filter."""
@@ -255,7 +279,7 @@ class Rhythm:
         self.step = 100 * (step << 9) // (3 * lag * (seen - 1))
         self.height = height // seen
         doubt = self.step - HEIGHT_WEIGHT * self.height + DOUBT_OFFSET
-        if doubt > IRREGULAR_DOUBT:
+        if doubt > IRREGULAR_DOUBT or self._doubled(lag):
             self.irregular = True
             self._clear_s = 0
         elif self.irregular:

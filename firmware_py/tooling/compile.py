@@ -28,7 +28,7 @@ SIZE_MAX_BYTES = {
     "firmware_py/belt/p256.mpy": 2048,
     "firmware_py/belt/pipeline.mpy": 2560,
     "firmware_py/belt/radio.mpy": 2048,
-    "firmware_py/belt/rhythm.mpy": 2560,
+    "firmware_py/belt/rhythm.mpy": 2816,
     "firmware_py/belt/ring.mpy": 2560,
     "firmware_py/belt/signal.mpy": 2816,
     "firmware_py/belt/update.mpy": 2048,

@@ -53,6 +53,22 @@ def test_fibrillation_is_told_and_has_hardly_ever_a_rate(bpm: int, snr_db: float
     assert sum(row[2] >= 0 for row in late) < 0.07 * len(late)
 
 
+@pytest.mark.parametrize(("bpm", "snr_db"), [(80, 6.0), (90, 3.0), (85, 0.0)])
+def test_a_heart_whose_every_second_beat_is_premature_hardly_ever_has_half_its_rate(bpm: int, snr_db: float) -> None:
+    resident = replace(OLD, rhythm="premature", premature_share=1.0, heart_rate_bpm=bpm, snr_db=snr_db)
+    rows, _ = reports(night(240, resident=resident))
+    late = rows[SETTLED_S:]
+    assert sum(row[4] == REASON_IRREGULAR for row in late) > 0.8 * len(late)
+    assert sum(row[2] >= 0 for row in late) < 0.1 * len(late)
+
+
+@pytest.mark.parametrize(("bpm", "snr_db"), [(40, 0.0), (42, 3.0), (46, 6.0)])
+def test_a_slow_heart_is_no_doubled_one(bpm: int, snr_db: float) -> None:
+    rows, synth = reports(night(240, resident=replace(OLD, heart_rate_bpm=bpm, snr_db=snr_db)))
+    assert sum(row[4] == REASON_IRREGULAR for row in rows[SETTLED_S:]) < 0.02 * 240
+    assert np.abs(heart_errors(rows, synth)).max() < 5
+
+
 @pytest.mark.parametrize("bpm", [100, 110, 120])
 def test_a_fast_regular_heart_is_not_called_irregular(bpm: int) -> None:
     rows, _ = reports(night(150, resident=replace(OLD, heart_rate_bpm=bpm)))
