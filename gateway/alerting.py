@@ -19,7 +19,7 @@ from gateway.alerter.channel import GIVEN_UP, Channel, Delivery
 from gateway.alerter.signal import QUIET, Signal
 from gateway.clock import GatewayClock
 from gateway.config import Config
-from gateway.cores.alive import Alive
+from gateway.cores.alive import TURN_LIMIT_MS, Alive
 from gateway.cores.button import Press, bed_to_acknowledge, bed_to_assist
 from gateway.cores.leave_bed import Now
 from gateway.cores.self_test import SelfTests
@@ -54,7 +54,8 @@ class Alerting:
         self._put = put
         self._room: Room | None = None
         self._alive = Alive((RADIO, DEADLINES))
-        self._hanging: list[str] = []
+        self._since_ms = time.monotonic_ns() // 1_000_000
+        self._told_hanging = False
         self._testing = asyncio.Lock()
         self._stuck: set[str] = set()
         self._buttons_fail = ""
@@ -102,9 +103,11 @@ class Alerting:
         if part != DEADLINES:
             return
         hanging = self._alive.hanging(now_ms)
-        if hanging and not self._hanging:
+        # At the start the radio takes its first turn after the deadlines': silence is right then, and no news.
+        is_late = self._alive.is_complete or now_ms - self._since_ms > TURN_LIMIT_MS
+        if hanging and is_late and not self._told_hanging:
             log.error("no heartbeat for the relay: %s takes no turns", " and ".join(hanging))
-        self._hanging = hanging
+        self._told_hanging = bool(hanging) and is_late
         if not hanging:
             self.alerter.beat()
 

@@ -122,6 +122,27 @@ async def test_the_relay_hears_a_heartbeat_only_while_radio_and_deadlines_take_t
     alerting.close()
 
 
+async def test_a_radio_that_has_not_begun_yet_is_news_only_when_it_stays_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = [time.monotonic()]
+    monkeypatch.setattr("gateway.alerting.time.monotonic_ns", lambda: int(now_s[0] * 1e9))
+    alerting, _ = alone(tmp_path, "", shown)
+    for _ in range(3):
+        alerting.turn(DEADLINES)
+        now_s[0] += 1
+    assert caplog.messages == []
+    now_s[0] += 2
+    alerting.turn(DEADLINES)
+    alerting.turn(DEADLINES)
+    assert caplog.messages == ["no heartbeat for the relay: radio takes no turns"]
+    alerting.turn(RADIO)
+    alerting.turn(DEADLINES)
+    now_s[0] += 5
+    alerting.turn(DEADLINES)
+    assert len(caplog.messages) == 2
+
+
 async def test_a_relay_opens_for_the_alarm_and_its_delivery_is_stored(tmp_path: Path) -> None:
     async with running(configuration(tmp_path, more="relay_pin = 22\n")) as talk:
         relay = talk.gateway._alerting.alerter.channels[-1]
