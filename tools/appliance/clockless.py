@@ -28,17 +28,24 @@ while True:
     head = struct.pack("!BBbbII4s", 0x24, 1, 4, -20, 0, 0, b"GPS\\0")
     server.sendto(head + now + asked[40:48] + now + now, peer)
 """
-NEWEST = """\
+# The gateway holds its files alone: they are looked into by a copy, as `sleepbelt night` does it.
+COPY = """\
 import json, sqlite3, sys
-db = sqlite3.connect("/var/lib/sleepbelt/events.db")
+from pathlib import Path
+from gateway.store_copy import events_copy, store_copy
+FOLDER = Path("/var/lib/sleepbelt")
+"""
+NEWEST = COPY + """\
 what = "SELECT elapsed_ms, utc_ms, trusted FROM events WHERE bed = '201-1' AND event = ? ORDER BY id DESC LIMIT 1"
-print(json.dumps(db.execute(what, (sys.argv[1],)).fetchone()))
+with events_copy(FOLDER) as db:
+    print(json.dumps(db.execute(what, (sys.argv[1],)).fetchone()))
 """
-STARTS = """\
-import glob, json, sqlite3
-files = map(sqlite3.connect, glob.glob("/var/lib/sleepbelt/vitals-*.db"))
-print(json.dumps([row[0] for file in files for row in file.execute("SELECT start_utc_ms FROM chunks")]))
+STARTS = COPY + """\
+with store_copy(FOLDER, None) as copy:
+    files = map(sqlite3.connect, copy.glob("vitals-*.db"))
+    print(json.dumps([row[0] for file in files for row in file.execute("SELECT start_utc_ms FROM chunks")]))
 """
+PYTHON = "/opt/sleepbelt/bin/python"
 TIMESYNCD = "[Time]\nNTP=127.0.0.1\nFallbackNTP=\n"
 
 
@@ -93,7 +100,7 @@ def _utc_ms(story: Story) -> int:
 
 def _event(story: Story, kind: str) -> dict[str, Any]:
     """The newest line of the log of bed 201-1 of a kind, as it is on the disk; KeyError if there is none."""
-    said = story.machine.run(f"python3 -c {shlex.quote(NEWEST)} {kind}")
+    said = story.machine.run(f"{PYTHON} -c {shlex.quote(NEWEST)} {kind}")
     found: list[Any] | None = json.loads(said)
     if found is None:
         raise KeyError(kind)
@@ -102,6 +109,6 @@ def _event(story: Story, kind: str) -> dict[str, Any]:
 
 def _minutes(story: Story) -> dict[str, int]:
     """How many chunks of readings have a start that is right to a day, and how many one that is not."""
-    starts = json.loads(story.machine.run(f"python3 -c {shlex.quote(STARTS)}"))
+    starts = json.loads(story.machine.run(f"{PYTHON} -c {shlex.quote(STARTS)}"))
     wrong = sum(abs(start - time.time() * 1000) > DAY_MS for start in starts)
     return {"right": len(starts) - wrong, "wrong": wrong}
