@@ -80,8 +80,8 @@ mutation:
 
 hil:
 	@tools/setup.sh hil
-	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m pytest tests/hil_box tests/radio --radio box --timeout 900 $(ARGS) $(OR_NONE)
-	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m pytest tests/radio $(DRIFT) --timeout 900 $(ARGS) $(OR_NONE)
+	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m pytest -p no:hypothesispytest tests/hil_box tests/radio --radio box --timeout 900 $(ARGS) $(OR_NONE)
+	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m pytest -p no:hypothesispytest tests/radio $(DRIFT) --timeout 900 $(ARGS) $(OR_NONE)
 
 hil-foreign:
 	@tools/setup.sh foreign
