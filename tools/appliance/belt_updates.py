@@ -28,6 +28,9 @@ def tell(story: Story) -> None:
         story.until(lambda: story.health()["open_beds"] == ["201-2"], "an open absence")
         machine.run("sleepbelt update belts start")
         story.until(lambda: _states(story) == ["absence_open", "absence_open"], "both belts waiting")
+    with story.step("nor while the alarm of that absence is open; it is acknowledged"):
+        story.until(lambda: _states(story) == ["alarm_open", "alarm_open"], "both belts waiting for the alarm's end")
+        story.acknowledge(bed=2)
     with story.step("the resident returns: one belt after the other gets it, by itself") as seen:
         story.until(lambda: story.health()["open_beds"] == [], "the return")
         busiest = [0]

@@ -19,12 +19,13 @@ __all__ = ["Story", "expect"]
 UNTIL_S = 300.0
 # The page's way to answer an alarm, from inside, as the carer's browser does it.
 ACKNOWLEDGE = """\
-import http.cookiejar, re, urllib.request
+import http.cookiejar, re, sys, urllib.request
 opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
 base = "http://127.0.0.1:8080"
 opener.open(base + "/").read()
 token = re.search(r'name="csrf" content="([^"]+)"', opener.open(base + "/").read().decode())[1]
-request = urllib.request.Request(base + "/api/beds/201-1/acknowledge", b"{}", {"X-CSRF-Token": token, "Origin": base})
+address = base + "/api/beds/" + sys.argv[1] + "/acknowledge"
+request = urllib.request.Request(address, b"{}", {"X-CSRF-Token": token, "Origin": base})
 print(opener.open(request).read().decode())
 """
 
@@ -86,10 +87,11 @@ class Story:
         """Until both belts are heard."""
         self.until(lambda: self.stats()["belts_heard"] == 2, "both belts heard", 600)
 
-    def acknowledge(self) -> None:
-        """The alarm of bed 201-1, on the wall board."""
+    def acknowledge(self, bed: int = 1) -> None:
+        """The alarm of bed 201-1 or 201-2, on the wall board."""
         self.machine.write("/run/acknowledge.py", ACKNOWLEDGE)
-        expect('"ok":true' in self.machine.run("python3 /run/acknowledge.py").replace(" ", ""), "not acknowledged")
+        said = self.machine.run(f"python3 /run/acknowledge.py 201-{bed}")
+        expect('"ok":true' in said.replace(" ", ""), f"not acknowledged: {said}")
 
     def alarm(self) -> None:
         """Until bed 201-1's alarm is there and the relay's process has opened the contact."""
