@@ -1,7 +1,7 @@
 """What the sensor gives with the bed empty and in use, measured on order once the belt is mounted.
 
 A sensor that lies well gives several times its own noise as soon as somebody lies on it. Either measurement fails if
-that cannot be; both together set FLAG_CALIBRATED, and the strength in use is what occupancy starts with after a boot.
+that cannot be; both together set FLAG_CALIBRATED, and both strengths are what occupancy starts with after a boot.
 What the static channel gives is kept with each, where there is one.
 """
 
@@ -29,6 +29,7 @@ class Calibration:
         self._total = 0
         if self.is_done:
             pipeline.occupancy.usual = config.values["occupied_level"]
+            pipeline.occupancy.know_around(config.values["empty_level"])
 
     @property
     def is_done(self) -> bool:

@@ -6,6 +6,9 @@ signal or a dead sensor, all alike from here: after SILENT_S that is `unclear`, 
 the beat band has been alive for ENTER_S seconds without a movement between (or ENTER_RESTLESS_S with), so that a
 carer's hands do not count. Every change is dated back to the second it began in.
 
+What the bed gives with nobody in it (a pump, a neighbour) is learnt while it is empty: after a burst no more than that
+is silence, and what lies between it and a person's strength is silence that must last longer.
+
 Where the board has a static channel, `weight` settles what is alike from here (load.py): silence with weight on the bed
 is no exit, silence without it is one, and nobody enters a bed that carries none.
 """
@@ -16,6 +19,8 @@ from protocol.wire.frames import EMPTY, OCCUPIED, UNCLEAR
 
 EXIT_S = 5  # silence after a burst that makes an exit
 EXIT_BURST_S = 8  # how long before the silence the burst may have ended
+EXIT_DIM_S = 10  # if it was not as silent as the empty bed is: the edge of the bed, or a disturbance that is new
+DIM_S = 3  # such seconds, from so many on
 SILENT_S = 25
 ENTER_S = 4
 ENTER_RESTLESS_S = 12
@@ -33,6 +38,10 @@ STRANGER_LEAST = 54
 FELT_S = 30  # how long ago the movement of coming may have been
 ALIVE_MAX = 110  # the relative thresholds stop here
 USUAL_S = 40
+AROUND_CALM_S = 15  # since the last movement, before the empty bed is listened to
+AROUND_KNOWN_S = 8
+AROUND_MEAN_S = 16
+AROUND_PERCENT = 80  # of the usual strength: an empty bed that gives more cannot be told from one in use
 EDGE_S = 65  # so long after a movement
 EDGE_PERCENT = 45  # beats weaker than that may be those of somebody on the edge, who must be missed when gone
 SHARE = 4  # in bed is at least this share of the usual strength; a neighbour's beats are less
@@ -63,12 +72,22 @@ class Occupancy:
         self._exit_like = False
         self._crossings = array("i", [0] * 4)
         self._crossings_at = 0
+        self._around_16 = 0  # strength with nobody in bed, in 1/16
+        self._stray_16 = 0  # its mean distance from that
+        self._around_s = 0  # seconds it was learnt from
+        self._dim_s = 0  # seconds of the present silence in which there was more than that
         self._seen = False  # somebody has been in bed since start
 
     def skip(self, seconds: int) -> None:
         """Let time pass without samples."""
         self.uptime_s += seconds
         self.state_age_s += seconds
+
+    def know_around(self, level: int) -> None:
+        """Take the strength of the empty bed, as it was calibrated."""
+        self._around_16 = level << 4
+        self._stray_16 = level << 1
+        self._around_s = AROUND_MEAN_S
 
     def second(self, level: int, crossings: int, burst: bool, fault_s: int) -> None:
         """Take one second: beat-band strength, zero crossings, movement in it, seconds the sensor has been faulty."""
@@ -79,6 +98,8 @@ class Occupancy:
         self._count(level, self._alive(level), burst)
         if self.state == OCCUPIED and not burst and self.silent_s == 0:
             self._follow(level)
+        if not burst:
+            self._hear_around(level)
         if fault_s >= FAULT_S:
             self._doubt(fault_s)
         elif self.state == EMPTY:
@@ -95,7 +116,38 @@ class Occupancy:
         elif self._burst_age_s > EDGE_S or level * 100 > self.usual * EDGE_PERCENT:
             self.usual += (level - self.usual) // USUAL_S
 
+    def _hear_around(self, level: int) -> None:
+        if self.state == OCCUPIED:
+            # Somebody only adds to it: calmer seconds than the empty bed's say that the pump is off now.
+            off = self._around_16 - 2 * self._stray_16 - (level << 4)
+            if off > 0:
+                self._around_16 -= off >> 3
+            return
+        if self._burst_age_s <= AROUND_CALM_S:
+            return
+        if self.state == UNCLEAR and (self._seen or self._around_s == AROUND_MEAN_S):
+            return  # perhaps somebody lies there
+        if not self._around_s:
+            self._around_16 = level << 4
+            self._stray_16 = level << 1
+        most = 3 * self._stray_16 + 48  # a door or a step on the floor is not what is always there
+        off = max(-most, min(most, (level << 4) - self._around_16))
+        self._around_s = min(AROUND_MEAN_S, self._around_s + 1)
+        self._around_16 += off // self._around_s
+        self._stray_16 += (abs(off) - self._stray_16) // self._around_s
+
+    def _around_most_16(self) -> int:
+        """The empty bed gives no more than this, in 1/16; 0 if it is not known."""
+        return self._around_16 + 2 * self._stray_16 + 32 if self._around_s >= AROUND_KNOWN_S else 0
+
+    def _is_around(self, level: int) -> bool:
+        """No more than the empty bed gives, and a person would give more."""
+        most = self._around_most_16()
+        return level << 4 <= most and most * 100 <= (self.usual << 4) * AROUND_PERCENT
+
     def _alive(self, level: int) -> bool:
+        if (self.state == EMPTY or self._burst_age_s <= EXIT_BURST_S + EXIT_S) and self._is_around(level):
+            return False
         threshold = ALIVE_MIN if self.state == OCCUPIED else ENTER_MIN
         relative = self.usual // SHARE
         if relative > ALIVE_MAX:
@@ -130,6 +182,10 @@ class Occupancy:
             return
         if self.silent_s == 0:
             self._exit_like = self._burst_age_s <= EXIT_BURST_S
+            self._dim_s = 0
+        most = self._around_most_16()
+        if most and level << 6 > 5 * most:
+            self._dim_s += 1
         self.silent_s += 1
         self._calm_s = 0
         if self.silent_s == 1:
@@ -141,12 +197,15 @@ class Occupancy:
     def _leave(self) -> None:
         if self.state == UNCLEAR and not self._seen and self.silent_s >= FIRST_EMPTY_S:
             self._change(EMPTY, self.silent_s)
-        elif self._left() and self.silent_s >= EXIT_S and (self._seen or self.state == OCCUPIED):
+        elif self._left() and self.silent_s >= self._exit_s() and (self._seen or self.state == OCCUPIED):
             self.exit_count += 1
             self._change(EMPTY, self.silent_s)
         elif self.state == OCCUPIED and self.silent_s >= SILENT_S:
             self.check = True
             self._change(UNCLEAR, self.silent_s)
+
+    def _exit_s(self) -> int:
+        return EXIT_DIM_S if self._dim_s >= DIM_S else EXIT_S
 
     def _left(self) -> bool:
         """Whether silence is somebody gone: by the weight, or by the burst before it where nothing is weighed."""

@@ -219,14 +219,14 @@ class Correlator:
         self.curve = array("i", bytes(4 * self.lags))
         self.energy = 0
         self.filled = 0
-        self._signal = array("i", bytes(4 * (lag_max + block)))
+        self._signal = array("b", bytes(lag_max + block))
         self._products = array("h", bytes(2 * self.lags * window))  # in 1/32, or they would not fit
         self._energies = array("i", bytes(4 * window))
         self._sums = array("i", bytes(4 * self.lags))
         self._at = 0
 
     def push(self) -> None:
-        """Take the block in `values` (their squares add up to less than 2**20) and drop the oldest of the window."""
+        """Take the block in `values` (-127..127) and drop the oldest of the window."""
         signal = self._signal
         block = self.block
         lag_max = self.lag_max

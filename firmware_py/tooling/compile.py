@@ -24,7 +24,7 @@ SIZE_MAX_BYTES = {
     "firmware_py/belt/install.mpy": 2048,
     "firmware_py/belt/link.mpy": 3584,
     "firmware_py/belt/lis3dh.mpy": 1664,
-    "firmware_py/belt/occupancy.mpy": 1728,
+    "firmware_py/belt/occupancy.mpy": 2048,
     "firmware_py/belt/p256.mpy": 2048,
     "firmware_py/belt/pipeline.mpy": 2560,
     "firmware_py/belt/radio.mpy": 2048,

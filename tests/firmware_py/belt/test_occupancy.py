@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firmware_py.belt.occupancy import EXIT_S, SILENT_S, WEIGHT_OFF, WEIGHT_ON, Occupancy
+from firmware_py.belt.occupancy import EXIT_DIM_S, EXIT_S, SILENT_S, WEIGHT_OFF, WEIGHT_ON, Occupancy
 from protocol.wire.frames import EMPTY, OCCUPIED, UNCLEAR
 
 BODY, NOTHING, PUMP = (250, 10), (5, 14), (60, 2)
@@ -165,3 +165,83 @@ def test_somebody_who_sat_on_the_edge_for_a_minute_is_missed_though_a_neighbour_
     _run(core, 3, (900, 8), burst=True)
     _run(core, EXIT_S, (50, 10))
     assert (core.state, core.exit_count) == (EMPTY, 1)
+
+
+STRONG_PUMP, WEAK_BODY, WEAK_ON_THE_EDGE = (42, 6), (90, 9), (62, 9)
+
+
+def _leave(core: Occupancy, look: tuple[int, int], seconds: int) -> None:
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, seconds, look)
+
+
+def _weak_on_a_pump(core: Occupancy) -> None:
+    _run(core, 30, STRONG_PUMP)
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 60, WEAK_BODY)
+    assert core.state == OCCUPIED
+
+
+def test_a_pump_as_strong_as_a_weak_body_that_was_there_before_hides_no_exit() -> None:
+    core = Occupancy()
+    _weak_on_a_pump(core)
+    _leave(core, STRONG_PUMP, EXIT_S)
+    assert (core.state, core.exit_count) == (EMPTY, 1)
+    _run(core, 60, STRONG_PUMP)
+    assert core.state == EMPTY
+
+
+def test_somebody_weak_on_the_edge_of_a_bed_with_a_pump_has_not_left() -> None:
+    core = Occupancy()
+    _weak_on_a_pump(core)
+    _leave(core, WEAK_ON_THE_EDGE, 40)
+    assert (core.state, core.exit_count) == (OCCUPIED, 0)
+
+
+def test_a_calibrated_belt_knows_the_pump_after_a_restart() -> None:
+    core = Occupancy()
+    core.usual = WEAK_BODY[0]
+    core.know_around(STRONG_PUMP[0])
+    _run(core, 60, WEAK_BODY)
+    _leave(core, STRONG_PUMP, EXIT_S)
+    assert (core.state, core.exit_count) == (EMPTY, 1)
+
+
+def test_what_an_empty_bed_gives_is_no_silence_where_a_body_gives_hardly_more() -> None:
+    core = Occupancy()
+    _run(core, 30, (42, 8))
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 60, (50, 9))
+    _leave(core, (42, 8), 60)
+    assert (core.state, core.exit_count) == (OCCUPIED, 0)  # not known: never told as gone
+
+
+def test_dim_seconds_after_a_movement_must_last_longer() -> None:
+    core = Occupancy()
+    _run(core, 30, NOTHING)
+    _run(core, 60, (400, 10))
+    _leave(core, (60, 10), EXIT_DIM_S - 1)
+    assert core.state == OCCUPIED
+    _run(core, 1, (60, 10))
+    assert (core.state, core.exit_count) == (EMPTY, 1)
+
+
+def test_a_bed_that_became_calmer_is_known_from_calm_seconds_with_somebody_in_it() -> None:
+    core = Occupancy()
+    _run(core, 30, (43, 10))
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 20, (120, 10))
+    _run(core, 20, (32, 10))  # the neighbour has gone, and the resident alone is that weak
+    _leave(core, (40, 10), 40)
+    assert (core.state, core.exit_count) == (OCCUPIED, 0)
+
+
+def test_a_door_is_not_what_is_always_there() -> None:
+    core = Occupancy()
+    _run(core, 20, NOTHING)
+    _run(core, 2, (100, 8))
+    _run(core, 20, NOTHING)
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 60, (80, 9))
+    _leave(core, (45, 9), 30)
+    assert (core.state, core.exit_count) == (OCCUPIED, 0)
