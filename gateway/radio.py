@@ -45,7 +45,7 @@ from gateway.radio_events import (
 from gateway.radio_link import BeltLink, LinkError, Message, RefusedError, UnreachableError
 from gateway.radio_recovery import Action, Recovery, bluez_actions
 from gateway.radio_scan import AdapterScan, cancelled, real_ms
-from protocol.messages import beacon_from
+from protocol.messages import LiveReport, beacon_counter_said, beacon_from
 from protocol.wire import beacon as wire_beacon
 from protocol.wire import gatt, session
 
@@ -87,6 +87,7 @@ class _Known:
     link: BeltLink | None = None
     advertised: Mapping[int, bytes] = field(default_factory=dict)  # manufacturer data as last heard
     air: AirLog = field(default_factory=AirLog)
+    reports: int = 0  # of its session, and a beacon that was let go, since the last beacon that was taken whole
     said: str | None = None  # the last trouble that was logged, "" that it was over
 
 
@@ -275,7 +276,7 @@ class BleakRadio:
         known = None if serial is None else self._belts.get(serial)
         said = advertisement.manufacturer_data
         if known is not None:
-            # BlueZ tells each advertisement, a belt sends four a second and says something new in one of them.
+            # BlueZ tells each advertisement, a belt sends up to four a second and says something new in one of them.
             if said and known.link is not None and known.device is device and known.advertised == said:
                 return
             known.advertised = said
@@ -305,6 +306,11 @@ class BleakRadio:
         return True
 
     def _take_beacon(self, known: _Known, data: bytes, rssi_dbm: int | None) -> None:
+        if known.link is not None and known.reports == 1:
+            # The session has just told the same, and proved it: of every other beacon only how well it is heard counts.
+            known.reports += 1
+            known.air.beacon(beacon_counter_said(data), rssi_dbm, real_ms())
+            return
         try:
             fresh = wire_beacon.unseal(known.beacon_block, known.belt.serial, known.beacon_counter, data)
             if fresh is None:
@@ -316,6 +322,7 @@ class BleakRadio:
             self.counters["bad_beacons"] += 1
             return
         known.beacon_counter = counter
+        known.reports = 0
         known.air.beacon(counter, rssi_dbm, real_ms())
         self.counters["beacons"] += 1
         self._put(BeaconHeard(known.belt.serial, self._clock.elapsed_ms(), counter, content, rssi_dbm))
@@ -350,6 +357,7 @@ class BleakRadio:
         def received(message: Message) -> None:
             known.air.frame(self._scan.heard_any())
             event = Heard(serial, self._clock.elapsed_ms(), message)
+            known.reports += isinstance(message, LiveReport)
             # The belt speaks as soon as the handshake is written: what it says comes after `Opened` all the same.
             if known.link is None:
                 early.append(event)

@@ -218,6 +218,11 @@ def report_from(values: tuple[Any, ...]) -> LiveReport:
     )
 
 
+def beacon_counter_said(data: bytes) -> int:
+    """The counter that a beacon's data (protocol.wire.beacon.seal) say they have; nobody has proved it."""
+    return int.from_bytes(data[1:5], "little")
+
+
 def beacon_from(values: tuple[Any, ...]) -> BeaconReport:
     """BeaconReport from a beacon tuple (beacon.FIELDS order); FrameError where a value is out of its range."""
     (occupancy, heart_reason, breath_reason, state_age_s, exit_count, heart, breath, heart_quality, breath_quality,

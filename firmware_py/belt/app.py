@@ -39,6 +39,7 @@ NOTE_MEANT = 0xFF  # noted before a restart that is none of a hang
 BLOCK_MS = 1000 // BLOCKS_PER_S
 RESULT_MS = 2 * BLOCK_MS  # in which a RESULT has left before a restart
 RAW_S_MAX = 3600
+SESSION_ADVERTISE_MS = 1000
 IDENTIFY_S_MAX = 60
 
 
@@ -379,7 +380,11 @@ class Belt:
         return bool(now_ms - self._connected_ms > self.config.values["handshake_timeout_ms"])
 
     def _advertise(self) -> None:
-        self._radio.advertise(self._beacon.payload(self._report), self.config.values["advertise_ms"])
+        # Whoever has a session hears the belt through it: the beacon is then for others, and radio and hosts rest.
+        interval_ms = self.config.values["advertise_ms"]
+        if self.link.is_open and interval_ms < SESSION_ADVERTISE_MS:
+            interval_ms = SESSION_ADVERTISE_MS
+        self._radio.advertise(self._beacon.payload(self._report), interval_ms)
 
 
 def run() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.radio import BeaconHeard
+from gateway.radio import BeaconHeard, Heard
 from protocol.messages import beacon_from
 from protocol.wire import frames
 from tests.calls import counted_calls
@@ -38,6 +38,25 @@ async def test_an_advertisement_that_says_nothing_new_costs_next_to_nothing_and_
         assert calls() / READINGS <= CALLS_A_REPEAT
         air.advertise(spoken, spoken.beacon(2))
         assert (await next_of(radio, BeaconHeard)).counter == 2
+
+
+@virtual
+async def test_of_beacons_that_a_session_has_told_every_other_one_is_taken_and_all_are_counted() -> None:
+    spoken = belt()
+    async with listening(air := Air(spoken)) as radio:
+        await in_session(air, spoken)
+        for number in range(1, 9):
+            spoken.report(number)
+            await next_of(radio, Heard)
+            air.advertise(spoken, spoken.beacon(number))
+        assert radio.counters["beacons"] == 4
+        assert radio.air()[spoken.serial].beacon_loss_percent == 0
+        spoken.report(9)
+        await next_of(radio, Heard)
+        air.advertise(spoken, spoken.beacon(9))
+        assert radio.counters["beacons"] == 4
+        air.advertise(spoken, spoken.beacon(10))  # no report came in between: all that is known of the belt now
+        assert (await next_of(radio, BeaconHeard)).counter == 10
 
 
 @virtual

@@ -79,6 +79,7 @@ class Ble:
             self.measurements.append(value)
 
     def gap_advertise(self, interval_us: int, **values: Any) -> None:
+        self.advertised_us = interval_us
         self.advertisement = values
 
     def gap_disconnect(self, connection: int) -> None:
@@ -473,6 +474,22 @@ def test_a_gateway_with_a_session_is_not_thrown_out(gateway: Gateway) -> None:
     gateway.handshake()
     _run(gateway.belt, gateway.board, 40)
     assert gateway.board.ble.hung_up == []
+
+
+def test_the_beacon_is_rarer_while_a_session_tells_the_same(gateway: Gateway) -> None:
+    belt, board = gateway.belt, gateway.board
+    _run(belt, board, 2)
+    assert board.ble.advertised_us == 250_000  # a stranger's connection is no session
+    gateway.handshake()
+    _run(belt, board, 2)
+    assert board.ble.advertised_us == 1_000_000
+    gateway.send(frames.CONFIGURE, (4, frames.KEY_ADVERTISE_MS, 2000))
+    _run(belt, board, 2)
+    assert board.ble.advertised_us == 2_000_000
+    board.ble.handler(CENTRAL_DISCONNECT, (0, 1, b""))
+    gateway.belt.config.keep(advertise_ms=100)
+    belt.step()
+    assert board.ble.advertised_us == 100_000
 
 
 @pytest.mark.parametrize(
