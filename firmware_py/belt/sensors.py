@@ -1,7 +1,8 @@
 """Which sensors a real board has: `sensor.txt` beside its settings says `adc` (the default), `ads1115` or `lis3dh`,
 `load.txt` says `hx711` where load cells are fitted.
 
-Only the drivers that are used are loaded.
+Only the drivers that are used are loaded. A sensor.txt that cannot be read, or names something else, is a fault of the
+sensor: another input than the one that was fitted would make up a bed.
 """
 
 from .timer_ring import TimerRing
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
     from .hx711 import Hx711
     from .sampler import Sensor
 
+ENOENT = 2
 SENSOR_FILE = "/sensor.txt"
 LOAD_FILE = "/load.txt"
 RATE_HZ = 100
 FAILED_RAIL = 1
+FAILED_CHOICE = 0x80
 _RAIL_U16 = 64
 
 
@@ -40,6 +43,9 @@ def open_sensor(
 
         accelerometer = Lis3dh(open_i2c(), ticks_ms)
         return accelerometer, accelerometer.self_test
+
+    if name not in ("", "adc"):
+        return TimerRing(lambda: 0, make_timer, ticks_ms, RATE_HZ), lambda: FAILED_CHOICE
 
     def self_test() -> int:
         return 0 if _RAIL_U16 < adc.read_u16() < 0xFFFF - _RAIL_U16 else FAILED_RAIL
@@ -65,5 +71,7 @@ def _chosen(path: str) -> str:
         with open(path) as file:
             name: str = file.read(16)
             return name.strip()
-    except OSError:
-        return ""
+    except OSError as error:
+        return "" if error.args[0] == ENOENT else "?"
+    except ValueError:  # no text
+        return "?"
