@@ -165,3 +165,25 @@ def test_a_bed_that_is_told_to_have_been_heard_all_along_is_judged_anew() -> Non
     ward.assume("A", facts.EMPTY, 100)
     ward.advance(_now(1))
     assert "A" in ward.take_judged()
+
+
+def test_a_bed_whose_instant_is_still_to_come_is_not_judged() -> None:
+    ward = _two_beds()
+    ward.handle(_now(1), facts.BeltReport("A", facts.EMPTY, 5, True))
+    ward.take_judged()
+    due_ms = ward.next_deadline_ms()
+    assert due_ms is not None
+    ward.advance(Now(due_ms - 1, START_UTC_MS + due_ms - 1))
+    assert ward.take_judged() == []
+    ward.advance(Now(due_ms, START_UTC_MS + due_ms))
+    assert ward.take_judged() == ["A"]
+
+
+def test_when_the_radio_goes_down_every_bed_is_judged_also_one_whose_own_silence_is_shorter() -> None:
+    ward = _two_beds()
+    ward.handle(_now(1), facts.LinkDown("A"))
+    ward.handle(_now(21), facts.LinkDown("B"))
+    ward.take_judged()
+    raised = ward.advance(_now(1 + int(PROFILES["A"].offline_after_s)))
+    assert [(effect.bed, effect.event) for effect in raised] == [(None, "tech_raise")]
+    assert ward.take_judged() == ["A", "B"]
