@@ -1,7 +1,4 @@
-"""What the radio must show, with the whole gateway: an hour out of range, lost frames, reboots.
-
-An hour of a compressed clock needs a machine to itself: collected by `make hil` and by name, not by `make test`.
-"""
+"""What the radio must show, with the whole gateway: an hour out of range, lost frames, reboots, a swap."""
 
 from __future__ import annotations
 
@@ -18,12 +15,12 @@ from tests.ward import Tier
 
 SPEEDS = {"box": 20, "bumble": 40}  # of the night; what each tier's radio keeps up with on two cores
 OFF_S = 0.3
-LATE_REAL_S = 2  # nothing may be early
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_an_hour_out_of_range_costs_no_record_and_no_deadline(
-    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_real_s: float
 ) -> None:
     """The bed was left before its belt was out of range, and is allowed half an hour."""
     if tier.dongles:
@@ -54,7 +51,7 @@ async def test_an_hour_out_of_range_costs_no_record_and_no_deadline(
     ]  # fmt: skip
     assert [event for event, _ in events] == ["exit", "alarm_raise"]
     late_s = events[1][1] - (4 * 60 + 1800)
-    assert 0 <= late_s < LATE_REAL_S * speed
+    assert 0 <= late_s < late_real_s * speed
     add_row(MUST_SHOW, f"1 h out of range ({tier.name})", f"belt hidden from minute 7 to 67 of a night at {speed}x",
             f"{records} records of the belt's flash ({minutes} minutes) are in the store, each once, "
             f"{60 * (caught_up - back) / speed:.1f} s (real) after it was back; "
@@ -62,8 +59,9 @@ async def test_an_hour_out_of_range_costs_no_record_and_no_deadline(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_a_belt_that_nobody_gets_a_session_with_has_its_alarm_in_time(
-    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_real_s: float
 ) -> None:
     """From now on its table asks for encryption, which no gateway of ours does: only its beacons are left."""
     if tier.dongles:
@@ -82,12 +80,13 @@ async def test_a_belt_that_nobody_gets_a_session_with_has_its_alarm_in_time(
         begin_ms = home.begin_ms
     (raised,) = [event for event in alarms_of(tmp_path) if event.event == "alarm_raise"]
     late_s = (raised.at.elapsed_ms - begin_ms) / 1000 - (5 * 60 + 300)
-    assert 0 <= late_s < LATE_REAL_S * speed
+    assert 0 <= late_s < late_real_s * speed
     add_row(MUST_SHOW, f"no session at all ({tier.name})", f"the belt's table asks for encryption; a night at {speed}x",
             f"beacons alone: the alarm {late_s:.0f} s (of the night) after its deadline, no report was sent")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_lost_frames_and_a_reboot_cost_no_record_and_no_exit(
     tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,8 +120,9 @@ async def test_lost_frames_and_a_reboot_cost_no_record_and_no_exit(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_a_belt_is_swapped_at_its_bed_and_the_old_one_moves_it_no_more(
-    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tier: Tier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late_real_s: float
 ) -> None:
     """Both belts are heard all the time. The old one leaves its bed for good in minute 40, the new one in minute 50."""
     if tier.dongles:
@@ -157,7 +157,7 @@ async def test_a_belt_is_swapped_at_its_bed_and_the_old_one_moves_it_no_more(
     assert [event.event for event in events] == ["exit", "alarm_raise"]
     assert {event.belt for event in events} <= {"", new.identity.serial.hex()}
     late_s = (events[1].at.elapsed_ms - begin_ms) / 1000 - (50 * 60 + 300)
-    assert 0 <= late_s < LATE_REAL_S * speed
+    assert 0 <= late_s < late_real_s * speed
     add_row(MUST_SHOW, f"belt swapped at its bed ({tier.name})",
             "the new one's label is scanned for the bed in minute 4; the old one leaves its bed in minute 40",
             f"{took_s:.1f} s (real) to reports of the new belt; what the old one says moves nothing; the bed keeps its "

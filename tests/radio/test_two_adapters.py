@@ -18,6 +18,7 @@ from tests.ward import Tier, open_ward
 BEACON_S_MAX = 6.0  # a second between beacons, and a machine that may be crowded
 
 
+@pytest.mark.slow
 async def test_belts_move_to_the_other_adapter_when_theirs_dies_and_are_heard_meanwhile(
     tier: Tier, tmp_path: Path
 ) -> None:
