@@ -146,7 +146,8 @@ class Occupancy:
         return level << 4 <= most and most * 100 <= (self.usual << 4) * AROUND_PERCENT
 
     def _alive(self, level: int) -> bool:
-        if (self.state == EMPTY or self._burst_age_s <= EXIT_BURST_S + EXIT_S) and self._is_around(level):
+        may_be_gone = self.state == EMPTY or self._burst_age_s <= EXIT_BURST_S + EXIT_S
+        if may_be_gone and self.weight != WEIGHT_ON and self._is_around(level):
             return False
         threshold = ALIVE_MIN if self.state == OCCUPIED else ENTER_MIN
         relative = self.usual // SHARE

@@ -236,6 +236,26 @@ def test_a_bed_that_became_calmer_is_known_from_calm_seconds_with_somebody_in_it
     assert (core.state, core.exit_count) == (OCCUPIED, 0)
 
 
+def test_weight_on_the_bed_says_that_what_the_empty_bed_gives_is_somebody_as_weak() -> None:
+    core = Occupancy()
+    core.weight = WEIGHT_OFF
+    _weak_on_a_pump_with_weight(core)
+    core.weight = WEIGHT_OFF
+    _leave(core, (50, 6), 40)
+    assert core.state == EMPTY
+    core.weight = WEIGHT_ON
+    _leave(core, (47, 6), 10)  # comes back and lies far from the sensor
+    assert core.state == OCCUPIED
+
+
+def _weak_on_a_pump_with_weight(core: Occupancy) -> None:
+    core.know_around(50)
+    core.weight = WEIGHT_ON
+    _run(core, 4, (900, 8), burst=True)
+    _run(core, 60, WEAK_BODY)
+    assert core.state == OCCUPIED
+
+
 def test_a_door_is_not_what_is_always_there() -> None:
     core = Occupancy()
     _run(core, 20, NOTHING)
