@@ -45,7 +45,7 @@ from gateway.radio_events import (
 from gateway.radio_link import BeltLink, LinkError, Message, RefusedError, UnreachableError
 from gateway.radio_recovery import Action, Recovery, bluez_actions
 from gateway.radio_scan import AdapterScan, cancelled, real_ms
-from protocol.messages import LiveReport, beacon_counter_said, beacon_from
+from protocol.messages import BeaconReport, LiveReport, beacon_counter_said, beacon_from
 from protocol.wire import beacon as wire_beacon
 from protocol.wire import gatt, session
 
@@ -87,7 +87,8 @@ class _Known:
     link: BeltLink | None = None
     advertised: Mapping[int, bytes] = field(default_factory=dict)  # manufacturer data as last heard
     air: AirLog = field(default_factory=AirLog)
-    reports: int = 0  # of its session, and a beacon that was let go, since the last beacon that was taken whole
+    reports: int = 0  # of its session since the last beacon that was opened
+    let_go: tuple[bytes, int | None] | None = None  # a beacon that was not opened since, and its strength
     said: str | None = None  # the last trouble that was logged, "" that it was over
 
 
@@ -210,7 +211,7 @@ class BleakRadio:
             known.belt = belt
             known.beacon_block = aes(session.beacon_key(aes, belt.key))
             known.beacon_counter = max(known.beacon_counter, belt.beacon_counter)
-            known.said = None
+            known.let_go = known.said = None
         if hurry:
             self._plan.hurry(belt.serial)
             self._wake.set()
@@ -306,26 +307,46 @@ class BleakRadio:
         return True
 
     def _take_beacon(self, known: _Known, data: bytes, rssi_dbm: int | None) -> None:
-        if known.link is not None and known.reports == 1:
-            # The session has just told the same, and proved it: of every other beacon only how well it is heard counts.
-            known.reports += 1
-            known.air.beacon(beacon_counter_said(data), rssi_dbm, real_ms())
+        is_newer = beacon_counter_said(data) > known.beacon_counter
+        if known.link is not None and known.reports == 1 and known.let_go is None and is_newer:
+            # The session has just told the same, and proved it: every other beacon need not be opened.
+            known.let_go = data, rssi_dbm
             return
+        before = known.beacon_counter
+        content = self._opened(known, data)
+        if content is None:
+            return
+        known.reports = 0
+        self._count_let_go(known, before)
+        known.air.beacon(known.beacon_counter, rssi_dbm, real_ms())
+        self.counters["beacons"] += 1
+        self._put(BeaconHeard(known.belt.serial, self._clock.elapsed_ms(), known.beacon_counter, content, rssi_dbm))
+
+    def _opened(self, known: _Known, data: bytes) -> BeaconReport | None:
+        """What a beacon of this belt says, once; None for one that was heard before or (counted) is none of its own."""
         try:
             fresh = wire_beacon.unseal(known.beacon_block, known.belt.serial, known.beacon_counter, data)
             if fresh is None:
-                return
+                return None
             counter, values = fresh
             content = beacon_from(values)
         # FrameError and TagError: another key, or not a beacon at all.
         except ValueError:
             self.counters["bad_beacons"] += 1
-            return
+            return None
         known.beacon_counter = counter
-        known.reports = 0
-        known.air.beacon(counter, rssi_dbm, real_ms())
-        self.counters["beacons"] += 1
-        self._put(BeaconHeard(known.belt.serial, self._clock.elapsed_ms(), counter, content, rssi_dbm))
+        return content
+
+    def _count_let_go(self, known: _Known, before: int) -> None:
+        """Of a beacon that was let go all that is used is that it was heard, between two that are proved."""
+        if known.let_go is None:
+            return
+        (data, rssi_dbm), known.let_go = known.let_go, None
+        counter = beacon_counter_said(data)
+        if before < counter < known.beacon_counter:
+            known.air.beacon(counter, rssi_dbm, real_ms())
+        elif counter > known.beacon_counter:
+            self.counters["bad_beacons"] += 1
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 
@@ -425,6 +446,10 @@ class BleakRadio:
             self._say(known, f"the session ended: {error}", warn=False)
         finally:
             known.link = None
+            if known.let_go is not None:
+                # Whoever has recorded it could make it heard once more: from here on beacons are what is believed.
+                (data, _), known.let_go = known.let_go, None
+                self._opened(known, data)
             if self._belts.get(serial) is known:
                 self._put(Closed(serial, self._clock.elapsed_ms()))
             # Before anybody connects again: BlueZ knows devices and no sessions, so this would end the new link.

@@ -223,6 +223,41 @@ async def test_a_beacon_held_back_by_a_jammer_is_heard_once_and_none_older_after
 
 
 @virtual
+async def test_a_beacon_that_a_session_let_go_unopened_is_not_heard_after_its_end() -> None:
+    """Whoever recorded it would make a belt that has been switched off seem heard."""
+    spoken = belt()
+    async with listening(air := Air(spoken)) as radio:
+        await in_session(air, spoken)
+        spoken.report(1)
+        await next_of(radio, Heard)
+        recorded = spoken.beacon(5)
+        air.advertise(spoken, recorded)
+        spoken.reachable = False
+        spoken.drop()
+        await next_of(radio, Closed)
+        air.advertise(spoken, recorded)
+        assert radio.counters["beacons"] == 0
+        air.advertise(spoken, spoken.beacon(6))
+        assert (await next_of(radio, BeaconHeard)).counter == 6
+
+
+@virtual
+async def test_forged_beacons_beside_a_session_are_counted_and_hide_no_loss() -> None:
+    """Every other true one is lost."""
+    spoken = belt()
+    async with listening(air := Air(spoken)) as radio:
+        await in_session(air, spoken)
+        for number in range(1, 22):
+            spoken.report(number)
+            await next_of(radio, Heard)
+            air.advertise(spoken, b"\x01" + (number + 50).to_bytes(4, "little") + bytes(19))
+            if number % 2:
+                air.advertise(spoken, spoken.beacon(number))
+        assert radio.counters["bad_beacons"] == 21
+        assert radio.air()[spoken.serial].beacon_loss_percent == pytest.approx(50, abs=3)
+
+
+@virtual
 async def test_a_belt_is_known_by_its_address_while_its_name_is_not_in_the_air() -> None:
     spoken = belt()
     spoken.reachable = False
