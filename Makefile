@@ -64,7 +64,7 @@ bench:
 
 soak:
 	@tools/setup.sh test
-	$(BIN)/python -m tools.soak $(ARGS)
+	SLEEPBELT_HIL_TABLE=1 $(BIN)/python -m tools.soak $(ARGS)
 
 score: setup
 	$(BIN)/python -m tools.score $(ARGS)

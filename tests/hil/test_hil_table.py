@@ -10,7 +10,7 @@ TIERS = ("bumble", "box")
 ON_EACH_TIER = (
     "1 h out of range", "10 % and 30 % frame loss", "belt reboot", "belt swapped at its bed",
     "one of two adapters dies", "two gateways hear one belt", "a belt hangs up again and again",
-    "no session at all",
+    "no session at all", "twenty belts on five slots",
 )  # fmt: skip
 ONCE = (
     "24 h soak (bumble)",
