@@ -12,6 +12,8 @@ from cloud_sync.http_link import HttpAddress, http_link
 from cloud_sync.mqtt import BrokerError
 from protocol.packing import MESSAGE_BYTES_MAX
 
+BATCH = b"batch"
+
 
 @asynccontextmanager
 async def answering(answer: bytes, heard: list[bytes]) -> AsyncIterator[int]:
@@ -19,6 +21,8 @@ async def answering(answer: bytes, heard: list[bytes]) -> AsyncIterator[int]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(await reader.readuntil(b"\r\n\r\n"))
+        # Closed with the body unread, the port would answer with a reset too.
+        await reader.readexactly(len(BATCH))
         writer.write(answer)
         await writer.drain()
         writer.close()
@@ -30,7 +34,7 @@ async def answering(answer: bytes, heard: list[bytes]) -> AsyncIterator[int]:
 
 async def first_answer(port: int) -> bytes:
     async with asyncio.timeout(10), http_link(HttpAddress(f"http://127.0.0.1:{port}", "secret")) as link:
-        link.send("sb/v1/gw-01/alarm", b"batch", lambda reason: None)
+        link.send("sb/v1/gw-01/alarm", BATCH, lambda reason: None)
         return (await anext(aiter(link.messages())))[1]
 
 
