@@ -40,7 +40,7 @@ from gateway.outlets.outlets import Outlets
 from gateway.provision import Provisioner, with_site
 from gateway.provision_ops import Operations
 from gateway.provision_socket import serve_operations
-from gateway.radio import BeaconHeard, Belt, Heard, Radio, bleak_radio
+from gateway.radio import BeaconHeard, Belt, Heard, Radio, RadioEvent, bleak_radio
 from gateway.room import Room
 from gateway.site_file import SiteFile
 from gateway.site_upload import SiteUpload
@@ -59,7 +59,7 @@ __all__ = ["Gateway", "GatewayError"]
 log = logging.getLogger(__name__)
 
 PUBLISH_S = 1.0
-HEAR_S_MAX = 1.0
+TURN_S = 1.0
 FLUSH_S = 10.0
 NIGHT_EVERY_S = 30.0
 RETENTION_EVERY_S = 6 * 3600.0
@@ -135,6 +135,7 @@ class Gateway:
             gateway._open_page()
             belts = gateway._belts(saved)
             gateway._radio = (radio_factory or _bleak_radio)(config, belts, clock)
+            gateway._radio.on_event = gateway._heard
             gateway.provisioner.start(gateway._radio)
             gateway._open_uplink()
         except BaseException:
@@ -155,8 +156,9 @@ class Gateway:
                 writer = tasks.create_task(self._store.run())
                 believing = tasks.create_task(watch_time(self.clock))
                 parts = [tasks.create_task(part) for part in (
-                    self._alerting.run(), self._hear(), self._wait_deadlines(), self._publish(), self._keep_house(),
-                    self._radio.run(), self.outlets.run(), self.operations.run(), self.rollout.run(),
+                    self._alerting.run(), self._take_turns(self._radio), self._wait_deadlines(), self._publish(),
+                    self._keep_house(), self._radio.run(), self.outlets.run(), self.operations.run(),
+                    self.rollout.run(),
                     serve_operations(self.operations, self.config.gateway.data_dir), self._server.serve_pages(),
                 )]
                 uplink = tasks.create_task(self._uplink.run()) if self._uplink is not None else None
@@ -205,29 +207,20 @@ class Gateway:
 
     # -- tasks -------------------------------------------------------------------------------------------------------
 
-    async def _hear(self) -> None:
-        assert self._radio is not None
-        while True:
-            # One timer for all that is heard meanwhile, not one for each event.
-            try:
-                async with asyncio.timeout(until_tick_s(HEAR_S_MAX)) as pause:
-                    while True:
-                        event = await self._radio.event()
-                        self.provisioner.heard(event)
-                        self.room.radio_event(event)
-                        if isinstance(event, BeaconHeard | Heard):
-                            self.watch.reading()
-                        self._took_turn(self._radio)
-            except TimeoutError:
-                if not pause.expired():
-                    raise
-            # Nothing heard is a turn too; a turn not taken is what ends the relay's heartbeats.
-            self._took_turn(self._radio)
+    def _heard(self, event: RadioEvent) -> None:
+        """Everything that the radio hears, at once: rules and alerter first, in `Room`."""
+        self.provisioner.heard(event)
+        self.room.radio_event(event)
+        if isinstance(event, BeaconHeard | Heard):
+            self.watch.reading()
 
-    def _took_turn(self, radio: Radio) -> None:
-        self._alerting.turn(RADIO)
-        self.watch.bound(self.room.belts_bound)
-        self.watch.beat(radio, self._alerting.hanging, self._other_troubles, self._open_beds)
+    async def _take_turns(self, radio: Radio) -> None:
+        """A turn not taken is what ends the relay's heartbeats."""
+        while True:
+            self._alerting.turn(RADIO)
+            self.watch.bound(self.room.belts_bound)
+            self.watch.beat(radio, self._alerting.hanging, self._other_troubles, self._open_beds)
+            await asyncio.sleep(until_tick_s(TURN_S))
 
     async def _wait_deadlines(self) -> None:
         await meet_deadlines(self.room, self.clock, self._due, lambda: self._alerting.turn(DEADLINES))

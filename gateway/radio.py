@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -66,7 +66,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-QUEUE_MAX = 4096
 TICK_S = 0.25
 TICK_S_COMPLETE = 5.0  # with every belt in session: whatever ends one says so
 SIGHTINGS_MAX = 256
@@ -182,7 +181,9 @@ class BleakRadio:
         self._leaving: set[asyncio.Task[None]] = set()
         self._plan = Reconnector([belt.serial for belt in belts], config.connections_max)
         self._serial_at: dict[str, bytes] = {}
-        self._events: asyncio.Queue[RadioEvent] = asyncio.Queue(QUEUE_MAX)
+        self.on_event: Callable[[RadioEvent], None] = lambda event: None
+        self._failure: Exception | None = None
+        self._failed = asyncio.Event()
         self._wake = asyncio.Event()
 
     @property
@@ -194,9 +195,6 @@ class BleakRadio:
     def scan_turn_ms(self) -> int | None:
         """When the scan last showed life."""
         return self._scan.turn_ms
-
-    async def event(self) -> RadioEvent:
-        return await self._events.get()
 
     def send(self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:
         known = self._belts.get(serial)
@@ -247,6 +245,9 @@ class BleakRadio:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._scan.run())
                 tasks.create_task(self._connect_belts(tasks))
+                await self._failed.wait()
+                assert self._failure is not None
+                raise self._failure
         finally:
             for known in self._belts.values():
                 if known.link is not None:
@@ -415,10 +416,10 @@ class BleakRadio:
         self._ladder.connected()
         self._plan.connected(serial, real_ms())
         self.counters["sessions"] += 1
+        known.link = link
         self._put(Opened(serial, self._clock.elapsed_ms(), hello))
         for event in early:
             self._put(event)
-        known.link = link
         tasks.create_task(self._hold(known, link))
 
     async def _removed_bond(self, known: _Known) -> bool:
@@ -461,11 +462,14 @@ class BleakRadio:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _put(self, event: RadioEvent) -> None:
+        if self._failure is not None:
+            return
         try:
-            self._events.put_nowait(event)
-        except asyncio.QueueFull:
-            # The belt's ring has the minutes, and the next report has the state: the newest is what may be missed.
-            self.counters["events_dropped"] += 1
+            self.on_event(event)
+        except Exception as error:
+            # bleak's callbacks would log it and go on; whoever runs us has to know.
+            self._failure = error
+            self._failed.set()
 
     def _say(self, known: _Known, trouble: str, warn: bool = True) -> None:
         """Log changes, not states."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gateway.cores.adapters import AdapterPlan
@@ -21,7 +22,6 @@ __all__ = ["ManyAdapters"]
 
 log = logging.getLogger(__name__)
 
-QUEUE_MAX = 4096
 LOOK_S = 1.0
 
 
@@ -33,7 +33,7 @@ class ManyAdapters:
         self._parts = list(parts.values())
         self._plan = AdapterPlan(len(self._parts))
         self._counter = {belt.serial: belt.beacon_counter for belt in belts}
-        self._events: asyncio.Queue[RadioEvent] = asyncio.Queue(QUEUE_MAX)
+        self.on_event: Callable[[RadioEvent], None] = lambda event: None
         self._own: Counter[str] = Counter()
         for belt in belts:
             self._forbid(belt.serial)
@@ -56,14 +56,11 @@ class ManyAdapters:
         turns = [part.scan_turn_ms for part in self._parts if part.scan_turn_ms is not None]
         return max(turns) if turns else None
 
-    async def event(self) -> RadioEvent:
-        return await self._events.get()
-
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             for number, part in enumerate(self._parts):
+                part.on_event = partial(self._heard, number)
                 tasks.create_task(part.run())
-                tasks.create_task(self._pass_on(number, part))
             tasks.create_task(self._place())
 
     def send(self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:
@@ -107,23 +104,18 @@ class ManyAdapters:
         for part in self._parts:
             part.allow(serial, False)
 
-    async def _pass_on(self, number: int, part: BleakRadio) -> None:
-        while True:
-            event = await part.event()
-            if event.serial not in self._counter:
-                continue  # dropped meanwhile
-            if isinstance(event, BeaconHeard):
-                self._plan.heard(event.serial, number, event.rssi_dbm, _now_ms())
-                if event.counter <= self._counter[event.serial]:
-                    continue
-                self._counter[event.serial] = event.counter
-                self._own["beacons"] += 1
-            elif isinstance(event, Heard | Opened):
-                self._plan.heard(event.serial, number, None, _now_ms())
-            try:
-                self._events.put_nowait(event)
-            except asyncio.QueueFull:
-                self._own["events_dropped"] += 1
+    def _heard(self, number: int, event: RadioEvent) -> None:
+        if event.serial not in self._counter:
+            return  # dropped meanwhile
+        if isinstance(event, BeaconHeard):
+            self._plan.heard(event.serial, number, event.rssi_dbm, _now_ms())
+            if event.counter <= self._counter[event.serial]:
+                return
+            self._counter[event.serial] = event.counter
+            self._own["beacons"] += 1
+        elif isinstance(event, Heard | Opened):
+            self._plan.heard(event.serial, number, None, _now_ms())
+        self.on_event(event)
 
     async def _place(self) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -101,12 +102,11 @@ class Radio(Protocol):
         """When the scan last showed life (real monotonic ms), None before the first time."""
         ...
 
-    async def run(self) -> None:
-        """Hear and connect until cancelled."""
-        ...
+    on_event: Callable[[RadioEvent], None]
+    """Told at once of everything that is heard, in order of arrival, while `run` runs; to be set before."""
 
-    async def event(self) -> RadioEvent:
-        """The next event, in order of arrival."""
+    async def run(self) -> None:
+        """Hear and connect until cancelled; raises what `on_event` raised, after which it is told nothing more."""
         ...
 
     def send(self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:

@@ -20,7 +20,6 @@ from gateway.radio import Radio
 __all__ = ["HEALTH_FILE", "Watch"]
 
 HEALTH_FILE = "health.json"
-BEAT_MS = 1_000
 WRITE_MS = 5_000  # on a tmpfs; also when the state changes
 
 
@@ -37,7 +36,6 @@ class Watch:
         self._version = version
         self._health = Health(belts, _now_ms())
         self.verdict = self._health.verdict(_now_ms())
-        self._beat_ms = 0
         self._written_ms = 0
         self._open_beds: tuple[str, ...] = ()
 
@@ -60,11 +58,8 @@ class Watch:
         others: Callable[[], tuple[str, ...]],
         open_beds: Callable[[], tuple[str, ...]],
     ) -> None:
-        """The pipeline took a turn. `open_beds`: those with an alarm or an absence open, for who wants to update."""
+        """Once a second. `open_beds`: those with an alarm or an absence open, for who wants to update."""
         now_ms = _now_ms()
-        if now_ms - self._beat_ms < BEAT_MS:
-            return
-        self._beat_ms = now_ms
         if radio.scan_turn_ms is not None:
             self._health.scan(radio.scan_turn_ms, radio.trouble)
         before, self.verdict = self.verdict, self._health.verdict(now_ms, hanging(), others())

@@ -89,7 +89,8 @@ class Ward:
         clock = GatewayClock(None, "always", ClockScale())
         radio = bleak_radio(self.config, belts, b"gateway!", clock, actions)
         self.radio = radio
-        self._tasks = [asyncio.create_task(radio.run()), asyncio.create_task(self._collect(radio))]
+        radio.on_event = lambda event: self.events.append((time.monotonic(), event))
+        self._tasks = [asyncio.create_task(radio.run())]
         return radio
 
     def all_rungs(self) -> dict[Rung, Action]:
@@ -108,11 +109,6 @@ class Ward:
     async def bus_connections(self) -> int:
         """How many clients of this machine the bus in the box has, one socat each."""
         return (await self.box.run("ps")).count("UNIX-CONNECT")
-
-    async def _collect(self, radio: Radio) -> None:
-        while True:
-            event = await radio.event()
-            self.events.append((time.monotonic(), event))
 
     async def deafen(self) -> None:
         """End the radio as a shutdown does."""

@@ -34,16 +34,20 @@ class SpokenRadio:
         self.sent: list[tuple[int, tuple[Any, ...]]] = []
         self.belts: dict[bytes, Belt] = {}
         self.sighted: list[Sighting] = []
+        self.on_event: Callable[[RadioEvent], None] = lambda event: None
         self.fault: Exception | None = None
         self.broken = asyncio.Event()
 
     async def run(self) -> None:
-        await self.broken.wait()
-        assert self.fault is not None
-        raise self.fault
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._hear())
+            await self.broken.wait()
+            assert self.fault is not None
+            raise self.fault
 
-    async def event(self) -> RadioEvent:
-        return await self.events.get()
+    async def _hear(self) -> None:
+        while True:
+            self.on_event(await self.events.get())
 
     def send(self, serial: bytes, kind: int, values: tuple[Any, ...], tail: bytes = b"") -> bool:
         self.sent.append((kind, values))

@@ -12,9 +12,10 @@ from protocol.messages import beacon_from
 from protocol.wire import frames
 from tests.calls import counted_calls
 from tests.gateway.cores.belt_talk import report
+from tests.gateway.queued_radio import next_of
 from tests.gateway.small_gateway import configuration, running
 from tests.gateway.spoken_belt import Air
-from tests.gateway.test_radio import belt, in_session, listening, next_of, until
+from tests.gateway.test_radio import belt, in_session, listening, until
 
 virtual = pytest.mark.asyncio(loop_factories=["virtual"])
 

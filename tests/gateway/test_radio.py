@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +12,12 @@ from hypothesis import strategies as st
 
 from gateway.clock import GatewayClock
 from gateway.config import RadioConfig
-from gateway.radio import BeaconHeard, Belt, BleakRadio, Closed, Heard, Opened, Radio, RadioError, bleak_radio
+from gateway.radio import BeaconHeard, Belt, Closed, Heard, Opened, RadioError, RadioEvent, bleak_radio
 from gateway.radio_link import FRESH_S
 from protocol.clock_scale import ClockScale
 from protocol.messages import LiveReport
 from protocol.wire import frames, session
+from tests.gateway.queued_radio import QueuedRadio, next_of
 from tests.gateway.spoken_belt import Air, SpokenBelt
 
 virtual = pytest.mark.asyncio(loop_factories=["virtual"])
@@ -31,11 +31,11 @@ def belt(number: int = 1, key: bytes = KEY) -> SpokenBelt:
 
 
 @asynccontextmanager
-async def listening(air: Air, slots: int = 5, key: bytes = KEY, counter: int = 0) -> AsyncIterator[BleakRadio]:
+async def listening(air: Air, slots: int = 5, key: bytes = KEY, counter: int = 0) -> AsyncIterator[QueuedRadio]:
     belts = [Belt(spoken.serial, key, counter) for spoken in air.belts.values()]
     clock = GatewayClock(None, "always", ClockScale())
     config = RadioConfig("air", "", slots)
-    radio = BleakRadio(config, belts, GATEWAY, clock, {"backend": air.scanner}, {"backend": air.client}, "")
+    radio = QueuedRadio(config, belts, GATEWAY, clock, {"backend": air.scanner}, {"backend": air.client}, "")
     task = asyncio.create_task(radio.run())
     try:
         yield radio
@@ -55,26 +55,43 @@ async def in_session(air: Air, spoken: SpokenBelt) -> None:
     await until(lambda: spoken.in_session, lambda: air.advertise(spoken))
 
 
-async def next_of(radio: Radio, kind: type) -> Any:
-    async with asyncio.timeout(60):
-        while True:
-            event = await radio.event()
-            if isinstance(event, kind):
-                return event
-
-
 @virtual
 async def test_a_session_is_opened_and_its_reports_come_typed() -> None:
     spoken = belt()
     async with listening(air := Air(spoken)) as radio:
         await in_session(air, spoken)
-        opened = await radio.event()
+        opened = await radio.heard.get()
         assert isinstance(opened, Opened)
         assert opened.hello.serial == spoken.serial
         spoken.report(9)
         heard = await next_of(radio, Heard)
         assert isinstance(heard.message, LiveReport)
         assert heard.message.heart_rate_bpm == 61.5
+
+
+@virtual
+async def test_what_the_listener_raises_ends_the_radio_and_it_is_told_nothing_more() -> None:
+    """bleak logs what its callbacks raise and goes on: the process would say "online" and hear nothing."""
+    spoken = belt()
+    air, told = Air(spoken), []
+
+    def take(event: RadioEvent) -> None:
+        told.append(event)
+        raise ValueError("a fault of ours")
+
+    radio = QueuedRadio(
+        RadioConfig("air", "", 5), [Belt(spoken.serial, KEY)], GATEWAY, GatewayClock(None, "always", ClockScale()),
+        {"backend": air.scanner}, {"backend": air.client}, "",
+    )
+    radio.on_event = take
+    running = asyncio.create_task(radio.run())
+    await asyncio.sleep(0.1)
+    for counter in range(1, 4):
+        air.advertise(spoken, spoken.beacon(counter))
+    with pytest.raises(ExceptionGroup, match="unhandled") as raised:
+        await running
+    assert raised.group_contains(ValueError, match="a fault of ours")
+    assert len(told) == 1
 
 
 @virtual

@@ -14,18 +14,19 @@ from gateway.config import RadioConfig
 from gateway.radio import BeaconHeard, Belt, BleakRadio, RadioError, bleak_radio
 from gateway.radio_adapters import ManyAdapters
 from protocol.clock_scale import ClockScale
+from tests.gateway.queued_radio import QueuedAdapters, next_of
 from tests.gateway.spoken_belt import Air, SpokenBelt
-from tests.gateway.test_radio import GATEWAY, KEY, belt, next_of
+from tests.gateway.test_radio import GATEWAY, KEY, belt
 
 virtual = pytest.mark.asyncio(loop_factories=["virtual"])
 
 
 @asynccontextmanager
-async def two_adapters(*belts: SpokenBelt) -> AsyncIterator[tuple[ManyAdapters, list[Air]]]:
+async def two_adapters(*belts: SpokenBelt) -> AsyncIterator[tuple[QueuedAdapters, list[Air]]]:
     served = [Belt(spoken.serial, KEY) for spoken in belts]
     clock = GatewayClock(None, "always", ClockScale())
     airs = [Air(*belts), Air(*belts)]
-    radio = ManyAdapters(
+    radio = QueuedAdapters(
         {
             f"adapter{n}": BleakRadio(
                 RadioConfig("air", "", 5), served, GATEWAY, clock,

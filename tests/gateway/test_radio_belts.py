@@ -6,8 +6,9 @@ import pytest
 
 from gateway.radio import Belt, Closed, NoSession, Opened
 from protocol.wire import frames
+from tests.gateway.queued_radio import next_of
 from tests.gateway.spoken_belt import Air
-from tests.gateway.test_radio import KEY, belt, in_session, listening, next_of, until
+from tests.gateway.test_radio import KEY, belt, in_session, listening, until
 
 virtual = pytest.mark.asyncio(loop_factories=["virtual"])
 

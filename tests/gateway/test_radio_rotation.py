@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from gateway.radio import BeaconHeard, Opened
+from gateway.radio import BeaconHeard, Opened, RadioEvent
 from tests.gateway.spoken_belt import Air
 from tests.gateway.test_radio import belt, listening
 
@@ -25,15 +25,13 @@ async def test_every_belts_state_stays_fresh_and_every_belt_has_its_turn_within_
     loop = asyncio.get_running_loop()
     async with listening(air, slots=5) as radio:
 
-        async def collect() -> None:
-            while True:
-                event = await radio.event()
-                if isinstance(event, BeaconHeard):
-                    heard[event.serial].append(loop.time())
-                elif isinstance(event, Opened):
-                    opened[event.serial].append(loop.time())
+        def collect(event: RadioEvent) -> None:
+            if isinstance(event, BeaconHeard):
+                heard[event.serial].append(loop.time())
+            elif isinstance(event, Opened):
+                opened[event.serial].append(loop.time())
 
-        collecting = asyncio.create_task(collect())
+        radio.on_event = collect
         begun_s = loop.time()
         for second in range(1, 60 * MINUTES):
             data = {spoken.serial: spoken.beacon(second) for spoken in belts}
@@ -47,8 +45,6 @@ async def test_every_belts_state_stays_fresh_and_every_belt_has_its_turn_within_
                 await asyncio.sleep(0.25)
             assert sum(spoken.in_session for spoken in belts) <= 5
         ended_s = loop.time()
-        collecting.cancel()
-        await asyncio.wait([collecting])
     ages = [
         after - before for times in heard.values() for before, after in itertools.pairwise([begun_s, *times, ended_s])
     ]

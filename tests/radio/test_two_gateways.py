@@ -11,7 +11,7 @@ import pytest
 
 from gateway.clock import GatewayClock
 from gateway.config import RadioConfig
-from gateway.radio import BeaconHeard, Belt, Heard, NoSession, bleak_radio
+from gateway.radio import BeaconHeard, Belt, Heard, NoSession, RadioEvent, bleak_radio
 from protocol.clock_scale import ClockScale
 from tests.hil_box.failure_table import MUST_SHOW, add_row
 from tests.ward import Tier, Ward, open_ward
@@ -37,6 +37,8 @@ async def _only_its_own_has_it(ward: Ward, config: RadioConfig) -> float:
     own = await ward.until(Heard)
     clock = GatewayClock(None, "always", ClockScale())
     stranger = bleak_radio(config, [Belt(belt.serial, bytes(16))], b"stranger", clock)
+    told: asyncio.Queue[RadioEvent] = asyncio.Queue()
+    stranger.on_event = told.put_nowait
     running = asyncio.create_task(stranger.run())
     try:
         for _ in range(200):
@@ -51,7 +53,7 @@ async def _only_its_own_has_it(ward: Ward, config: RadioConfig) -> float:
         left = time.monotonic()
         async with asyncio.timeout(60):
             while True:
-                event = await stranger.event()
+                event = await told.get()
                 assert not isinstance(event, BeaconHeard)
                 if isinstance(event, NoSession) and event.code == "wrong_key":
                     return time.monotonic() - left
