@@ -120,4 +120,7 @@ class Writes:
         return self.state is None and self.rows() == len(self.chunks)
 
     def empty(self) -> bool:
-        return self.state is None and not self.belts and not self.rows() and not self.belt_acks
+        return not (
+            self.state is not None or self.belts or self.belt_acks or self.chunks or self.events or self.audit
+            or self.settings or self.accounts or self.alarm_items or self.vitals_items or self.records or self.nights
+        )  # fmt: skip

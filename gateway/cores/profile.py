@@ -7,9 +7,11 @@ One truth for every default of LEAVE_BED.md. `Profile` is immutable; `merged` gi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from gateway.cores.plain import plain
 
 WINDOW_EMPTY = "window_empty"
 WINDOW_OVERLAP = "window_overlap"
@@ -107,7 +109,7 @@ class Profile:
 
     def to_state(self) -> dict[str, Any]:
         """JSON-able; `from_state` gives the same profile back."""
-        return asdict(self) | {"windows": [asdict(window) for window in self.windows]}
+        return plain(self) | {"windows": [plain(window) for window in self.windows]}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Profile:
@@ -115,7 +117,7 @@ class Profile:
 
     def as_mapping(self) -> dict[str, Any]:
         """The settings as a person writes them: `Profile().merged(p.as_mapping())` is `p`."""
-        written = asdict(self) | {"windows": [window.as_mapping() for window in self.windows]}
+        written = plain(self) | {"windows": [window.as_mapping() for window in self.windows]}
         del written["allowed_s"]  # it would set every window; each window already says its own
         for name in _CLOCK_FIELDS:
             minutes = written[name]

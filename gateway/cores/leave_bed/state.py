@@ -6,8 +6,10 @@ Everything is JSON-able, so that a restart continues exactly. Instants are elaps
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
+
+from gateway.cores.plain import plain
 
 UNKNOWN, PRESENT, ABSENT = "unknown", "present", "absent"
 ACTIVE, ASSIST, MAINTENANCE, AWAY = "active", "assist", "maintenance", "away"
@@ -140,16 +142,29 @@ class BedState:
     watches: dict[str, VitalWatch] = field(default_factory=dict)
 
     def to_state(self) -> dict[str, Any]:
-        return asdict(self)
+        """JSON-able; nothing in it changes when this does."""
+        state = plain(self)
+        for name in _PARTS:
+            if state[name] is not None:
+                state[name] = plain(state[name])
+        state["watches"] = {name: plain(watch) for name, watch in self.watches.items()}
+        state["came_ms"] = dict(self.came_ms)
+        for name in _LISTS:
+            state[name] = list(state[name])
+        return state
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> BedState:
-        plain = dict(state)
-        for name, kind in (("episode", Episode), ("alarm", Alarm), ("rate", Rate), ("sample", Sample)):
-            if plain[name] is not None:
-                plain[name] = kind(**plain[name])
-        plain["watches"] = {name: VitalWatch(**watch) for name, watch in plain["watches"].items()}
-        for name in ("notices", "exits_ms"):
-            plain[name] = list(plain[name])
-        plain["came_ms"] = dict(plain["came_ms"])
-        return cls(**plain)
+        values = dict(state)
+        for name, kind in _PARTS.items():
+            if values[name] is not None:
+                values[name] = kind(**values[name])
+        values["watches"] = {name: VitalWatch(**watch) for name, watch in values["watches"].items()}
+        values["came_ms"] = dict(values["came_ms"])
+        for name in _LISTS:
+            values[name] = list(values[name])
+        return cls(**values)
+
+
+_PARTS: Mapping[str, type[Any]] = {"episode": Episode, "alarm": Alarm, "rate": Rate, "sample": Sample}
+_LISTS = ("notices", "exits_ms")
