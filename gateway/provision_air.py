@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
 from gateway.cores.provisioning import react
 from gateway.cores.survey import Survey, survey
@@ -21,9 +21,8 @@ SECOND_MS = 1000
 SURVEY_MS_MIN = 10_000  # of a belt that came a moment ago
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One thing a belt was heard to say; `number` tells one report from the next."""
+class Said(NamedTuple):
+    """One thing a belt was heard to say; `number` tells one report from the next. A tuple: two are made a second."""
 
     at_ms: int
     kind: str
