@@ -436,8 +436,7 @@ class Gateway:
 
     def _open_beds(self) -> tuple[str, ...]:
         """Beds with an alarm or an absence open: no time for an update."""
-        views = self.room.views(self.room.now())
-        return tuple(label for label, view in views.items() if view.alarm != "none" or view.out_since_ms is not None)
+        return tuple(label for label in self.room.beds if self.room.ward.is_open(label))
 
     def _figures(self) -> dict[str, int | float]:
         counters = self.room.counters

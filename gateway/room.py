@@ -17,7 +17,7 @@ from gateway.alerter.signal import Signal, signal_of
 from gateway.clock import GatewayClock
 from gateway.config import BedConfig, Config
 from gateway.cores.audit import AuditEntry
-from gateway.cores.belt_session import BeltSession, Outcome, PlacedRecord
+from gateway.cores.belt_session import NOTHING, BeltSession, Outcome, PlacedRecord
 from gateway.cores.effects import (
     ACK,
     ACK_IGNORED,
@@ -73,8 +73,6 @@ _ACTIONS: Mapping[str, Callable[[str, str], Fact]] = {
     "away_off": AwayOff,
 }
 _OUTCOMES = {"outcome_real": "real", "outcome_assisted": "assisted", "outcome_false": "false"}
-
-_NOTHING = Outcome()
 
 
 @dataclass(slots=True)
@@ -206,12 +204,11 @@ class Room:
         """Everything that is due by now: deadlines of the ward and of the belts, saved state, times told to belts."""
         now = self.now()
         for bed in self.beds.values():
-            writes = Writes()
+            outcome, writes = bed.session.advance(now.now_ms), None
             if bed.assembler.open_readings() and now.now_ms - bed.report_ms >= self._idle_ms():
-                self._close_chunk(bed, writes)
-            outcome = bed.session.advance(now.now_ms)
-            if outcome != _NOTHING or not writes.empty():
-                self._follow(now, bed, outcome, writes)
+                self._close_chunk(bed, writes := Writes())
+            if outcome is not NOTHING or writes is not None:
+                self._follow(now, bed, outcome, writes or Writes())
         effects = self.ward.advance(now)
         # What a fact led to was looked at with the fact; this is for beds that time alone has moved.
         judged = [self.beds[label] for label in self.ward.take_judged() if label in self.beds]

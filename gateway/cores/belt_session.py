@@ -29,7 +29,7 @@ from gateway.cores.facts import Occupancy as OccupancyFact
 from protocol.messages import AnyRecord, BeaconReport, Hello, LiveReport
 from protocol.wire import frames
 
-__all__ = ["BeltSession", "Outcome", "PlacedRecord", "SaysRates", "vitals_fact"]
+__all__ = ["NOTHING", "BeltSession", "Outcome", "PlacedRecord", "SaysRates", "vitals_fact"]
 
 # Real ms of radio time; on a compressed clock they stand for `speed` times as many.
 SILENT_AFTER_MS = 5_000
@@ -62,6 +62,10 @@ class Outcome:
     records: list[PlacedRecord] = field(default_factory=list)
     accepted: bool = True  # False: repeated or out of order, nothing was taken from it
     lost_records: tuple[int, int] | None = None  # first and last seq that the ring no longer has
+
+
+NOTHING = Outcome()
+"""What the passing of time mostly leads to; to be read only."""
 
 
 class BeltSession:
@@ -234,7 +238,9 @@ class BeltSession:
         return outcome
 
     def advance(self, now_ms: int) -> Outcome:
-        """What the passing of time alone leads to: silence, a stalled history, a beacon that waited long enough."""
+        """What the passing of time alone leads to: silence, a stalled history, a beacon that waited long enough.
+
+        `NOTHING` itself if it leads to nothing."""
         outcome = Outcome()
         if self._held_beacon is not None and now_ms - self._held_beacon[0] >= self._absences_wait_ms:
             beacon = self._held_beacon[1]
@@ -245,7 +251,7 @@ class BeltSession:
             outcome.facts.append(LinkDown(self.bed, self.last_heard_ms))
         if self._session:
             self._watch_history(now_ms, outcome)
-        return outcome
+        return outcome if outcome.facts or outcome.sends else NOTHING
 
     def next_deadline_ms(self) -> int | None:
         """When `advance` may have something to say."""

@@ -11,9 +11,10 @@ __all__ = ["plain"]
 
 def plain(instance: Any) -> dict[str, Any]:
     """Field name -> the value itself, no copy: whoever keeps it copies those that change."""
-    return {name: getattr(instance, name) for name in _names(type(instance))}
+    kind: Any = type(instance)
+    return {name: getattr(instance, name) for name in _names(kind)}
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))

@@ -28,7 +28,7 @@ from gateway.cores.leave_bed.clock import Now
 from gateway.cores.leave_bed.link import assume_heard_all_along, gateway_started, gateway_stopped, judge_link
 from gateway.cores.leave_bed.modes import end_assist, judge_mode
 from gateway.cores.leave_bed.rules import apply_fact, due_instants_ms, judge_attention, judge_resident
-from gateway.cores.leave_bed.state import BedState
+from gateway.cores.leave_bed.state import NONE, BedState
 from gateway.cores.leave_bed.view import BedView, essence_of, view_of
 from gateway.cores.leave_bed.vital_notices import count_vitals
 from gateway.cores.profile import Profile
@@ -132,6 +132,11 @@ class Ward:
         """What a page shows of `bed`."""
         self._set_clock(self._beds[bed])
         return view_of(self._beds[bed], now, running=self._running, radio_down=self._radio_down)
+
+    def is_open(self, bed: str) -> bool:
+        """Whether an alarm or an absence is open: no time for an update."""
+        state = self._beds[bed].state
+        return state.episode is not None or state.alarm.state != NONE
 
     def essence(self, bed: str) -> tuple[object, ...]:
         """What of the view a restart must know."""

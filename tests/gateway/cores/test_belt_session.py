@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.cores.belt_session import CREDITS, HISTORY_STALLED_MS, BeltSession
+from gateway.cores.belt_session import CREDITS, HISTORY_STALLED_MS, NOTHING, BeltSession, Outcome
 from gateway.cores.facts import FinishedAbsence, LinkDown, LinkUp, Occupancy, TurnOver, Vitals
 from protocol.wire import frames
 from tests.gateway.cores.belt_talk import beacon, hello, minute, report
@@ -339,3 +339,12 @@ def test_a_belts_clock_that_drifts_a_hundred_millionths_makes_no_state_older_tha
             "a day in one boot, 8.6 s of drift in all, 0 to 0.5 s of radio delay",
             "what the belt says is placed never later than it was heard, at most "
             f"{excess_ms / 1000:.2f} s earlier than the delay explains")
+
+
+def test_time_that_leads_to_nothing_says_so_by_the_one_outcome_that_stands_for_it() -> None:
+    """The room looks at every belt twice a second and does no more for this."""
+    session = heard_session()
+    assert session.advance(T0 + 1000) is NOTHING
+    assert Outcome() == NOTHING
+    session.closed(T0)
+    assert session.advance(T0 + 5000) is not NOTHING
