@@ -98,7 +98,18 @@ class Gateway:
             self.process.wait(20)
 
 
-def _beside(name: str, what: str, value: float, unit: str) -> list[Row]:
+def bluez_config(folder: Path, text: str) -> Path:
+    """The demo's configuration for BlueZ and a slot for every belt, on a machine whose clock is set."""
+    for old, new in (('backend = "bumble"', 'backend = "bluez"'), ('adapter = ""', f"connections_max = {BELTS}"),
+                     ("[radio]", 'time_trust = "always"\n\n[radio]')):  # fmt: skip
+        text = text.replace(old, new)
+    config = folder / "gateway.toml"
+    config.write_text(text, "utf-8")
+    config.chmod(0o600)
+    return config
+
+
+def beside(name: str, what: str, value: float, unit: str) -> list[Row]:
     """The figure beside each peer's."""
     return [row(f"{name}{what}_beside_{peer.split()[0].lower()}", value, unit, peer=figure, source=f"{peer}, {PEERS}")
             for peer, figure in OTHERS[what].items()]  # fmt: skip
@@ -121,12 +132,12 @@ async def _steady(gateway: Gateway) -> list[Row]:
     name, rss = f"bluez_{BELTS}_belts", process.memory_info().rss / MIB
     return [
         row(f"{name}_start_to_ready_to_alarm", ready_s, "s", limit=3, source=PEERS),
-        *_beside(f"{name}_", "start_to_first_reading", first_s, "s"),
+        *beside(f"{name}_", "start_to_first_reading", first_s, "s"),
         row(f"{name}_rss", rss, "MiB", limit=48, source=f"{PEERS}; at most 64"),
-        *_beside(f"{name}_", "rss", rss, "MiB"),
+        *beside(f"{name}_", "rss", rss, "MiB"),
         row(f"{name}_threads", process.num_threads(), "", peer=2, source=f"Theengs Gateway, {FLOOR}"),
         row(f"{name}_cpu_per_reading", cpu_ms / readings, "ms", limit=1, source=PEERS),
-        *_beside(f"{name}_", "cpu_per_reading", cpu_ms / readings, "ms"),
+        *beside(f"{name}_", "cpu_per_reading", cpu_ms / readings, "ms"),
         # A cost that other load on the machine does not change: how often the process was woken.
         row(f"{name}_wakeups_per_reading", woken / readings, ""),
         row(f"{name}_readings_per_belt_second", readings / MEASURE_S / BELTS, "1/s"),
@@ -142,7 +153,7 @@ async def _recoveries(gateway: Gateway, box: Box, link: VirtualLink) -> list[Row
     await gateway.until(lambda: gateway.get("/api/stats").get("radio_sessions", 0) > sessions, began)
     first_s = time.monotonic() - began
     rows.append(row("bluez_all_links_drop_to_first_session", first_s, "s", limit=2, source=PEERS))
-    rows += _beside("bluez_", "all_links_drop_to_first_session", first_s, "s")
+    rows += beside("bluez_", "all_links_drop_to_first_session", first_s, "s")
     # One belt after the other: BlueZ takes .4 s for a connect (facts/RADIO.md); their beacons are heard meanwhile.
     all_s = await gateway.until(lambda: gateway.get("/api/stats").get("radio_sessions", 0) >= sessions + BELTS, began)
     rows.append(row(f"bluez_all_links_drop_to_{BELTS}_sessions", all_s, "s"))
@@ -158,7 +169,7 @@ async def _recoveries(gateway: Gateway, box: Box, link: VirtualLink) -> list[Row
     await gateway.start()
     back_s = await gateway.until(lambda: gateway.readings() > 0, began)
     rows.append(row("bluez_kill_9_to_first_reading", back_s, "s", limit=1.5, source=PEERS))
-    rows += _beside("bluez_", "kill_9_to_first_reading", back_s, "s")
+    rows += beside("bluez_", "kill_9_to_first_reading", back_s, "s")
     await asyncio.sleep(SETTLE_S)
 
     began = time.monotonic()
@@ -196,12 +207,7 @@ async def _measure() -> list[Row]:
             await box.attach(0)
             beds = [DemoBed(f"bed-{number}", "1", "") for number in range(BELTS)]
             text = gateway_toml(folder / "data", "", [belt.ready() for belt in fleet.belts], None, 0, beds)
-            text = text.replace('backend = "bumble"', 'backend = "bluez"')
-            text = text.replace('adapter = ""', f"connections_max = {BELTS}")
-            config = folder / "gateway.toml"
-            config.write_text(text, "utf-8")
-            config.chmod(0o600)
-            gateway = Gateway(config, box.environment())
+            gateway = Gateway(bluez_config(folder, text), box.environment())
             return [*await _steady(gateway), *await _recoveries(gateway, box, link)]
         finally:
             if gateway is not None:

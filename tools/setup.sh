@@ -36,6 +36,7 @@ if [ "$purpose" = test ]; then
   compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
   # What judges the appliance's units.
   command -v systemd-analyze >/dev/null || missing+=(systemd)
+  command -v dbus-daemon >/dev/null || missing+=(dbus)
   [ -x /usr/bin/chromium ] || missing+=(chromium)
   # What drives the browser is a program that a bare system lacks a library for.
   compgen -G "/usr/lib/*/libatomic.so.1" >/dev/null || missing+=(libatomic1)
