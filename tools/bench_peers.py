@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from hil.demo.plan import DemoBed, gateway_toml
-from tools.bench_bluez import BELTS, FLOOR, MEASURE_S, MIB, PEERS, SETTLE_S, Gateway, beside, bluez_config
+from tools.bench_bluez import BELTS, FLOOR, MEASURE_S, MIB, PEERS, SETTLE_S, START_OVER_S, Gateway, beside, bluez_config
 from tools.bench_rows import Row, appliance_environment, print_rows, row
 from tools.fake_bluez import KEY, serial_of
 
@@ -51,7 +51,7 @@ async def _gateway(folder: Path, environment: dict[str, str]) -> tuple[float, fl
         await gateway.start()
         first_s = await gateway.until(lambda: gateway.readings() > 0, began)
         await gateway.until(lambda: gateway.get("/api/stats").get("radio_sessions", 0) >= BELTS, began)
-        await asyncio.sleep(SETTLE_S)
+        await asyncio.sleep(START_OVER_S)
         assert gateway.process is not None
         process = psutil.Process(gateway.process.pid)
         cpu_ms, woken = await _spent(process, gateway.readings)
