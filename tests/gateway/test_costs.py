@@ -21,7 +21,7 @@ virtual = pytest.mark.asyncio(loop_factories=["virtual"])
 
 READINGS = 200
 CALLS_A_REPEAT = 20  # of these the emulated scanner makes a dozen
-CALLS_A_READING = 340
+CALLS_A_READING = 300
 
 
 @virtual
