@@ -11,6 +11,7 @@ from tools.appliance.story import Story, expect
 __all__ = ["tell"]
 
 ROLLOUT_S = 1500.0
+KEY_FILE = "/etc/sleepbelt/update-keys.d/site.pem"
 
 
 def tell(story: Story) -> None:
@@ -19,9 +20,12 @@ def tell(story: Story) -> None:
     machine, packages = story.machine, story.packages
     with story.step("firmware signed by somebody else is refused, ours is staged") as seen:
         machine.put(packages.belts_good, "/root/belts.update")
+        refused = machine.run("sleepbelt update stage /root/belts.update 2>&1", check=False).splitlines()[-1]
+        expect("no key is trusted here" in refused, refused)
+        machine.put(packages.strangers_key, KEY_FILE)
         seen["refused"] = machine.run("sleepbelt update stage /root/belts.update 2>&1", check=False).splitlines()[-1]
-        expect("key" in seen["refused"], seen["refused"])
-        machine.put(packages.key, "/etc/sleepbelt/update-keys.d/site.pem")
+        expect("has signed this update" in seen["refused"], seen["refused"])
+        machine.put(packages.key, KEY_FILE)
         said = json.loads(machine.run("sleepbelt update stage /root/belts.update --json"))
         expect(said["staged"] == GOOD, str(said))
     with story.step("a resident is away: neither belt of the room begins"):

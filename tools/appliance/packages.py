@@ -31,7 +31,8 @@ GOOD, BAD = "0.2.0", "0.3.0"
 
 @dataclass(frozen=True, slots=True)
 class Packages:
-    """Files on this machine. `belts_key` is the public key that the belts' firmware is signed with."""
+    """Files on this machine. `belts_key` is the public key that the belts' firmware is signed with; nothing here is
+    signed with the private half of `strangers_key`."""
 
     first: Path
     key: Path
@@ -40,17 +41,19 @@ class Packages:
     belts_good: Path
     belts_bad: Path
     belts_key: bytes
+    strangers_key: Path
 
 
 def make_packages(work: Path) -> Packages:
     """All of them in `work`, made anew where the source has changed; the keys stay there from run to run."""
-    keys = work / "keys"
-    if not (keys / "private.pem").exists():
-        _cli("update", "keygen", "--out", str(keys))
+    keys, strangers = work / "keys", work / "strangers"
+    for folder in (keys, strangers):
+        if not (folder / "private.pem").exists():
+            _cli("update", "keygen", "--out", str(folder))
     belts_key = _belts_key(keys / "belts.pem")
     made = Packages(
         work / "first.deb", keys / "public.pem", work / "good.update", work / "bad.update", work / "belts-good.update",
-        work / "belts-bad.update", public_bytes(belts_key),
+        work / "belts-bad.update", public_bytes(belts_key), strangers / "public.pem",
     )  # fmt: skip
     stamp, stamp_file = _stamp(keys), work / "packages.stamp"
     if stamp_file.exists() and stamp_file.read_text() == stamp:
