@@ -436,7 +436,7 @@ class Gateway:
 
     def _open_beds(self) -> tuple[str, ...]:
         """Beds with an alarm or an absence open: no time for an update."""
-        return tuple(label for label in self.room.beds if self.room.ward.is_open(label))
+        return tuple(label for label in self.room.beds if self.room.ward.is_busy(label))
 
     def _figures(self) -> dict[str, int | float]:
         counters = self.room.counters

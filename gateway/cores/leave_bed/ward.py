@@ -114,14 +114,9 @@ class Ward:
         """The earliest moment at which `advance` could decide something; None while nothing is waited for."""
         if not self._running:
             return None
-        earliest_ms = self._radio_down_due_ms()
-        if earliest_ms is not None and earliest_ms <= self._judged_ms:
-            earliest_ms = None
-        for bed in self._beds.values():
-            due_ms = self._due_ms(bed) if bed.is_open or not bed.is_due_known else bed.due_ms
-            if due_ms is not None and due_ms > self._judged_ms and (earliest_ms is None or due_ms < earliest_ms):
-                earliest_ms = due_ms
-        return earliest_ms
+        due = [self._due_ms(bed) for bed in self._beds.values()]
+        due.append(self._radio_down_due_ms())
+        return min((at_ms for at_ms in due if at_ms is not None and at_ms > self._judged_ms), default=None)
 
     def take_judged(self) -> list[str]:
         """The beds that were judged since the last call: no other can look different but by the time that passes."""
@@ -133,7 +128,7 @@ class Ward:
         self._set_clock(self._beds[bed])
         return view_of(self._beds[bed], now, running=self._running, radio_down=self._radio_down)
 
-    def is_open(self, bed: str) -> bool:
+    def is_busy(self, bed: str) -> bool:
         """Whether an alarm or an absence is open: no time for an update."""
         state = self._beds[bed].state
         return state.episode is not None or state.alarm.state != NONE
@@ -243,10 +238,7 @@ class Ward:
             together = due_ms is not None and at_ms >= due_ms
             beds = [
                 bed for bed in self._beds.values()
-                if together or bed.is_open or (
-                    (bed_due_ms := bed.due_ms if bed.is_due_known else self._due_ms(bed)) is not None
-                    and at_ms >= bed_due_ms
-                )
+                if together or bed.is_open or ((bed_due_ms := self._due_ms(bed)) is not None and at_ms >= bed_due_ms)
             ]  # fmt: skip
             for bed in beds:
                 self._set_clock(bed)
@@ -319,13 +311,8 @@ class Ward:
 
         Belts under maintenance count; counted from the first that fell silent, by that bed's `offline_after_s`.
         """
-        beds = []
-        for bed in self._beds.values():
-            if bed.state.bound:
-                if bed.state.heard or bed.state.offline:
-                    return None
-                beds.append(bed)
-        if self._radio_down or len(beds) < 2:
+        beds = [bed for bed in self._beds.values() if bed.state.bound]
+        if self._radio_down or len(beds) < 2 or any(bed.state.heard or bed.state.offline for bed in beds):
             return None
         first = min(beds, key=lambda bed: bed.state.silent_since_ms)
         last_ms = max(bed.state.silent_since_ms for bed in beds)

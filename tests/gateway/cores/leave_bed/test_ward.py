@@ -40,6 +40,25 @@ def test_the_next_deadline_is_data() -> None:
     assert ward.next_deadline_ms() == 20 * MINUTE
 
 
+def test_a_bed_is_busy_from_a_confirmed_exit_until_absence_and_alarm_are_both_over() -> None:
+    """Busy beds are what an update waits for."""
+    ward = in_bed()
+    ward.handle(now(0), facts.Occupancy("A", "empty"))
+    assert not ward.is_busy("A")
+    ward.advance(now(5_000))
+    assert ward.is_busy("A")
+    assert ward.view("A", now(5_000)).alarm == "none"
+    ward.advance(now(21 * MINUTE))
+    assert ward.is_busy("A")
+    ward.handle(now(22 * MINUTE), facts.Occupancy("A", "occupied"))
+    ward.advance(now(40 * MINUTE))
+    view = ward.view("A", now(40 * MINUTE))
+    assert (view.out_since_ms, view.alarm) == (None, "latched")
+    assert ward.is_busy("A")
+    ward.handle(now(40 * MINUTE), facts.Acknowledge("A"))
+    assert not ward.is_busy("A")
+
+
 def test_a_late_call_decides_at_the_deadlines_own_instant() -> None:
     ward = in_bed()
     ward.handle(now(0), facts.Occupancy("A", "empty"))
