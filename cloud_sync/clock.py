@@ -9,12 +9,12 @@ from protocol.clock_scale import ENVIRONMENT, ClockScale, parse_clock_scale
 __all__ = ["Clock", "until_tick_s"]
 
 
-def until_tick_s(period_s: float) -> float:
-    """Real seconds until the running loop's time is a multiple of the period.
+def until_tick_s(period_s: float, after_s: float = 0.0) -> float:
+    """Real seconds until the running loop's time is a multiple of the period, for the first time after `after_s` s.
 
     What looks around every now and then waits this long, so that all of them wake a sleeping processor together.
     """
-    return period_s - asyncio.get_running_loop().time() % period_s
+    return after_s + period_s - (asyncio.get_running_loop().time() + after_s) % period_s
 
 
 class Clock:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakError
 
+from cloud_sync.clock import until_tick_s
 from gateway.aes import aes
 from gateway.radio_scan import cancelled
 from protocol.messages import AnyRecord, Hello, LiveReport, hello_from, record_from, report_from
@@ -201,9 +201,9 @@ class BeltLink:
         # By a plain timer: a task that waits for it would go three times round the loop each time. All links look at
         # the same ticks, with whatever else looks around now and then: one wake-up for all.
         loop = asyncio.get_running_loop()
-        if loop.time() < self._fresh_s + FRESH_S:
-            due_s = math.ceil((self._fresh_s + FRESH_S) / TICK_S) * TICK_S
-            self._watching = loop.call_at(due_s, self._watch_freshness)
+        left_s = self._fresh_s + FRESH_S - loop.time()
+        if left_s > 0:
+            self._watching = loop.call_later(until_tick_s(TICK_S, left_s), self._watch_freshness)
         else:
             self._is_stale = True
             self._closed.set()

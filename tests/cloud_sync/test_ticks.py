@@ -27,3 +27,13 @@ async def test_turns_of_one_period_come_at_the_same_time_and_none_is_longer() ->
     await asyncio.gather(turns("slow", 1.0, 0.13), turns("fast", 0.5, 0.77))
     assert {at % 1.0 for at in woken["slow"]} == {0.0}
     assert {at % 0.5 for at in woken["fast"]} == {0.0}
+
+
+@virtual
+async def test_the_tick_after_a_while_is_the_first_that_does_not_come_before_it() -> None:
+    await asyncio.sleep(0.375)
+    now_s = asyncio.get_running_loop().time()
+    for after_s in (0.125, 1.0, 4.875):
+        wait_s = until_tick_s(0.5, after_s)
+        assert after_s < wait_s <= after_s + 0.5
+        assert (now_s + wait_s) % 0.5 == 0
