@@ -116,6 +116,15 @@ def beside(name: str, what: str, value: float, unit: str) -> list[Row]:
             for peer, figure in OTHERS[what].items()]  # fmt: skip
 
 
+async def spent(process: psutil.Process, count: Callable[[], int]) -> tuple[int, float, float]:
+    """(how many of what is counted, CPU ms and times woken for each) over MEASURE_S."""
+    before, cpu, woken = count(), process.cpu_times(), process.num_ctx_switches().voluntary
+    await asyncio.sleep(MEASURE_S)
+    done, after = max(1, count() - before), process.cpu_times()
+    woken = process.num_ctx_switches().voluntary - woken
+    return done, 1000 * (after.user + after.system - cpu.user - cpu.system) / done, woken / done
+
+
 async def _steady(gateway: Gateway) -> list[Row]:
     """Start, then what it takes while 8 belts report each second."""
     began = time.monotonic()
@@ -125,11 +134,7 @@ async def _steady(gateway: Gateway) -> list[Row]:
     await asyncio.sleep(START_OVER_S)
     assert gateway.process is not None
     process = psutil.Process(gateway.process.pid)
-    before, cpu, woken = gateway.readings(), process.cpu_times(), process.num_ctx_switches().voluntary
-    await asyncio.sleep(MEASURE_S)
-    woken = process.num_ctx_switches().voluntary - woken
-    readings, after = max(1, gateway.readings() - before), process.cpu_times()
-    cpu_ms = 1000 * (after.user + after.system - cpu.user - cpu.system)
+    readings, cpu_ms, woken = await spent(process, gateway.readings)
     name, rss = f"bluez_{BELTS}_belts", process.memory_info().rss / MIB
     return [
         row(f"{name}_start_to_ready_to_alarm", ready_s, "s", limit=3, source=PEERS),
@@ -137,10 +142,10 @@ async def _steady(gateway: Gateway) -> list[Row]:
         row(f"{name}_rss", rss, "MiB", limit=48, source=f"{PEERS}; at most 64"),
         *beside(f"{name}_", "rss", rss, "MiB"),
         row(f"{name}_threads", process.num_threads(), "", peer=2, source=f"Theengs Gateway, {FLOOR}"),
-        row(f"{name}_cpu_per_reading", cpu_ms / readings, "ms", limit=1, source=PEERS),
-        *beside(f"{name}_", "cpu_per_reading", cpu_ms / readings, "ms"),
+        row(f"{name}_cpu_per_reading", cpu_ms, "ms", limit=1, source=PEERS),
+        *beside(f"{name}_", "cpu_per_reading", cpu_ms, "ms"),
         # A cost that other load on the machine does not change: how often the process was woken.
-        row(f"{name}_wakeups_per_reading", woken / readings, ""),
+        row(f"{name}_wakeups_per_reading", woken, ""),
         row(f"{name}_readings_per_belt_second", readings / MEASURE_S / BELTS, "1/s"),
     ]
 

@@ -8,37 +8,21 @@ they are connected, which is measured apart.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 from hil.demo.plan import DemoBed, gateway_toml
-from tools.bench_bluez import BELTS, FLOOR, MEASURE_S, MIB, PEERS, SETTLE_S, START_OVER_S, Gateway, beside, bluez_config
+from tools.bench_bluez import BELTS, FLOOR, MIB, PEERS, SETTLE_S, START_OVER_S, Gateway, beside, bluez_config, spent
 from tools.bench_rows import Row, appliance_environment, print_rows, row
-from tools.fake_bluez import KEY, serial_of
+from tools.fake_bluez import KEY, fake_bluez, serial_of
 
 STREAM = f"peers_stream_{BELTS}_belts"
-BUS = """<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy>
-</busconfig>"""
-
-
-async def _spent(process: psutil.Process, count: Callable[[], int]) -> tuple[float, float]:
-    """(CPU ms, times woken) for each of what is counted, while it goes on."""
-    before, cpu, woken = count(), process.cpu_times(), process.num_ctx_switches().voluntary
-    await asyncio.sleep(MEASURE_S)
-    done, after = max(1, count() - before), process.cpu_times()
-    woken = process.num_ctx_switches().voluntary - woken
-    return 1000 * (after.user + after.system - cpu.user - cpu.system) / done, woken / done
 
 
 async def _gateway(folder: Path, environment: dict[str, str]) -> tuple[float, float, float, float]:
@@ -54,7 +38,7 @@ async def _gateway(folder: Path, environment: dict[str, str]) -> tuple[float, fl
         await asyncio.sleep(START_OVER_S)
         assert gateway.process is not None
         process = psutil.Process(gateway.process.pid)
-        cpu_ms, woken = await _spent(process, gateway.readings)
+        _, cpu_ms, woken = await spent(process, gateway.readings)
         return first_s, cpu_ms, woken, process.memory_info().rss / MIB
     finally:
         await asyncio.to_thread(gateway.end)
@@ -79,31 +63,12 @@ async def _floor(folder: Path, environment: dict[str, str]) -> tuple[float, floa
             await asyncio.sleep(0.1)
         await asyncio.sleep(SETTLE_S)
         process = psutil.Process(program.pid)
-        cpu_ms, _ = await _spent(process, lambda: stored)
+        _, cpu_ms, _ = await spent(process, lambda: stored)
         return cpu_ms, process.memory_info().rss / MIB
     finally:
         program.kill()
         await program.wait()
         await following
-
-
-@contextmanager
-def fake_bluez(folder: Path, *options: str) -> Iterator[dict[str, str]]:
-    """A bus with it, and the environment in which bleak finds it."""
-    path, configuration = folder / "bus", folder / "bus.conf"
-    configuration.write_text(BUS.format(path=path), "utf-8")
-    environment = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={path}"}
-    with contextlib.ExitStack() as stack:
-        for command in (
-            ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address"],
-            [sys.executable, "-m", "tools.fake_bluez", *options],
-        ):
-            part = stack.enter_context(subprocess.Popen(
-                command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}))  # fmt: skip
-            stack.callback(part.kill)
-            assert part.stdout is not None
-            part.stdout.readline()
-        yield environment
 
 
 async def _measure() -> list[Row]:

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from dbus_fast import BusType, Message, MessageType, Variant
@@ -17,10 +23,13 @@ from dbus_fast.aio import MessageBus
 
 from gateway.aes import aes
 from protocol.wire import frames, gatt, session
-from tests.gateway.spoken_belt import VALUE_BYTES, SpokenBelt
+from tests.gateway.spoken_belt import VALUE_BYTES, SpokenBelt, report_frame
 
 ADAPTER = "/org/bluez/hci0"
 KEY = bytes(range(16))
+BUS = """<busconfig><type>session</type><listen>unix:path={path}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy>
+</busconfig>"""
 MINUTE = (60, 0, 0, 600, 550, 650, 55, 142, 130, 150, 55, 1, 2, 30, 1, 0, 0, 0)
 
 
@@ -148,8 +157,7 @@ class FakeBelt:
                 if second % minute_s == 0:
                     self._record(second, second // minute_s)
             elif self._subscribed:
-                packet = session.seal(self._stray, second, frames.encode(frames.REPORT, REPORT))
-                self._belt.say_packet(packet)
+                self._belt.say_packet(session.seal(self._stray, second, report_frame(second)))
             if beacons or not self._subscribed:
                 data = Variant("a{qv}", {0xFFFF: Variant("ay", self._belt.beacon(second))})
                 self._bluez.changed(self.path, "org.bluez.Device1", RSSI=Variant("n", -60), ManufacturerData=data)
@@ -161,7 +169,23 @@ class FakeBelt:
         self._belt.say(frames.encode(frames.RECORD, head, frames.encode_record(frames.RECORD_MINUTE, MINUTE)))
 
 
-REPORT = (frames.OCCUPIED, 0, 100, 0, 0, 7, 0, 615, 80, 0, 145, 70, 0, 3, 0, 90, 0)
+@contextmanager
+def fake_bluez(folder: Path, *options: str) -> Iterator[dict[str, str]]:
+    """A bus with it, and the environment in which bleak finds it."""
+    path, configuration = folder / "bus", folder / "bus.conf"
+    configuration.write_text(BUS.format(path=path), "utf-8")
+    environment = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={path}"}
+    with contextlib.ExitStack() as stack:
+        for command in (
+            ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address"],
+            [sys.executable, "-m", "tools.fake_bluez", *options],
+        ):
+            part = stack.enter_context(subprocess.Popen(
+                command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}))  # fmt: skip
+            stack.callback(part.kill)
+            assert part.stdout is not None
+            part.stdout.readline()
+        yield environment
 
 
 def main() -> None:

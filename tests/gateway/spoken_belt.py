@@ -129,12 +129,17 @@ class SpokenBelt:
         self.notify(value)
 
     def report(self, uptime_s: int) -> None:
-        self.say(frames.encode(frames.REPORT, (
-            frames.OCCUPIED, 0, 100, 0, 0, 7, uptime_s * 1000, 615, 80, 0, 145, 70, 0, 3, 0, 90, 0)))
+        self.say(report_frame(uptime_s))
 
     def beacon(self, counter: int) -> bytes:
         content = beacon.pack((frames.OCCUPIED, 0, 0, 100, 0, 60, 28, 12, 12, 90, 7, 0, 3, 0))
         return beacon.seal(aes(session.beacon_key(aes, self.key)), self.serial, counter, content)
+
+
+def report_frame(uptime_s: int) -> bytes:
+    """Somebody lies there, heart and breath are well seen."""
+    return frames.encode(frames.REPORT, (
+        frames.OCCUPIED, 0, 100, 0, 0, 7, uptime_s * 1000, 615, 80, 0, 145, 70, 0, 3, 0, 90, 0))
 
 
 class Air:

@@ -12,8 +12,7 @@ from gateway.config import RadioConfig
 from gateway.radio import Belt, Heard, Opened, RadioEvent, bleak_radio
 from protocol.clock_scale import ClockScale
 from protocol.messages import LiveReport, MinuteRecord
-from tools.bench_peers import fake_bluez
-from tools.fake_bluez import KEY, serial_of
+from tools.fake_bluez import KEY, fake_bluez, serial_of
 
 WAIT_S = 60
 
